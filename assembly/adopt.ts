@@ -1,0 +1,41 @@
+// Tasks that the host knows of before the kernel does: those of a recorded trace that begin
+// outside of it. They are forked from a task that is there, under a forced number.
+import { IS_ERR, nil, PTR_ERR } from "./err.ts";
+import { copy_process, kernel_clone_args } from "./fork.ts";
+import { find_task_by_pid_ns, pid_namespace } from "./pid.ts";
+import { CLONE_ARGS, root } from "./root.ts";
+import { cold, PF_TRACED, task_struct, TIF_SIGPENDING } from "./task.ts";
+import { ESRCH } from "./uapi/errno.ts";
+import * as C from "./uapi/sched.ts";
+import { SIGCHLD } from "./uapi/signal.ts";
+
+export function find_task(nr: i32): task_struct {
+  return find_task_by_pid_ns(nr, changetype<pid_namespace>(<usize>root().init_pid_ns));
+}
+
+/**
+ * A task of number `nr`, child of `parent` or, with `thread`, a thread of its group.
+ * Return: 0, -EEXIST when the number is taken, -ESRCH without such a parent, -ENOMEM.
+ */
+export function adopt_task(nr: i32, parent: i32, thread: bool, traced: bool): i32 {
+  const from = find_task(parent);
+  if (nil(from)) return -ESRCH;
+  const args = changetype<kernel_clone_args>(CLONE_ARGS);
+  memory.fill(CLONE_ARGS, 0, offsetof<kernel_clone_args>());
+  args.exit_signal = SIGCHLD;
+  args.forced_pid = nr;
+  if (thread) {
+    args.flags =
+      C.CLONE_THREAD | C.CLONE_SIGHAND | C.CLONE_VM | C.CLONE_FILES | C.CLONE_FS;
+  }
+  // what is pending for the parent is no reason not to know the child
+  const pending = from.flags & TIF_SIGPENDING;
+  from.flags &= ~TIF_SIGPENDING;
+  const p = copy_process(from, args);
+  from.flags |= pending;
+  if (IS_ERR(p)) return PTR_ERR(p);
+  cold(p).adopted = 1;
+  if (traced) p.flags |= PF_TRACED;
+  else p.flags &= ~PF_TRACED;
+  return 0;
+}

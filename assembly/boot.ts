@@ -1,0 +1,216 @@
+// start_kernel: the first objects, in a memory that holds nothing yet. Two boots with the same
+// parameters leave the same bytes.
+import { container, container_caches_init, container_join } from "./container.ts";
+import { cred, cred_caches_init, CAP_FULL_SET, get_cred } from "./cred.ts";
+import { IS_ERR, nil } from "./err.ts";
+import { alloc_file, alloc_files, fd_install, FILE_NULL, file_caches_init } from "./file.ts";
+import { boot_config, EVENT_BYTES, EVENT_RING_SIZE, MAX_TABLES } from "./frame.ts";
+import { alloc_fs, fs_caches_init } from "./fs.ts";
+import { list_head } from "./list.ts";
+import { create_ns, get_ns, ns_common } from "./namespace.ts";
+import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./nsproxy.ts";
+import { alloc_pid, create_pid_namespace, get_pid, pid_caches_init, pid_namespace } from "./pid.ts";
+import { pipe_caches_init } from "./pipe.ts";
+import { root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
+import { reserve_kill_queue } from "./signal.ts";
+import { sigqueue_caches_init } from "./sigqueue.ts";
+import * as S from "./signal-struct.ts";
+import { CACHE_CONTAINER, CACHE_CRED, CACHE_NSPROXY, kmalloc, kmalloc_init, kmem_cache_zalloc } from "./slab.ts";
+import { alloc_task, cold, task_struct } from "./task.ts";
+import { waiter_caches_init } from "./waitqueue.ts";
+import { ENOMEM } from "./uapi/errno.ts";
+import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
+import { O_RDWR } from "./uapi/fcntl.ts";
+import * as L from "./uapi/limits.ts";
+import { RLIM_NLIMITS, RLIMIT_NOFILE, RLIMIT_STACK } from "./uapi/resource.ts";
+import * as C from "./uapi/sched.ts";
+
+/** Inode numbers of the initial namespaces (include/uapi/linux/nsfs.h); others count up from here. */
+const INUM_IPC: u32 = 0xefffffff;
+const INUM_UTS: u32 = 0xeffffffe;
+const INUM_USER: u32 = 0xeffffffd;
+const INUM_PID: u32 = 0xeffffffc;
+const INUM_CGROUP: u32 = 0xeffffffb;
+const INUM_TIME: u32 = 0xeffffffa;
+const INUM_MNT: u32 = 0xf0000000;
+const INUM_NET: u32 = 0xf0000098;
+const INUM_FIRST_DYNAMIC: u32 = 0xf0000100;
+
+const NAME_INIT_CONTAINER: u64 = 0x74696e692e; // ".init"
+const NAME_INIT: u64 = 0x74696e69; // "init"
+
+function or_default(value: i32, otherwise: i32): i32 {
+  return value > 0 ? value : otherwise;
+}
+
+function set_limits(at: usize): void {
+  const r = root();
+  const config = changetype<boot_config>(at);
+  r.pid_max = or_default(config.pid_max, L.PID_MAX_DEFAULT);
+  if (r.pid_max > L.PID_MAX_LIMIT) r.pid_max = L.PID_MAX_LIMIT;
+  r.threads_max = or_default(config.threads_max, L.PID_MAX_LIMIT + 1);
+  r.nofile_cur = or_default(config.nofile_cur, L.INR_OPEN_CUR);
+  r.nofile_max = or_default(config.nofile_max, L.NR_OPEN);
+  r.container_depth_max = or_default(config.container_depth_max, L.CONTAINER_DEPTH_MAX);
+  r.containers_max = or_default(config.containers_max, L.PID_MAX_LIMIT);
+  r.event_mask = config.event_mask;
+  r.traced = config.traced;
+}
+
+function init_caches(): void {
+  kmalloc_init();
+  S.signal_caches_init();
+  pid_caches_init();
+  cred_caches_init();
+  nsproxy_caches_init();
+  file_caches_init();
+  fs_caches_init();
+  container_caches_init();
+  sigqueue_caches_init();
+  pipe_caches_init();
+  waiter_caches_init();
+}
+
+function init_ns(type: i32, inum: u32, user: ns_common): ns_common {
+  const ns = create_ns(type, changetype<ns_common>(0), user);
+  ns.inum = inum;
+  return ns;
+}
+
+function init_namespaces(): void {
+  const r = root();
+  const user = init_ns(C.CLONE_NEWUSER, INUM_USER, changetype<ns_common>(0));
+  const pid_ns = create_pid_namespace(changetype<pid_namespace>(0), user);
+  pid_ns.inum = INUM_PID;
+  const ns = changetype<nsproxy>(kmem_cache_zalloc(CACHE_NSPROXY));
+  ns.count = 1;
+  ns.mnt_ns = init_ns(C.CLONE_NEWNS, INUM_MNT, user);
+  ns.uts_ns = init_ns(C.CLONE_NEWUTS, INUM_UTS, user);
+  ns.ipc_ns = init_ns(C.CLONE_NEWIPC, INUM_IPC, user);
+  ns.cgroup_ns = init_ns(C.CLONE_NEWCGROUP, INUM_CGROUP, user);
+  ns.net_ns = init_ns(C.CLONE_NEWNET, INUM_NET, user);
+  ns.time_ns = init_ns(C.CLONE_NEWTIME, INUM_TIME, user);
+  ns.time_ns_for_children = get_ns(ns.time_ns);
+  ns.pid_ns_for_children = pid_ns;
+  r.init_user_ns = <u32>changetype<usize>(user);
+  r.init_pid_ns = <u32>changetype<usize>(pid_ns);
+  r.init_nsproxy = <u32>changetype<usize>(ns);
+  r.inum_next = INUM_FIRST_DYNAMIC;
+}
+
+function init_cred(): void {
+  const c = changetype<cred>(kmem_cache_zalloc(CACHE_CRED));
+  c.count = 1;
+  c.user_ns = get_ns(changetype<ns_common>(<usize>root().init_user_ns));
+  c.cap_permitted = CAP_FULL_SET;
+  c.cap_effective = CAP_FULL_SET;
+  c.cap_bset = CAP_FULL_SET;
+  root().init_cred = <u32>changetype<usize>(c);
+}
+
+/** init_container: ".init", id 1, started, never dead; init is the idle task's, so none. */
+function init_init_container(): void {
+  const r = root();
+  const c = changetype<container>(kmem_cache_zalloc(CACHE_CONTAINER));
+  c.usage = 1; // the pin that keeps it
+  c.flags = CONTAINER_FLAG_INIT_STARTED;
+  c.id = 1;
+  c.cred = get_cred(changetype<cred>(<usize>r.init_cred));
+  c.ns = get_nsproxy(changetype<nsproxy>(<usize>r.init_nsproxy));
+  c.name0 = NAME_INIT_CONTAINER;
+  list_head.init(c.children);
+  list_head.init(c.child_link);
+  list_head.init(c.waitq);
+  r.container_id = 1;
+  r.nr_containers = 1;
+  r.init_container = <u32>changetype<usize>(c);
+}
+
+/** The idle task: pid 0, parent of init, in no table. */
+function init_idle(): task_struct {
+  const p = alloc_task();
+  const s = S.alloc_signal();
+  s.leader = p;
+  s.live = 1;
+  s.nr_threads = 1;
+  p.signal = s;
+  p.real_parent = p;
+  p.cred = get_cred(changetype<cred>(<usize>root().init_cred));
+  list_head.add_tail(cold(p).thread_node, s.threads);
+  root().idle_task = <u32>changetype<usize>(p);
+  return p;
+}
+
+function init_rlimits(s: S.signal_struct): void {
+  s.rlim = S.alloc_rlimits();
+  for (let i = 0; i < RLIM_NLIMITS; ++i) S.set_rlimit(s, i, u64.MAX_VALUE, u64.MAX_VALUE);
+  S.set_rlimit(s, RLIMIT_STACK, 8 << 20, u64.MAX_VALUE);
+  S.set_rlimit(s, RLIMIT_NOFILE, root().nofile_cur, root().nofile_max);
+}
+
+/** pid 1: all capabilities, descriptors 0-2 open on the null device. */
+function init_init(idle: task_struct): bool {
+  const r = root();
+  const p = alloc_task();
+  const k = cold(p);
+  const s = S.alloc_signal();
+  const pid_ns = changetype<pid_namespace>(<usize>r.init_pid_ns);
+  const number = alloc_pid(pid_ns, 0, 0, 0);
+  if (nil(p) || nil(s) || IS_ERR(number)) return false;
+  p.thread_pid = number;
+  p.signal = s;
+  p.cred = get_cred(changetype<cred>(<usize>r.init_cred));
+  k.sighand = S.alloc_sighand();
+  k.fs = alloc_fs(0o022);
+  k.files = alloc_files();
+  k.nsproxy = get_nsproxy(changetype<nsproxy>(<usize>r.init_nsproxy));
+  k.group_leader = p;
+  k.exit_signal = 17;
+  k.comm0 = NAME_INIT;
+  init_rlimits(s);
+  number.task = p;
+  number.leader_of = s;
+  p.pid = 1;
+  k.tgid = 1;
+  p.real_parent = idle;
+  s.leader = p;
+  s.live = 1;
+  s.nr_threads = 1;
+  s.flags = S.SIGNAL_UNKILLABLE;
+  s.tgid_pid = number;
+  s.pgrp = get_pid(number);
+  s.session = get_pid(number);
+  number.nr_sessions = 1;
+  pid_ns.child_reaper = p;
+  list_head.add_tail(k.thread_node, s.threads);
+  list_head.add_tail(s.pgrp_link, number.members);
+  list_head.add_tail(p.sibling, idle.children);
+  for (let fd = 0; fd < 3; ++fd) fd_install(p, fd, alloc_file(FILE_NULL, O_RDWR, 0), false);
+  r.nr_threads = 1;
+  r.nr_processes = 1;
+  r.init_task = <u32>changetype<usize>(p);
+  container_join(changetype<container>(<usize>r.init_container), p);
+  return reserve_kill_queue();
+}
+
+/** Makes the machine. `config`: address of a boot_config. Return: 0 or -ENOMEM. */
+export function start_kernel(config: usize): i32 {
+  // the parameters may lie where the first pages come to be: they are read before those
+  memory.fill(ROOT_ADDRESS, 0, <usize>0x3000);
+  const r = root();
+  if (<u32>memory.size() < 2) return -ENOMEM;
+  set_limits(config);
+  list_head.init(r.woken);
+  init_caches();
+  r.event_ring = <u32>kmalloc(EVENT_RING_SIZE * EVENT_BYTES);
+  r.tables = <u32>kmalloc(MAX_TABLES * 16);
+  if (!r.event_ring || !r.tables) return -ENOMEM;
+  init_namespaces();
+  init_cred();
+  init_init_container();
+  const idle = init_idle();
+  if (!init_init(idle)) return -ENOMEM;
+  r.alloc_seen = 0;
+  r.magic = SNAPSHOT_MAGIC;
+  return 0;
+}

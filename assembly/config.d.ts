@@ -1,0 +1,4 @@
+/** 1 in the debug target: assertions, lockdep, poison, allocation failures, seeded faults. */
+declare const CONFIG_DEBUG: i32;
+/** 1 in the smp target: shared memory and real atomics. */
+declare const CONFIG_SMP: i32;

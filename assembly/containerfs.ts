@@ -1,0 +1,222 @@
+// The container calls and the file that stands for a container (seed: create_container(),
+// create_container_file(); wait and kill after the seed's future development).
+import * as K from "./container.ts";
+import { container } from "./container.ts";
+import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
+import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR } from "./err.ts";
+import { alloc_file, container_of_fd, fd_install, FILE_CONTAINER, free_file, get_unused_fd } from "./file.ts";
+import { frame } from "./frame.ts";
+import { list_head } from "./list.ts";
+import { create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
+import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
+import { kernel_root, root, SCRATCH_USER } from "./root.ts";
+import { put_ns, ns_common } from "./namespace.ts";
+import { CACHE_CONTAINER, kmem_cache_free, kmem_cache_zalloc } from "./slab.ts";
+import { LOCK_CONTAINERS, spin_lock, spin_unlock } from "./spinlock.ts";
+import { cold, task_struct } from "./task.ts";
+import { prepare_write, put_user32, copy_to_user, strncpy_from_user } from "./uaccess.ts";
+import { create_user_ns } from "./user-namespace.ts";
+import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
+import * as U from "./uapi/container.ts";
+import * as E from "./uapi/errno.ts";
+import { O_RDWR } from "./uapi/fcntl.ts";
+import * as C from "./uapi/sched.ts";
+import { WNOHANG, WNOWAIT } from "./uapi/wait.ts";
+import { check_kill_permission, fill_siginfo, from_ancestor_ns, scratch_siginfo, send_signal } from "./signal.ts";
+import { SI_USER } from "./uapi/signal.ts";
+import { remove_waiters, signal_pending, wait_on } from "./waitqueue.ts";
+
+const NEW_NS: u32 =
+  U.CONTAINER_NEW_FS_NS | U.CONTAINER_NEW_EMPTY_FS_NS | U.CONTAINER_NEW_CGROUP_NS |
+  U.CONTAINER_NEW_UTS_NS | U.CONTAINER_NEW_IPC_NS | U.CONTAINER_NEW_PID_NS | U.CONTAINER_NEW_NET_NS;
+
+/** The CLONE_ flags that a container's namespaces come down to. */
+function clone_flags(flags: u32): u32 {
+  let ns: u32 = 0;
+  if (flags & U.CONTAINER_NEW_FS_NS) ns |= C.CLONE_NEWNS;
+  if (flags & U.CONTAINER_NEW_CGROUP_NS) ns |= C.CLONE_NEWCGROUP;
+  if (flags & U.CONTAINER_NEW_UTS_NS) ns |= C.CLONE_NEWUTS;
+  if (flags & U.CONTAINER_NEW_IPC_NS) ns |= C.CLONE_NEWIPC;
+  if (flags & U.CONTAINER_NEW_PID_NS) ns |= C.CLONE_NEWPID;
+  if (flags & U.CONTAINER_NEW_NET_NS) ns |= C.CLONE_NEWNET;
+  return ns;
+}
+
+/** A name: at most 23 bytes, no slash. Into the scratch buffer. 0, errno, RET_NEED. */
+function copy_name(f: frame, addr: u64): i32 {
+  memory.fill(SCRATCH_USER, 0, U.CONTAINER_NAME_LEN);
+  const len = strncpy_from_user(f, SCRATCH_USER, addr, U.CONTAINER_NAME_LEN);
+  if (len < 0) return len;
+  if (len >= U.CONTAINER_NAME_LEN) return -E.ENAMETOOLONG;
+  for (let i = 0; i < len; ++i) {
+    const byte = load<u8>(SCRATCH_USER + i);
+    // DEVIATION: D-31 - control characters would forge rows of /proc/containers and of logs
+    if (byte == 47 || byte < 32 || byte == 127) return -E.EINVAL;
+  }
+  return 0;
+}
+
+/** What an entering process becomes: the creator's euid everywhere, or lord of a new namespace. */
+function copy_container_creds(p: task_struct, flags: u32): cred {
+  const c = prepare_creds(p.cred);
+  if (nil(c)) return ERR_PTR<cred>(-E.ENOMEM);
+  c.uid = c.suid = c.fsuid = c.euid;
+  c.gid = c.sgid = c.fsgid = c.egid;
+  if (flags & U.CONTAINER_NEW_USER_NS) {
+    const ns = create_user_ns(c, cold(p).fs);
+    if (IS_ERR(ns)) {
+      put_cred(c);
+      return ERR_PTR<cred>(PTR_ERR(ns));
+    }
+    set_cred_user_ns(c, ns);
+    return c;
+  }
+  // DEVIATION: D-5 - the seed tests no privilege at all
+  if (flags & NEW_NS && !cred_ns_capable(p.cred, c.user_ns, CAP_SYS_ADMIN)) {
+    put_cred(c);
+    return ERR_PTR<cred>(-E.EPERM);
+  }
+  return c;
+}
+
+function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {
+  const old = cold(p).nsproxy;
+  const ns = create_new_namespaces(clone_flags(flags), old, task_active_pid_ns(p), c);
+  if (IS_ERR(ns) || !(flags & U.CONTAINER_NEW_EMPTY_FS_NS)) return ns;
+  // DEVIATION: D-6 - an empty mount namespace is empty, not the parent's
+  put_ns(ns.mnt_ns);
+  ns.mnt_ns = NULL<ns_common>();
+  ns.empty_mnt = 1;
+  return ns;
+}
+
+/** A container below the caller's, linked, with the one reference of its file. ERR_PTR. */
+function create_container(p: task_struct, flags: u32): container {
+  const parent = p.signal.leader.container;
+  const c = changetype<container>(kmem_cache_zalloc(CACHE_CONTAINER));
+  if (nil(c)) return ERR_PTR<container>(-E.ENOMEM);
+  memory.copy(changetype<usize>(c) + offsetof<container>("name0"), SCRATCH_USER, 24);
+  const cr = copy_container_creds(p, flags);
+  if (IS_ERR(cr)) {
+    kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
+    return ERR_PTR<container>(PTR_ERR(cr));
+  }
+  const ns = container_namespaces(p, flags, cr);
+  if (IS_ERR(ns)) {
+    put_cred(cr);
+    kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
+    return ERR_PTR<container>(PTR_ERR(ns));
+  }
+  c.usage = 1;
+  c.depth = parent.depth + 1;
+  c.cred = cr;
+  c.ns = ns;
+  c.opener_euid = p.cred.euid;
+  if (flags & U.CONTAINER_KILL_ON_CLOSE) c.flags = U.CONTAINER_FLAG_KILL_ON_CLOSE;
+  list_head.init(c.children);
+  list_head.init(c.waitq);
+  publish(c, parent);
+  return c;
+}
+
+/** The last step, which cannot fail: an id, and a place under the parent. */
+function publish(c: container, parent: container): void {
+  const r = root();
+  const lock = changetype<usize>(r) + offsetof<kernel_root>("containers_lock");
+  spin_lock(lock, LOCK_CONTAINERS);
+  r.container_id += 1;
+  c.id = r.container_id;
+  c.parent = K.get_container(parent);
+  list_head.add_tail(c.child_link, parent.children);
+  r.nr_containers += 1;
+  spin_unlock(lock, LOCK_CONTAINERS);
+}
+
+/** container_create(name, flags, 0, 0, 0). Checks in the order of the seed and the decisions. */
+export function sys_container_create(p: task_struct, f: frame): i32 {
+  const flags = <u32>f.a1;
+  if (!f.a0 || flags & ~<u32>U.CONTAINER__FLAG_MASK) return -E.EINVAL;
+  if (f.a2 || f.r10 || f.r8) return -E.EINVAL;
+  const both: u32 = U.CONTAINER_NEW_FS_NS | U.CONTAINER_NEW_EMPTY_FS_NS;
+  if ((flags & both) == both) return -E.EINVAL;
+  const bad = copy_name(f, f.a0);
+  if (bad) return bad;
+  const parent = p.signal.leader.container;
+  const r = root();
+  // DEVIATION: D-24 - nothing begins under a container that is dead
+  if (K.container_dead(parent)) return -E.ECANCELED;
+  // DEVIATION: D-22 - depth and number are limited
+  if (parent.depth >= r.container_depth_max || r.nr_containers >= r.containers_max) {
+    return -E.ENOSPC;
+  }
+  const fd = get_unused_fd(p, 0);
+  if (fd < 0) return fd;
+  const file = alloc_file(FILE_CONTAINER, O_RDWR, 0);
+  if (nil(file)) return -E.ENOMEM;
+  const c = create_container(p, flags);
+  if (IS_ERR(c)) {
+    free_file(file);
+    return PTR_ERR(c);
+  }
+  file.private_data = <u32>changetype<usize>(c);
+  fd_install(p, fd, file, (flags & U.CONTAINER_FD_CLOEXEC) != 0);
+  return fd;
+}
+
+/** container_wait(cfd, status, options, rusage): init's end, told to any holder, reaping nothing. */
+export function sys_container_wait(p: task_struct, f: frame): i32 {
+  const c = container_of_fd(p, <i32>f.a0);
+  if (IS_ERR(c)) return PTR_ERR(c);
+  const options = <i32>f.a2;
+  if (options & ~(WNOHANG | WNOWAIT)) return -E.EINVAL;
+  const need = prepare_write(f, f.a1, 4) | prepare_write(f, f.r10, 144);
+  if (need) return need;
+  if (f.phase) remove_waiters(p);
+  if (!K.container_dead(c)) {
+    if (options & WNOHANG) return 0;
+    if (signal_pending(p)) return -E.ERESTARTSYS;
+    f.phase = 1;
+    return wait_on(p, f, c.waitq);
+  }
+  const nr = nil(c.init_pid) ? 0 : pid_nr_ns(c.init_pid, task_active_pid_ns(p));
+  if (!nr) return nil(c.init_pid) ? -E.ECANCELED : -E.EINVAL;
+  if (f.a1 && put_user32(f, f.a1, c.exit_code)) return -E.EFAULT;
+  if (f.r10) {
+    memory.fill(SCRATCH_USER, 0, 144);
+    if (copy_to_user(f, f.r10, SCRATCH_USER, 144)) return -E.EFAULT;
+  }
+  return nr;
+}
+
+/** One success is a success; -EPERM only when nobody could be signalled. */
+function kill_member(p: task_struct, leader: task_struct, sig: i32, result: i32): i32 {
+  const error = check_kill_permission(sig, p, leader);
+  if (!error && sig) {
+    const info = scratch_siginfo();
+    fill_siginfo(info, sig, SI_USER, p, leader);
+    send_signal(leader, info, true, from_ancestor_ns(p, leader));
+  }
+  return result == 0 ? 0 : error;
+}
+
+/** container_kill(cfd, initonly, signal). */
+export function sys_container_kill(p: task_struct, f: frame): i32 {
+  const c = container_of_fd(p, <i32>f.a0);
+  if (IS_ERR(c)) return PTR_ERR(c);
+  const init_only = <i32>f.a1;
+  const sig = <i32>f.a2;
+  if (<u32>init_only > 1 || <u32>sig > 64) return -E.EINVAL;
+  if (init_only) {
+    if (nil(c.init)) return -E.ESRCH;
+    return kill_member(p, c.init.leader, sig, -E.ESRCH);
+  }
+  let result = -E.ESRCH;
+  for (let at = c; !nil(at); at = K.next_in_tree(at, c)) {
+    const members = at.members;
+    for (let i: u32 = 0; i < at.members_len; ++i) {
+      const entry = load<u32>(members + (i << 2));
+      if (entry) result = kill_member(p, changetype<task_struct>(<usize>entry), sig, result);
+    }
+  }
+  return result;
+}

@@ -1,0 +1,310 @@
+// struct file - an open file description - and descriptor tables. A table is shared by reference
+// after fork and copied by whoever writes first; CLONE_FILES shares it for good.
+import { container, container_file_release } from "./container.ts";
+import { ERR_PTR, NULL, nil } from "./err.ts";
+import { pid, put_pid } from "./pid.ts";
+import { pipe_inode_info, pipe_release } from "./pipe.ts";
+import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
+import { root } from "./root.ts";
+import { rlimit } from "./signal-struct.ts";
+import {
+  CACHE_FILE,
+  CACHE_FILES,
+  kfree,
+  kmem_cache_free,
+  kmem_cache_init,
+  kmem_cache_zalloc,
+  kzalloc,
+} from "./slab.ts";
+import { cold, task_struct } from "./task.ts";
+import { EBADF, EINVAL, EMFILE, ENOMEM } from "./uapi/errno.ts";
+import { CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE } from "./uapi/fcntl.ts";
+import { RLIMIT_NOFILE } from "./uapi/resource.ts";
+
+// file.kind
+export const FILE_NULL: u32 = 1;
+/** The world's: a plain file, a socket, anything whose contents the kernel does not know. */
+export const FILE_WORLD: u32 = 2;
+export const FILE_PIPE: u32 = 3;
+export const FILE_CONTAINER: u32 = 4;
+export const FILE_PIDFD: u32 = 5;
+
+/** struct file - 32 bytes. */
+@unmanaged
+export class file {
+  count: i32; // refcount_t: descriptor tables, calls that hold it while asleep
+  kind: u32; // [C] FILE_*
+  flags: u32; // O_* as F_GETFL gives them
+  private_data: u32; // [C] pipe, container, pid; holds a reference
+  pos: u64;
+  owner: i32; // F_SETOWN
+  signum: i32; // F_SETSIG
+
+  get container(): container {
+    return changetype<container>(this.private_data);
+  }
+  get pipe(): pipe_inode_info {
+    return changetype<pipe_inode_info>(this.private_data);
+  }
+  get pid(): pid {
+    return changetype<pid>(this.private_data);
+  }
+}
+
+const INLINE_FDS = 32;
+/** struct files_struct - 24 bytes, then 32 slots; more are kmalloc'd. */
+@unmanaged
+export class files_struct {
+  count: i32; // refcount_t: tasks
+  shared: u32; // 1: CLONE_FILES, the sharers see each other's writes
+  max_fds: i32;
+  next_fd: i32; // no free descriptor below this
+  fds: u32; // slots: address of the file | 1 when close-on-exec
+  lock: u32; // spinlock_t, LOCK_FILES
+}
+const FDS_AT: usize = 24;
+const FD_CLOEXEC_BIT: u32 = 1;
+
+export function file_caches_init(): void {
+  kmem_cache_init(CACHE_FILE, <u32>offsetof<file>());
+  kmem_cache_init(CACHE_FILES, <u32>FDS_AT + INLINE_FDS * 4);
+}
+
+/** A file with one reference, which takes over the caller's reference to `data`. Or null. */
+export function alloc_file(kind: u32, flags: u32, data: usize): file {
+  const f = changetype<file>(kmem_cache_zalloc(CACHE_FILE));
+  if (nil(f)) return f;
+  f.count = 1;
+  f.kind = kind;
+  f.flags = flags;
+  f.private_data = <u32>data;
+  return f;
+}
+
+export function get_file(f: file): file {
+  refcount_inc(changetype<usize>(f));
+  return f;
+}
+
+/** Drops a reference; the last one releases what the file stands for. */
+export function fput(f: file): void {
+  if (!refcount_dec_and_test(changetype<usize>(f))) return;
+  const kind = f.kind;
+  if (kind == FILE_PIPE) pipe_release(f.pipe, f.flags);
+  else if (kind == FILE_CONTAINER) container_file_release(f.container);
+  else if (kind == FILE_PIDFD) put_pid(f.pid);
+  kmem_cache_free(CACHE_FILE, changetype<usize>(f));
+}
+
+/** Frees a file that was never published: what it would have stood for is not there. */
+export function free_file(f: file): void {
+  kmem_cache_free(CACHE_FILE, changetype<usize>(f));
+}
+
+/** An empty table, or null. */
+export function alloc_files(): files_struct {
+  const t = changetype<files_struct>(kmem_cache_zalloc(CACHE_FILES));
+  if (nil(t)) return t;
+  t.count = 1;
+  t.max_fds = INLINE_FDS;
+  t.fds = <u32>(changetype<usize>(t) + FDS_AT);
+  return t;
+}
+
+function slot_of(t: files_struct, fd: i32): usize {
+  return t.fds + (<usize>fd << 2);
+}
+
+function free_slots(t: files_struct): void {
+  if (t.fds != <u32>(changetype<usize>(t) + FDS_AT)) kfree(t.fds, <u32>t.max_fds << 2);
+}
+
+/** Makes room for descriptor `fd`; false when memory is exhausted. */
+function expand_files(t: files_struct, fd: i32): bool {
+  if (fd < t.max_fds) return true;
+  let max = t.max_fds;
+  while (max <= fd) max <<= 1;
+  const fds = kzalloc(<u32>max << 2);
+  if (!fds) return false;
+  memory.copy(fds, t.fds, <usize>t.max_fds << 2);
+  free_slots(t);
+  t.fds = <u32>fds;
+  t.max_fds = max;
+  return true;
+}
+
+/** A private copy of `old`, every file with one more reference. Or null. */
+export function dup_files(old: files_struct): files_struct {
+  const t = alloc_files();
+  if (nil(t)) return t;
+  if (!expand_files(t, old.max_fds - 1)) {
+    kmem_cache_free(CACHE_FILES, changetype<usize>(t));
+    return NULL<files_struct>();
+  }
+  t.next_fd = old.next_fd;
+  for (let fd = 0; fd < old.max_fds; ++fd) {
+    const slot = load<u32>(slot_of(old, fd));
+    if (!slot) continue;
+    get_file(changetype<file>(<usize>(slot & ~FD_CLOEXEC_BIT)));
+    store<u32>(slot_of(t, fd), slot);
+  }
+  return t;
+}
+
+export function put_files(t: files_struct): void {
+  if (nil(t) || !refcount_dec_and_test(changetype<usize>(t))) return;
+  for (let fd = 0; fd < t.max_fds; ++fd) {
+    const slot = load<u32>(slot_of(t, fd));
+    if (slot) fput(changetype<file>(<usize>(slot & ~FD_CLOEXEC_BIT)));
+  }
+  free_slots(t);
+  kmem_cache_free(CACHE_FILES, changetype<usize>(t));
+}
+
+/** The caller's table, private for writing; false when memory is exhausted. */
+export function files_for_write(p: task_struct): bool {
+  const t = cold(p).files;
+  if (t.count == 1 || t.shared) return true;
+  return unshare_files(p);
+}
+
+/** Gives `p` a table of its own, whatever it shared. */
+export function unshare_files(p: task_struct): bool {
+  const t = cold(p).files;
+  if (t.count == 1) {
+    t.shared = 0;
+    return true;
+  }
+  const copy = dup_files(t);
+  if (nil(copy)) return false;
+  cold(p).files = copy;
+  put_files(t);
+  return true;
+}
+
+/** The open file of a descriptor, without a reference; null when it is not open. */
+export function fget(p: task_struct, fd: i32): file {
+  const t = cold(p).files;
+  if (nil(t) || <u32>fd >= <u32>t.max_fds) return NULL<file>();
+  return changetype<file>(<usize>(load<u32>(slot_of(t, fd)) & ~FD_CLOEXEC_BIT));
+}
+
+export function fd_cloexec(p: task_struct, fd: i32): bool {
+  return (load<u32>(slot_of(cold(p).files, fd)) & FD_CLOEXEC_BIT) != 0;
+}
+
+/** Sets or clears close-on-exec; -ENOMEM when the table cannot be made private. */
+export function set_cloexec(p: task_struct, fd: i32, on: bool): i32 {
+  if (fd_cloexec(p, fd) == on) return 0;
+  if (!files_for_write(p)) return -ENOMEM;
+  const slot = slot_of(cold(p).files, fd);
+  const value = load<u32>(slot);
+  store<u32>(slot, on ? value | FD_CLOEXEC_BIT : value & ~FD_CLOEXEC_BIT);
+  return 0;
+}
+
+/** Limit on descriptor numbers: the smaller of RLIMIT_NOFILE and 2^31-1. */
+export function nofile(p: task_struct): i32 {
+  const limit = rlimit(p.signal, RLIMIT_NOFILE);
+  return limit > <u64>i32.MAX_VALUE ? i32.MAX_VALUE : <i32>limit;
+}
+
+/**
+ * Lowest free descriptor at or above `from`, with room made for it; nothing is stored yet.
+ * Return: number, -EMFILE, -ENOMEM.
+ */
+export function get_unused_fd(p: task_struct, from: i32): i32 {
+  if (!files_for_write(p)) return -ENOMEM;
+  const t = cold(p).files;
+  let fd = from > t.next_fd ? from : t.next_fd;
+  while (fd < t.max_fds && load<u32>(slot_of(t, fd))) ++fd;
+  if (fd >= nofile(p)) return -EMFILE;
+  if (!expand_files(t, fd)) return -ENOMEM;
+  return fd;
+}
+
+/** Puts a file (its reference goes along) at a descriptor that get_unused_fd gave. */
+export function fd_install(p: task_struct, fd: i32, f: file, cloexec: bool): void {
+  const t = cold(p).files;
+  store<u32>(slot_of(t, fd), <u32>changetype<usize>(f) | (cloexec ? FD_CLOEXEC_BIT : 0));
+  if (fd == t.next_fd) t.next_fd = fd + 1;
+}
+
+/** Takes the file out of an open descriptor; the caller gets its reference. Table is private. */
+export function fd_take(p: task_struct, fd: i32): file {
+  const t = cold(p).files;
+  const slot = slot_of(t, fd);
+  const f = changetype<file>(<usize>(load<u32>(slot) & ~FD_CLOEXEC_BIT));
+  store<u32>(slot, 0);
+  if (fd < t.next_fd) t.next_fd = fd;
+  return f;
+}
+
+/** close(2). Return: 0, -EBADF, -ENOMEM. */
+export function close_fd(p: task_struct, fd: i32): i32 {
+  if (nil(fget(p, fd))) return -EBADF;
+  if (!files_for_write(p)) return -ENOMEM;
+  fput(fd_take(p, fd));
+  return 0;
+}
+
+/** exec: closes what is marked so. The table is private already. */
+export function do_close_on_exec(p: task_struct): void {
+  const t = cold(p).files;
+  for (let fd = 0; fd < t.max_fds; ++fd) {
+    const slot = load<u32>(slot_of(t, fd));
+    if (slot & FD_CLOEXEC_BIT) fput(fd_take(p, fd));
+  }
+}
+
+/** close_range(2). Return: 0, -EINVAL, -ENOMEM. */
+export function close_range(p: task_struct, first: u32, last: u32, flags: u32): i32 {
+  if (flags & ~<u32>(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) return -EINVAL;
+  if (first > last) return -EINVAL;
+  if (flags & CLOSE_RANGE_UNSHARE) {
+    if (!unshare_files(p)) return -ENOMEM;
+  } else if (!files_for_write(p)) {
+    return -ENOMEM;
+  }
+  const t = cold(p).files;
+  for (let fd = first; fd <= last && fd < <u32>t.max_fds; ++fd) {
+    const slot = load<u32>(slot_of(t, fd));
+    if (!slot) continue;
+    if (flags & CLOSE_RANGE_CLOEXEC) store<u32>(slot_of(t, fd), slot | FD_CLOEXEC_BIT);
+    else fput(fd_take(p, fd));
+  }
+  return 0;
+}
+
+/** Puts a second reference to `f` at `to`, closing what was there. Table is private. */
+export function replace_fd(p: task_struct, to: i32, f: file, cloexec: bool): i32 {
+  const t = cold(p).files;
+  if (!expand_files(t, to)) return -ENOMEM;
+  get_file(f);
+  const old = fget(p, to);
+  fd_install(p, to, f, cloexec);
+  if (!nil(old)) fput(old);
+  return to;
+}
+
+/** Opens the null device at the lowest descriptor: boot and adoption. ERR_PTR of nothing: errno. */
+export function null_file(): file {
+  return get_file(changetype<file>(root().null_file));
+}
+
+/** The container of a descriptor. ERR_PTR of EBADF, or EINVAL when it is no container. */
+export function container_of_fd(p: task_struct, fd: i32): container {
+  const f = fget(p, fd);
+  if (nil(f)) return ERR_PTR<container>(-EBADF);
+  return f.kind == FILE_CONTAINER ? f.container : ERR_PTR<container>(-EINVAL);
+}
+
+/** The descriptor of a pidfd of `number`, -1 when there is none. */
+export function find_pidfd(p: task_struct, number: pid): i32 {
+  const t = cold(p).files;
+  for (let fd = 0; fd < t.max_fds; ++fd) {
+    const f = fget(p, fd);
+    if (!nil(f) && f.kind == FILE_PIDFD && f.private_data == <u32>changetype<usize>(number)) return fd;
+  }
+  return -1;
+}

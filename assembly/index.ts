@@ -1,0 +1,276 @@
+// The export surface: numbers in, numbers out. Everything else is behind it. Return values are
+// dispositions (DISP_*), actions (ACTION_*), addresses, counts, or a negative errno.
+import { adopt_task, find_task } from "./adopt.ts";
+import { start_kernel } from "./boot.ts";
+import { nil } from "./err.ts";
+import { die_now } from "./exit.ts";
+import { FILE_WORLD, alloc_file, fd_install, get_unused_fd } from "./file.ts";
+import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
+import { list_head } from "./list.ts";
+import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
+import { exit_to_user_step } from "./sigdeliver.ts";
+import * as G from "./signal.ts";
+import { SIGNAL_GROUP_EXIT } from "./signal-struct.ts";
+import { kfree, kzalloc } from "./slab.ts";
+import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
+import * as T from "./task.ts";
+import { ENOMEM, ESRCH, EMFILE } from "./uapi/errno.ts";
+import * as F from "./uapi/frame.ts";
+import { SIGKILL } from "./uapi/signal.ts";
+
+/** Version of this interface; changes with every incompatible change of exports or layouts. */
+export function abi_version(): i32 {
+  return 1;
+}
+
+/** Makes the machine from the boot_config at `config` (0: defaults). 0 or -ENOMEM. */
+export function boot(config: usize): i32 {
+  if (!config) {
+    memory.fill(0x10000, 0, offsetof<boot_config>());
+    config = 0x10000;
+  }
+  return start_kernel(config);
+}
+
+/** Address of struct kernel_root. */
+export function root_ptr(): usize {
+  return ROOT_ADDRESS;
+}
+
+/** End of the used memory, bytes: what a snapshot has to hold. */
+export function high_water(): u32 {
+  return root().high_water;
+}
+
+/** A block for the host's own use (frames, window contents, tables); 0 when exhausted. */
+export function host_alloc(size: u32): usize {
+  return kzalloc(size);
+}
+
+export function host_free(at: usize, size: u32): void {
+  kfree(at, size);
+}
+
+/**
+ * Registers a syscall table: `len` u16 operations at `ops`, which the caller leaves alone from now
+ * on; `flags`: TABLE_COMPAT. Return: the table's index or -ENOMEM.
+ */
+export function register_table(ops: usize, len: u32, flags: u32): i32 {
+  const r = root();
+  const index = r.nr_tables;
+  if (index >= MAX_TABLES) return -ENOMEM;
+  const table = changetype<syscall_table>(<usize>(r.tables + (index << 4)));
+  table.ops = <u32>ops;
+  table.len = len;
+  table.flags = flags;
+  table.pad = 0;
+  r.nr_tables = index + 1;
+  return <i32>index;
+}
+
+/** Runs the call of the frame at `at`. Return: DISP_*. */
+export function do_syscall_64(at: usize): i32 {
+  if (CONFIG_DEBUG) root().alloc_seen = 0;
+  return do_syscall(changetype<frame>(at));
+}
+
+/**
+ * Runs the frames whose addresses are the `n` u32 at `ring`, in order. After a frame that blocks,
+ * exits or needs something, later ones of the same task are DISP_NOT_RUN. Return: frames done.
+ */
+export function do_syscall_batch(ring: usize, n: u32): u32 {
+  let done: u32 = 0;
+  let held = false;
+  for (let i: u32 = 0; i < n; ++i) {
+    const f = changetype<frame>(<usize>load<u32>(ring + (i << 2)));
+    if (held) {
+      const p = task_of_frame(f);
+      if (!nil(p) && p.flags & T.PF_BATCH_HELD) {
+        f.disposition = F.DISP_NOT_RUN;
+        continue;
+      }
+    }
+    const d = do_syscall(f);
+    if (d == F.DISP_DONE) {
+      done += 1;
+    } else if (d == F.DISP_NEED || d == F.DISP_DRAIN) {
+      held = true;
+      const p = task_of_frame(f);
+      if (!nil(p)) p.flags |= T.PF_BATCH_HELD;
+    } else if (d == F.DISP_BUSY) {
+      f.disposition = F.DISP_NOT_RUN;
+    }
+  }
+  if (held) release_batch(ring, n);
+  return done;
+}
+
+function release_batch(ring: usize, n: u32): void {
+  for (let i: u32 = 0; i < n; ++i) {
+    const p = task_of_frame(changetype<frame>(<usize>load<u32>(ring + (i << 2))));
+    if (!nil(p)) p.flags &= ~T.PF_BATCH_HELD;
+  }
+}
+
+/** A woken task goes on with its sleeping call. Return: DISP_*. */
+export function resume(tid: i32): i32 {
+  const p = find_task(tid);
+  if (CONFIG_DEBUG) root().alloc_seen = 0;
+  return nil(p) ? F.DISP_NOT_RUN : do_resume(p);
+}
+
+/** Resumes every task that is woken now, in order of waking. Return: how many. */
+export function run_woken(max: i32): i32 {
+  const r = root();
+  let n = 0;
+  while (n < max && !list_head.empty(r.woken)) {
+    do_resume(T.from_woken(r.woken.next));
+    n += 1;
+  }
+  return n;
+}
+
+/** First woken task's number, 0 when there is none. */
+export function first_woken(): i32 {
+  const r = root();
+  return list_head.empty(r.woken) ? 0 : T.from_woken(r.woken.next).pid;
+}
+
+/**
+ * One step of the return to user mode of `tid`; `at`: its last frame or 0. The siginfo of the
+ * signal taken is at siginfo_ptr(). Return: ACTION_* or -ESRCH.
+ */
+export function exit_to_user(tid: i32, at: usize): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  return exit_to_user_step(p, changetype<frame>(at));
+}
+
+/** Address of the siginfo that the last exit_to_user() took. */
+export function siginfo_ptr(): usize {
+  return SCRATCH_TAKEN;
+}
+
+/** Tasks marked for death die, in order of marking, at most `max`. Return: how many. */
+export function run_pending(max: i32): i32 {
+  const r = root();
+  let n = 0;
+  while (n < max && r.kill_head != r.kill_tail) {
+    const at = r.kill_queue + ((r.kill_head & (r.kill_capacity - 1)) << 2);
+    const p = changetype<T.task_struct>(<usize>load<u32>(at));
+    if (nil(p)) {
+      r.kill_head += 1;
+      continue;
+    }
+    die_now(p);
+    n += 1;
+  }
+  return n;
+}
+
+/** Wait status that `tid` is about to die with, -1 when no end is pending. */
+export function fatal_pending(tid: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p) || !p.kill_slot) return -1;
+  if (p.signal.flags & SIGNAL_GROUP_EXIT) return p.signal.group_exit_code;
+  return p.pending & G.sigmask(SIGKILL) ? SIGKILL : 0;
+}
+
+/** Carries out the end that is pending for `tid` alone. Return: 0 or -ESRCH. */
+export function die(tid: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p) || p.flags & T.PF_EXITING) return -ESRCH;
+  die_now(p);
+  return 0;
+}
+
+/** A task that the host knows and the kernel does not. `flags`: 1 thread of parent, 2 traced. */
+export function adopt(tid: i32, parent: i32, flags: i32): i32 {
+  return adopt_task(tid, parent, (flags & 1) != 0, (flags & 2) != 0);
+}
+
+/** An open descriptor that the host knows and the kernel does not. `fd` or a negative errno. */
+export function adopt_fd(tid: i32, fd: i32, cloexec: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  const got = get_unused_fd(p, fd);
+  if (got != fd) return got < 0 ? got : -EMFILE;
+  const file = alloc_file(FILE_WORLD, 2, 0);
+  if (nil(file)) return -ENOMEM;
+  fd_install(p, fd, file, cloexec != 0);
+  return fd;
+}
+
+/** The traced flag of a task. */
+export function set_traced(tid: i32, on: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  if (on) p.flags |= T.PF_TRACED;
+  else p.flags &= ~T.PF_TRACED;
+  return 0;
+}
+
+/** Sets the signal mask of a task: an observation of the host. */
+export function set_blocked(tid: i32, lo: u32, hi: u32): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  T.cold(p).blocked = (<u64>lo | (<u64>hi << 32)) & ~G.KERNEL_ONLY;
+  G.recalc_sigpending(p);
+  return 0;
+}
+
+/** A signal of the world's (a timer, a fault, a terminal): to `tid` or, with `group`, its group. */
+export function raise(
+  tid: i32,
+  group: i32,
+  signo: i32,
+  code: i32,
+  pid: i32,
+  uid: i32,
+  status: i32,
+  value_lo: u32,
+  value_hi: u32,
+): i32 {
+  const p = find_task(tid);
+  if (nil(p) || signo < 1 || signo > 64) return -ESRCH;
+  const info = G.scratch_siginfo();
+  memory.fill(changetype<usize>(info), 0, 32);
+  info.signo = signo;
+  info.code = code;
+  info.pid = pid;
+  info.uid = uid;
+  info.status = status;
+  info.value = <u64>value_lo | (<u64>value_hi << 32);
+  G.send_signal(p, info, group != 0, true);
+  return 0;
+}
+
+/** Address of a task's hot record, 0 when there is none; its cold half is at cold_ptr(). */
+export function task_ptr(tid: i32): usize {
+  return changetype<usize>(find_task(tid));
+}
+
+export function cold_ptr(task: usize): usize {
+  return changetype<usize>(T.cold(changetype<T.task_struct>(task)));
+}
+
+/** Nanoseconds since 1970. */
+export function clock_set(lo: u32, hi: u32): void {
+  root().clock = <u64>lo | (<u64>hi << 32);
+}
+
+/** Debug: the n-th allocation of the next call fails (0: none). */
+export function alloc_fail(n: u32): void {
+  root().alloc_fail_at = n;
+  root().alloc_seen = 0;
+}
+
+/** Debug: allocations that the last call made. */
+export function alloc_count(): u32 {
+  return root().alloc_seen;
+}
+
+/** Debug: switches a seeded fault on (0: none). */
+export function seed_fault(id: i32): void {
+  root().fault = id;
+}

@@ -1,0 +1,317 @@
+// struct pid - a process number as every namespace on the way to the root sees it - and the pid
+// namespaces. A number is found through a two-level table: an array of leaves, 256 numbers each.
+import { NULL, nil, same } from "./err.ts";
+import { list_at, list_head } from "./list.ts";
+import { get_ns, ns_common, ns_init, put_ns } from "./namespace.ts";
+import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
+import { root } from "./root.ts";
+import { signal_struct } from "./signal-struct.ts";
+import {
+  CACHE_NAMESPACE,
+  CACHE_PID,
+  CACHE_PID_BIG,
+  kfree,
+  kmem_cache_alloc,
+  kmem_cache_free,
+  kmem_cache_init,
+  kmem_cache_zalloc,
+  kzalloc,
+} from "./slab.ts";
+import { task_struct } from "./task.ts";
+import { EAGAIN, EEXIST, EINVAL, ENOMEM, ENOSPC } from "./uapi/errno.ts";
+import { RESERVED_PIDS } from "./uapi/limits.ts";
+import { CLONE_NEWPID, MAX_PID_NS_LEVEL } from "./uapi/sched.ts";
+
+/** struct pid - 40 bytes, then one upid per level. Small ones hold three levels. */
+@unmanaged
+export class pid {
+  count: i32; // refcount_t: the task, groups and sessions named by it, pidfds, a container
+  level: i32; // [C] depth of the deepest namespace it has a number in
+  task: task_struct; // [tasklist] thread of this number, null once released
+  leader_of: signal_struct; // [tasklist] group whose leader bears this number
+  members_next: u32; // list_head: process group of this number, signal_struct.pgrp_link
+  members_prev: u32;
+  waitq_next: u32; // list_head: pollers of a pidfd
+  waitq_prev: u32;
+  nr_sessions: i32; // groups whose session this is
+  reserved: u32;
+
+  get members(): list_head {
+    return list_at(changetype<usize>(this), offsetof<pid>("members_next"));
+  }
+  get waitq(): list_head {
+    return list_at(changetype<usize>(this), offsetof<pid>("waitq_next"));
+  }
+}
+const UPIDS_AT: usize = 40;
+const SMALL_LEVELS = 3;
+
+/** Number of `p` at `level`. */
+export function upid_nr(p: pid, level: i32): i32 {
+  return load<i32>(changetype<usize>(p) + UPIDS_AT + (<usize>level << 3));
+}
+/** Namespace of `p` at `level`. */
+export function upid_ns(p: pid, level: i32): pid_namespace {
+  return changetype<pid_namespace>(
+    load<u32>(changetype<usize>(p) + UPIDS_AT + (<usize>level << 3), 4),
+  );
+}
+function set_upid(p: pid, level: i32, nr: i32, ns: pid_namespace): void {
+  const at = changetype<usize>(p) + UPIDS_AT + (<usize>level << 3);
+  store<i32>(at, nr);
+  store<u32>(at, <u32>changetype<usize>(ns), 4);
+}
+
+/** struct pid_namespace - begins with the head that every namespace has. */
+@unmanaged
+export class pid_namespace extends ns_common {
+  child_reaper: task_struct; // [tasklist] its init, null before the first fork and after the end
+  table: u32; // leaf[nr_leaves]: u32 address, u32 numbers in use
+  nr_leaves: i32;
+  last: i32; // cursor: the number given last
+  nr_hashed: i32; // numbers in use
+  dying: u32; // 1: init has exited, no new process
+  reboot: i32;
+}
+
+const LEAF_SHIFT = 8;
+const LEAF_NUMBERS = 256;
+const LEAF_BYTES: u32 = 1024;
+const FIRST_LEAVES = 4;
+
+export function pid_caches_init(): void {
+  kmem_cache_init(CACHE_PID, 40 + SMALL_LEVELS * 8);
+  kmem_cache_init(CACHE_PID_BIG, 40 + (MAX_PID_NS_LEVEL + 2) * 8);
+  kmem_cache_init(CACHE_NAMESPACE, 96);
+}
+
+/** A pid namespace under `parent` (null: the initial one). ERR_PTR: ENOSPC, ENOMEM. */
+export function create_pid_namespace(parent: pid_namespace, user_ns: ns_common): pid_namespace {
+  const level = nil(parent) ? 0 : parent.level + 1;
+  if (level > MAX_PID_NS_LEVEL) return changetype<pid_namespace>(<usize>-ENOSPC);
+  const ns = changetype<pid_namespace>(kmem_cache_zalloc(CACHE_NAMESPACE));
+  if (nil(ns)) return changetype<pid_namespace>(<usize>-ENOMEM);
+  ns_init(ns, CLONE_NEWPID, parent, user_ns);
+  ns.level = level;
+  return ns;
+}
+
+/** Drops a reference; climbs to the parents in a loop, however deep the nesting. */
+export function put_pid_ns(ns: pid_namespace): void {
+  while (!nil(ns) && refcount_dec_and_test(changetype<usize>(ns))) {
+    const parent = changetype<pid_namespace>(ns.parent);
+    for (let i = 0; i < ns.nr_leaves; ++i) {
+      kfree(load<u32>(ns.table + (i << 3)), LEAF_BYTES);
+    }
+    kfree(ns.table, <u32>ns.nr_leaves << 3);
+    put_ns(changetype<ns_common>(ns.user_ns));
+    kmem_cache_free(CACHE_NAMESPACE, changetype<usize>(ns));
+    ns = parent;
+  }
+}
+
+/** Makes room for number `nr`; false when memory is exhausted. */
+function reserve_leaf(ns: pid_namespace, nr: i32): bool {
+  const index = nr >> LEAF_SHIFT;
+  if (index >= ns.nr_leaves) {
+    let leaves = ns.nr_leaves ? ns.nr_leaves : FIRST_LEAVES;
+    while (leaves <= index) leaves <<= 1;
+    const table = kzalloc(<u32>leaves << 3);
+    if (!table) return false;
+    memory.copy(table, ns.table, ns.nr_leaves << 3);
+    kfree(ns.table, <u32>ns.nr_leaves << 3);
+    ns.table = <u32>table;
+    ns.nr_leaves = leaves;
+  }
+  const slot: usize = ns.table + (index << 3);
+  if (load<u32>(slot)) return true;
+  const leaf = kzalloc(LEAF_BYTES);
+  if (!leaf) return false;
+  store<u32>(slot, <u32>leaf);
+  return true;
+}
+
+/** Address of the entry of `nr`, or 0 when no leaf holds it. */
+function entry_of(ns: pid_namespace, nr: i32): usize {
+  const index = nr >> LEAF_SHIFT;
+  if (<u32>index >= <u32>ns.nr_leaves) return 0;
+  const leaf = load<u32>(ns.table + (index << 3));
+  return leaf ? leaf + ((nr & (LEAF_NUMBERS - 1)) << 2) : 0;
+}
+
+/** The struct pid of number `nr` in `ns`, or null. */
+export function find_pid_ns(nr: i32, ns: pid_namespace): pid {
+  if (nr <= 0) return NULL<pid>();
+  const entry = entry_of(ns, nr);
+  return entry ? changetype<pid>(load<u32>(entry)) : NULL<pid>();
+}
+
+/** Next free number after the cursor, wrapping once; -EAGAIN when all are in use. */
+function next_free(ns: pid_namespace): i32 {
+  const max = root().pid_max;
+  let nr = ns.last + 1;
+  let wrapped = false;
+  while (true) {
+    if (nr >= max) {
+      if (wrapped) return -EAGAIN;
+      wrapped = true;
+      nr = RESERVED_PIDS;
+      if (nr >= max) nr = 1;
+    }
+    const index = nr >> LEAF_SHIFT;
+    if (index >= ns.nr_leaves) return nr;
+    const slot: usize = ns.table + (index << 3);
+    const leaf = load<u32>(slot);
+    if (!leaf) return nr;
+    // a full leaf is skipped whole
+    if (load<i32>(slot, 4) < LEAF_NUMBERS) {
+      if (!load<u32>(leaf + ((nr & (LEAF_NUMBERS - 1)) << 2))) return nr;
+      nr += 1;
+    } else {
+      nr = (nr | (LEAF_NUMBERS - 1)) + 1;
+    }
+  }
+}
+
+function hash_number(ns: pid_namespace, nr: i32, p: pid): void {
+  store<u32>(entry_of(ns, nr), <u32>changetype<usize>(p));
+  const slot: usize = ns.table + ((nr >> LEAF_SHIFT) << 3);
+  store<u32>(slot, load<u32>(slot, 4) + 1, 4);
+  ns.nr_hashed += 1;
+}
+
+function unhash_number(ns: pid_namespace, nr: i32): void {
+  store<u32>(entry_of(ns, nr), 0);
+  const slot: usize = ns.table + ((nr >> LEAF_SHIFT) << 3);
+  store<u32>(slot, load<u32>(slot, 4) - 1, 4);
+  ns.nr_hashed -= 1;
+}
+
+/**
+ * A struct pid with a number in `ns` and in each of its ancestors. `forced` names the number in
+ * the initial namespace (0: the kernel chooses); wanted[] of clone3 set_tid, innermost first, is
+ * at `wanted`, `nr_wanted` entries.
+ * Return: ERR_PTR of EAGAIN (numbers exhausted), EEXIST (a wanted one is taken), EINVAL, ENOMEM.
+ */
+export function alloc_pid(ns: pid_namespace, forced: i32, wanted: usize, nr_wanted: i32): pid {
+  const level = ns.level;
+  const p = new_struct_pid(level);
+  if (nil(p)) return changetype<pid>(<usize>-ENOMEM);
+  let at = ns;
+  for (let i = level; i >= 0; --i) {
+    let nr: i32 = 0;
+    const depth = level - i;
+    if (depth < nr_wanted) {
+      nr = load<i32>(wanted + (<usize>depth << 2));
+      if (nr < 1 || nr >= root().pid_max) return undo_alloc(p, i, -EINVAL);
+      // number 1 is a namespace's init and nobody else
+      if (nr != 1 && nil(at.child_reaper)) return undo_alloc(p, i, -EINVAL);
+    } else if (i == 0 && forced > 0) {
+      nr = forced;
+    }
+    if (nr > 0) {
+      if (!nil(find_pid_ns(nr, at))) return undo_alloc(p, i, -EEXIST);
+    } else {
+      nr = next_free(at);
+      if (nr < 0) return undo_alloc(p, i, nr);
+    }
+    if (!reserve_leaf(at, nr)) return undo_alloc(p, i, -ENOMEM);
+    if (depth >= nr_wanted) at.last = nr;
+    set_upid(p, i, nr, at);
+    hash_number(at, nr, p);
+    at = changetype<pid_namespace>(at.parent);
+  }
+  get_ns(changetype<ns_common>(ns));
+  return p;
+}
+
+function new_struct_pid(level: i32): pid {
+  const p = changetype<pid>(
+    kmem_cache_alloc(level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG),
+  );
+  if (nil(p)) return p;
+  p.count = 1;
+  p.level = level;
+  p.task = NULL<task_struct>();
+  p.leader_of = NULL<signal_struct>();
+  list_head.init(p.members);
+  list_head.init(p.waitq);
+  p.nr_sessions = 0;
+  return p;
+}
+
+function undo_alloc(p: pid, failed_level: i32, error: i32): pid {
+  for (let i = p.level; i > failed_level; --i) {
+    const ns = upid_ns(p, i);
+    const nr = upid_nr(p, i);
+    unhash_number(ns, nr);
+    // a cursor that this call moved goes back, so that the retry gets the same number
+    if (ns.last == nr) ns.last = nr - 1;
+  }
+  kmem_cache_free(p.level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG, changetype<usize>(p));
+  return changetype<pid>(<usize>error);
+}
+
+/** Takes the numbers out of every table. The struct lives on while referenced. */
+export function unhash_pid(p: pid): void {
+  for (let i = 0; i <= p.level; ++i) unhash_number(upid_ns(p, i), upid_nr(p, i));
+}
+
+/** After a failed fork: as if the numbers had never been given. */
+export function rewind_pid(p: pid): void {
+  for (let i = 0; i <= p.level; ++i) {
+    const ns = upid_ns(p, i);
+    const nr = upid_nr(p, i);
+    if (ns.last == nr) ns.last = nr - 1;
+  }
+}
+
+export function get_pid(p: pid): pid {
+  refcount_inc(changetype<usize>(p));
+  return p;
+}
+
+export function put_pid(p: pid): void {
+  if (nil(p) || !refcount_dec_and_test(changetype<usize>(p))) return;
+  const ns = upid_ns(p, p.level);
+  kmem_cache_free(p.level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG, changetype<usize>(p));
+  put_pid_ns(ns);
+}
+
+/** Number of `p` as `ns` sees it, 0 when it has none there. */
+export function pid_nr_ns(p: pid, ns: pid_namespace): i32 {
+  if (nil(p) || ns.level > p.level || !same(upid_ns(p, ns.level), ns)) return 0;
+  return upid_nr(p, ns.level);
+}
+
+/** The namespace a task's own number belongs to. */
+export function ns_of_pid(p: pid): pid_namespace {
+  return upid_ns(p, p.level);
+}
+
+export function task_active_pid_ns(p: task_struct): pid_namespace {
+  return ns_of_pid(p.thread_pid);
+}
+
+/** The task of number `nr` in `ns`, or null. */
+export function find_task_by_pid_ns(nr: i32, ns: pid_namespace): task_struct {
+  const p = find_pid_ns(nr, ns);
+  return nil(p) ? NULL<task_struct>() : p.task;
+}
+
+/** Next struct pid in use with a number >= `nr` in `ns`, null at the end. For kill(-1). */
+export function find_ge_pid(nr: i32, ns: pid_namespace): pid {
+  for (let index = nr >> LEAF_SHIFT; index < ns.nr_leaves; ++index) {
+    const slot: usize = ns.table + (index << 3);
+    const leaf = load<u32>(slot);
+    if (leaf && load<u32>(slot, 4)) {
+      for (let i = nr & (LEAF_NUMBERS - 1); i < LEAF_NUMBERS; ++i) {
+        const p = load<u32>(leaf + (i << 2));
+        if (p) return changetype<pid>(p);
+      }
+    }
+    nr = (index + 1) << LEAF_SHIFT;
+  }
+  return NULL<pid>();
+}
+

@@ -1,0 +1,96 @@
+// The kernel's only global state: one struct at a fixed address. Module globals would be neither
+// shared between CPUs nor part of a snapshot.
+//
+//   0x000000  never used: a null pointer faults in the checker
+//   0x000400  kernel_root
+//   0x010000  pages of 64 KiB, handed out upwards (slab.ts); high_water ends the used part
+
+import { list_head } from "./list.ts";
+
+export const ROOT_ADDRESS: usize = 0x400;
+export const FIRST_PAGE: usize = 0x10000;
+export const SNAPSHOT_MAGIC: u32 = 0x4b4c4842; // "BHLK"
+
+/** struct kernel_root - everything that has no owner. Fields are guarded as tagged. */
+@unmanaged
+export class kernel_root {
+  magic: u32; // [C] SNAPSHOT_MAGIC once booted
+  layout_hash: u32; // [C] set by the host: a snapshot of another layout is refused
+  high_water: u32; // [page_lock] end of the used memory, bytes
+  bug: i32; // reason of a BUG, 0 = none
+  fault: i32; // seeded fault switched on (debug), 0 = none
+  alloc_seen: u32; // allocations in this call (debug)
+  alloc_fail_at: u32; // which of them fails, 0 = none (debug)
+  page_lock: u32; // spinlock_t
+  // [C] boot parameters, see boot_config
+  pid_max: i32;
+  threads_max: i32;
+  nofile_cur: i32;
+  nofile_max: i32;
+  container_depth_max: i32;
+  containers_max: i32;
+  event_mask: u32;
+  traced: u32;
+  // clock, ns since 1970
+  clock: u64;
+  // counters that have no cache of their own
+  nr_threads: i32; // [tasklist]
+  nr_processes: i32; // [tasklist]
+  nr_containers: i32; // [containers]
+  inum_next: u32; // next nsfs inode number
+  container_id: u64; // [containers] last id given; .init is 1, ids are never reused
+  // [C] initial objects
+  init_task: u32;
+  idle_task: u32;
+  init_container: u32;
+  init_pid_ns: u32;
+  init_user_ns: u32;
+  init_nsproxy: u32;
+  init_cred: u32;
+  null_file: u32;
+  // tasks with a fatal end pending, in order of marking: a ring of task addresses
+  kill_queue: u32; // kmalloc'd u32[kill_capacity], grown by fork so that marking cannot fail
+  kill_capacity: u32; // power of two
+  kill_head: u32; // position of the next task to die
+  kill_tail: u32; // position of the next one marked
+  // woken tasks, in order of waking
+  woken_next: u32; // list_head
+  woken_prev: u32;
+  // event ring (kernel to host)
+  event_ring: u32; // event[EVENT_RING_SIZE]
+  event_head: u32; // host takes from here
+  event_tail: u32; // kernel puts here
+  event_seq: u32;
+  // syscall tables: number -> operation
+  nr_tables: u32;
+  tables: u32; // syscall_table[MAX_TABLES]
+  // locks of the two global lists
+  tasklist_lock: u32; // spinlock_t
+  containers_lock: u32; // spinlock_t
+  // debug lockdep: classes held by CPU 0
+  held_locks: u32;
+  // free pages by order
+  free_pages0: u32;
+
+  /** List of woken tasks. */
+  get woken(): list_head {
+    return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("woken_next"));
+  }
+}
+
+/** The root. Its address is a constant, so field accesses fold into the load's offset. */
+export function root(): kernel_root {
+  return changetype<kernel_root>(ROOT_ADDRESS);
+}
+
+/** Free lists of pages by order follow the root, then the slab caches. */
+export const PAGE_LISTS: usize = 0x800;
+export const SLAB_CACHES: usize = 0x900;
+/** Buffers of the call under way: one call at a time runs on a CPU. */
+export const SCRATCH_SIGINFO: usize = 0x1000;
+export const SCRATCH_TAKEN: usize = 0x1040;
+export const SCRATCH_USER: usize = 0x1100;
+export const SCRATCH_USER_BYTES: u32 = 0x1000;
+export const CLONE_ARGS: usize = 0x2200;
+
+if (offsetof<kernel_root>() > <usize>0x400) ERROR("kernel_root outgrew its place");

@@ -1,0 +1,142 @@
+// Queued siginfo, and the saved frames that rt_sigreturn goes back to.
+import { nil } from "./err.ts";
+import { list_head } from "./list.ts";
+import {
+  CACHE_SIGFRAME,
+  CACHE_SIGQUEUE,
+  kmem_cache_alloc,
+  kmem_cache_free,
+  kmem_cache_init,
+} from "./slab.ts";
+import { cold, task_cold, task_struct } from "./task.ts";
+
+/** struct kernel_siginfo - what a signal carries; pids and uids as the receiver sees them. */
+@unmanaged
+export class siginfo {
+  signo: i32;
+  errno: i32;
+  code: i32;
+  pid: i32;
+  uid: i32;
+  status: i32;
+  value: u64; // sival, or the address of a fault
+}
+export const SIGINFO_BYTES: u32 = 32;
+
+/** struct sigqueue - one queued signal, 48 bytes. */
+@unmanaged
+export class sigqueue {
+  link_next: u32; // [sighand] list_head on a task's or a group's queue
+  link_prev: u32;
+  pad: u64;
+  signo: i32; // from here on a siginfo
+  errno: i32;
+  code: i32;
+  pid: i32;
+  uid: i32;
+  status: i32;
+  value: u64;
+
+  get link(): list_head {
+    return changetype<list_head>(changetype<usize>(this));
+  }
+  get info(): siginfo {
+    return changetype<siginfo>(changetype<usize>(this) + offsetof<sigqueue>("signo"));
+  }
+}
+
+/** A saved user frame: what rt_sigreturn restores. 40 bytes, newest first on the task. */
+@unmanaged
+export class sigframe {
+  next: sigframe;
+  restart: i32; // syscall restart that this frame carries, 0 = none
+  mask: u64;
+  rax: u64;
+  orig_rax: u64;
+  rip: u64;
+}
+
+export function sigqueue_caches_init(): void {
+  kmem_cache_init(CACHE_SIGQUEUE, <u32>offsetof<sigqueue>());
+  kmem_cache_init(CACHE_SIGFRAME, <u32>offsetof<sigframe>());
+}
+
+/** Queues a copy of `info`; false when memory is exhausted (the signal is pending all the same). */
+export function queue_siginfo(head: list_head, info: siginfo): bool {
+  const q = changetype<sigqueue>(kmem_cache_alloc(CACHE_SIGQUEUE));
+  if (nil(q)) return false;
+  memory.copy(changetype<usize>(q.info), changetype<usize>(info), SIGINFO_BYTES);
+  list_head.add_tail(q.link, head);
+  return true;
+}
+
+/**
+ * Takes the first queued `sig` off `head` into `info`; without one, info says only the number.
+ * Return: whether another one of the same number is queued.
+ */
+export function collect_signal(head: list_head, sig: i32, info: siginfo): bool {
+  let first = changetype<sigqueue>(0);
+  let more = false;
+  for (let at = head.next; at !== head; at = at.next) {
+    const q = changetype<sigqueue>(changetype<usize>(at));
+    if (q.signo != sig) continue;
+    if (!nil(first)) {
+      more = true;
+      break;
+    }
+    first = q;
+  }
+  if (nil(first)) {
+    memory.fill(changetype<usize>(info), 0, SIGINFO_BYTES);
+    info.signo = sig;
+    return false;
+  }
+  memory.copy(changetype<usize>(info), changetype<usize>(first.info), SIGINFO_BYTES);
+  list_head.del(first.link);
+  kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(first));
+  return more;
+}
+
+/** Drops every queued signal of `mask` from `head`. */
+export function flush_sigqueue_mask(head: list_head, mask: u64): void {
+  let at = head.next;
+  while (at !== head) {
+    const next = at.next;
+    const q = changetype<sigqueue>(changetype<usize>(at));
+    if ((mask >> (q.signo - 1)) & 1) {
+      list_head.del(at);
+      kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(q));
+    }
+    at = next;
+  }
+}
+
+/** Forgets all saved frames of `p`: exec, exit. */
+export function drop_sigframes(p: task_struct): void {
+  const k = cold(p);
+  let f = changetype<sigframe>(k.sigframes);
+  k.sigframes = 0;
+  while (!nil(f)) {
+    const next = f.next;
+    kmem_cache_free(CACHE_SIGFRAME, changetype<usize>(f));
+    f = next;
+  }
+}
+
+/** fork without CLONE_VM: the child has the same stack, so it has the same frames. */
+export function copy_sigframes(from: task_struct, to: task_struct): bool {
+  let tail: usize = changetype<usize>(cold(to)) + offsetof<task_cold>("sigframes");
+  for (let f = changetype<sigframe>(cold(from).sigframes); !nil(f); f = f.next) {
+    const copy = kmem_cache_alloc(CACHE_SIGFRAME);
+    if (!copy) {
+      drop_sigframes(to);
+      return false;
+    }
+    memory.copy(copy, changetype<usize>(f), offsetof<sigframe>());
+    store<u32>(tail, <u32>copy);
+    store<u32>(copy, 0);
+    tail = copy;
+  }
+  return true;
+}
+

@@ -1,0 +1,205 @@
+// Memory. Pages of 64 KiB come from a bump pointer and from free lists by order; fixed-size
+// objects come from slab caches that carve pages; odd sizes from kmalloc's power-of-two caches.
+// A freed object's first word links the free list. Every allocation may fail: null.
+import { BUG, BUG_DOUBLE_FREE } from "./bug.ts";
+import { LOCK_PAGES, spin_lock, spin_unlock } from "./spinlock.ts";
+import { FIRST_PAGE, kernel_root, PAGE_LISTS, root, SLAB_CACHES } from "./root.ts";
+
+export const PAGE_SHIFT: u32 = 16;
+export const PAGE_BYTES: u32 = 1 << PAGE_SHIFT;
+const MAX_ORDER: u32 = 15;
+/** memory.grow step: a grow costs 20 us, whatever its size. */
+const GROW_PAGES: u32 = 256;
+/** ERR_PTR needs the last 4 KiB of the address space; a whole page is simpler. */
+const LAST_PAGE: u32 = 65535;
+const POISON: u8 = 0x6b;
+const FRESH: u8 = 0xa5;
+
+// Slab caches, by object. The names of the host's counts follow these.
+export const CACHE_SIGNAL = 0;
+export const CACHE_PID = 1;
+export const CACHE_PID_BIG = 2;
+export const CACHE_CONTAINER = 3;
+export const CACHE_CRED = 4;
+export const CACHE_NSPROXY = 5;
+export const CACHE_NAMESPACE = 6;
+export const CACHE_FILE = 7;
+export const CACHE_FILES = 8;
+export const CACHE_SIGHAND = 9;
+export const CACHE_FS = 10;
+export const CACHE_RLIMITS = 11;
+export const CACHE_SIGQUEUE = 12;
+export const CACHE_PIPE = 13;
+export const CACHE_WAITER = 14;
+export const CACHE_SIGFRAME = 15;
+export const CACHE_TASK = 16;
+/** kmalloc caches: 16 bytes .. 32 KiB. */
+export const CACHE_KMALLOC = 17;
+export const NR_CACHES = 29;
+const KMALLOC_MIN_SHIFT: u32 = 4;
+const KMALLOC_MAX_SHIFT: u32 = 15;
+
+/** struct kmem_cache - one size of object. 32 bytes. */
+@unmanaged
+export class kmem_cache {
+  free: u32; // [PAGES] first free object; its first word is the next
+  bump: u32; // [PAGES] next object of the newest page that was never used
+  bump_end: u32; // [PAGES]
+  object_size: u32; // [C] bytes
+  live: u32; // [PAGES] objects in use
+  pages: u32; // [PAGES] pages taken
+  pad0: u32;
+  pad1: u32;
+}
+
+export function cache_at(id: i32): kmem_cache {
+  return changetype<kmem_cache>(SLAB_CACHES + <usize>(id << 5));
+}
+
+/** Sets up one cache; `size` is rounded up to 16 bytes. Boot only. */
+export function kmem_cache_init(id: i32, size: u32): void {
+  cache_at(id).object_size = (size + 15) & ~15;
+}
+
+/** Debug: counts this allocation and says whether it is the one that must fail. */
+function should_fail(): bool {
+  if (CONFIG_DEBUG) {
+    const r = root();
+    const seen = r.alloc_seen + 1;
+    r.alloc_seen = seen;
+    return seen == r.alloc_fail_at;
+  }
+  return false;
+}
+
+/** 64 KiB << order, aligned to 64 KiB, not cleared when it was used before. Null when exhausted. */
+function pages_take(order: u32): usize {
+  const list = PAGE_LISTS + (<usize>order << 2);
+  const reused = load<u32>(list);
+  if (reused) {
+    store<u32>(list, load<u32>(reused));
+    return reused;
+  }
+  const r = root();
+  const at = r.high_water;
+  const first = at >> PAGE_SHIFT;
+  const end = first + (1 << order);
+  if (end > LAST_PAGE) return 0;
+  const have = <u32>memory.size();
+  if (end > have) {
+    let want = end - have;
+    if (want < GROW_PAGES) want = GROW_PAGES;
+    if (have + want > LAST_PAGE + 1) want = LAST_PAGE + 1 - have;
+    if (memory.grow(want) < 0) {
+      if (memory.grow(end - have) < 0) return 0;
+    }
+  }
+  r.high_water = end << PAGE_SHIFT;
+  return at;
+}
+
+/** Pages of the given order (0..15), cleared by nobody. */
+export function alloc_pages(order: u32): usize {
+  if (order > MAX_ORDER) return 0;
+  const r = root();
+  const lock = changetype<usize>(r) + offsetof<kernel_root>("page_lock");
+  spin_lock(lock, LOCK_PAGES);
+  const at = pages_take(order);
+  spin_unlock(lock, LOCK_PAGES);
+  return at;
+}
+
+export function free_pages(at: usize, order: u32): void {
+  const list = PAGE_LISTS + (<usize>order << 2);
+  store<u32>(at, load<u32>(list));
+  store<u32>(list, at);
+}
+
+/** A new page for the cache's bump allocation; false when there is none. */
+function cache_grow(c: kmem_cache): bool {
+  const page = alloc_pages(0);
+  if (!page) return false;
+  c.bump = page;
+  c.bump_end = page + PAGE_BYTES - (PAGE_BYTES % c.object_size);
+  c.pages += 1;
+  return true;
+}
+
+/** One object of cache `id`, contents undefined. Null when memory is exhausted. */
+export function kmem_cache_alloc(id: i32): usize {
+  if (should_fail()) return 0;
+  const c = cache_at(id);
+  let object: usize = c.free;
+  if (object) {
+    c.free = load<u32>(object);
+  } else {
+    object = c.bump;
+    if (object == c.bump_end) {
+      if (!cache_grow(c)) return 0;
+      object = c.bump;
+    }
+    c.bump = object + c.object_size;
+  }
+  c.live += 1;
+  // what is used before it is set must not look like zeros, nor like something freed
+  if (CONFIG_DEBUG) memory.fill(object, FRESH, c.object_size);
+  return object;
+}
+
+/** The same, all zero. */
+export function kmem_cache_zalloc(id: i32): usize {
+  const object = kmem_cache_alloc(id);
+  if (object) memory.fill(object, 0, cache_at(id).object_size);
+  return object;
+}
+
+export function kmem_cache_free(id: i32, object: usize): void {
+  const c = cache_at(id);
+  if (CONFIG_DEBUG) {
+    if (load<u8>(object, 12) == POISON && load<u32>(object, 12) == 0x6b6b6b6b) BUG(BUG_DOUBLE_FREE);
+    memory.fill(object, POISON, c.object_size);
+  }
+  store<u32>(object, c.free);
+  c.free = object;
+  c.live -= 1;
+}
+
+/** log2 of the block that holds `size` bytes. */
+function kmalloc_shift(size: u32): u32 {
+  if (size <= 1 << KMALLOC_MIN_SHIFT) return KMALLOC_MIN_SHIFT;
+  return 32 - clz(size - 1);
+}
+
+/** A block of at least `size` bytes; null when exhausted. Free it with the same size. */
+export function kmalloc(size: u32): usize {
+  const shift = kmalloc_shift(size);
+  if (shift <= KMALLOC_MAX_SHIFT) {
+    return kmem_cache_alloc(CACHE_KMALLOC + <i32>(shift - KMALLOC_MIN_SHIFT));
+  }
+  if (should_fail()) return 0;
+  return alloc_pages(shift - PAGE_SHIFT);
+}
+
+export function kzalloc(size: u32): usize {
+  const at = kmalloc(size);
+  if (at) memory.fill(at, 0, size);
+  return at;
+}
+
+export function kfree(at: usize, size: u32): void {
+  if (!at) return;
+  const shift = kmalloc_shift(size);
+  if (shift <= KMALLOC_MAX_SHIFT) {
+    kmem_cache_free(CACHE_KMALLOC + <i32>(shift - KMALLOC_MIN_SHIFT), at);
+    return;
+  }
+  free_pages(at, shift - PAGE_SHIFT);
+}
+
+/** Boot: the kmalloc caches. The object caches are set up by their owners. */
+export function kmalloc_init(): void {
+  root().high_water = <u32>FIRST_PAGE;
+  for (let shift = KMALLOC_MIN_SHIFT; shift <= KMALLOC_MAX_SHIFT; ++shift) {
+    kmem_cache_init(CACHE_KMALLOC + <i32>(shift - KMALLOC_MIN_SHIFT), 1 << shift);
+  }
+}

@@ -1,0 +1,439 @@
+// The calls around processes: argument fetching for fork.ts, exit.ts, wait.ts; ids of processes,
+// groups and sessions; prctl, limits, unshare.
+import { container_of_fd, find_pidfd, unshare_files } from "./file.ts";
+import { container } from "./container.ts";
+import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
+import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
+import { set_comm, unshare_sighand } from "./exec.ts";
+import { kernel_clone, kernel_clone_args } from "./fork.ts";
+import { frame } from "./frame.ts";
+import { copy_fs_struct, put_fs } from "./fs.ts";
+import { list_head } from "./list.ts";
+import { ns_common } from "./namespace.ts";
+import { CLONE_NS_FLAGS, create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
+import { find_pid_ns, find_task_by_pid_ns, get_pid, pid, pid_namespace, pid_nr_ns, put_pid, task_active_pid_ns } from "./pid.ts";
+import { CLONE_ARGS, root, SCRATCH_USER } from "./root.ts";
+import * as S from "./signal-struct.ts";
+import * as T from "./task.ts";
+import { cold, task_struct } from "./task.ts";
+import { access_ok, copy_from_user, copy_to_user, prepare_write, put_user32, strncpy_from_user } from "./uaccess.ts";
+import { create_user_ns } from "./user-namespace.ts";
+import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from "./uapi/capability.ts";
+import * as E from "./uapi/errno.ts";
+import { ASSIST_PID, WINDOW_WRITE } from "./uapi/frame.ts";
+import * as P from "./uapi/prctl.ts";
+import { RLIM_NLIMITS, RLIMIT_NOFILE } from "./uapi/resource.ts";
+import * as C from "./uapi/sched.ts";
+import { SIGCHLD } from "./uapi/signal.ts";
+
+/** Cleared arguments with what the recorder knows of the child's number. */
+function clone_args(f: frame): kernel_clone_args {
+  const args = changetype<kernel_clone_args>(CLONE_ARGS);
+  memory.fill(CLONE_ARGS, 0, offsetof<kernel_clone_args>());
+  args.exit_signal = SIGCHLD;
+  if (f.assist & ASSIST_PID) args.forced_pid = f.assist_pid;
+  return args;
+}
+
+/** The addresses that a clone writes must be there before the child is. */
+function clone(p: task_struct, f: frame, args: kernel_clone_args): i32 {
+  let need: i32 = 0;
+  if (args.flags & C.CLONE_PARENT_SETTID) need |= prepare_write(f, args.parent_tid, 4);
+  if (args.flags & C.CLONE_PIDFD) need |= prepare_write(f, args.pidfd, 4);
+  if (need) return need;
+  if (args.flags & C.CLONE_PIDFD && access_ok(f, args.pidfd, 4, WINDOW_WRITE)) return -E.EFAULT;
+  const first = f.phase == 0;
+  const r = kernel_clone(p, f, args);
+  if (!first || r < 0 && f.phase == 0) return r;
+  // the child exists: its number is in the cookie also while a vfork sleeps
+  const nr = <i32>f.cookie;
+  if (args.flags & C.CLONE_PARENT_SETTID && args.parent_tid) put_user32(f, args.parent_tid, nr);
+  if (args.flags & C.CLONE_PIDFD) put_user32(f, args.pidfd, pidfd_of(p, nr));
+  return r;
+}
+
+/** The descriptor of the pidfd that the clone just made: the newest one for this child. */
+function pidfd_of(p: task_struct, nr: i32): i32 {
+  const number = find_pid_ns(nr, task_active_pid_ns(p));
+  return find_pidfd(p, number);
+}
+
+export function sys_fork(p: task_struct, f: frame): i32 {
+  return kernel_clone(p, f, clone_args(f));
+}
+
+export function sys_vfork(p: task_struct, f: frame): i32 {
+  const args = clone_args(f);
+  args.flags = C.CLONE_VFORK | C.CLONE_VM;
+  return kernel_clone(p, f, args);
+}
+
+/** clone(2): flags, stack, parent_tid, child_tid, tls; i386 swaps the last two. */
+export function sys_clone(p: task_struct, f: frame, parent_tid: u64, child_tid: u64): i32 {
+  const args = clone_args(f);
+  const flags = <u32>f.a0;
+  args.flags = flags & ~<u32>C.CSIGNAL;
+  args.exit_signal = <i32>(flags & C.CSIGNAL);
+  args.parent_tid = parent_tid;
+  args.child_tid = child_tid;
+  args.pidfd = parent_tid;
+  const both = C.CLONE_PIDFD | C.CLONE_PARENT_SETTID;
+  if ((flags & both) == both) return -E.EINVAL;
+  return clone(p, f, args);
+}
+
+/** struct clone_args of clone3(2), 11 fields of 8 bytes. */
+function clone3_field(i: i32): u64 {
+  return load<u64>(SCRATCH_USER + (<usize>i << 3));
+}
+
+/** clone3's own checks, in Linux's order. */
+function clone3_valid(args: kernel_clone_args, flags: u64): i32 {
+  const known: u64 = 0x3ffffff00 | <u64>C.CLONE_NEWTIME;
+  if (flags & ~known) return -E.EINVAL;
+  if (args.flags & (C.CLONE_DETACHED | (C.CSIGNAL & ~C.CLONE_NEWTIME))) return -E.EINVAL;
+  if (args.flags & C.CLONE_SIGHAND && args.flags_hi & C.CLONE_CLEAR_SIGHAND_HI) return -E.EINVAL;
+  if (args.flags & (C.CLONE_THREAD | C.CLONE_PARENT) && args.exit_signal) return -E.EINVAL;
+  const stack = clone3_field(5);
+  const stack_size = clone3_field(6);
+  if ((stack == 0) != (stack_size == 0)) return -E.EINVAL;
+  return 0;
+}
+
+/** set_tid: at most one number per level, each with its privilege. */
+function clone3_set_tid(p: task_struct, f: frame, args: kernel_clone_args): i32 {
+  const size = clone3_field(9);
+  const at = clone3_field(8);
+  if (size > <u64>C.MAX_PID_NS_LEVEL) return -E.EINVAL;
+  if ((at == 0) != (size == 0)) return -E.EINVAL;
+  if (!size) return 0;
+  const to = SCRATCH_USER + 256;
+  const bad = copy_from_user(f, to, at, <u32>size << 2);
+  if (bad) return bad;
+  const ns = cold(p).nsproxy.pid_ns_for_children;
+  if (<i32>size > ns.level + 1) return -E.EINVAL;
+  const owner = changetype<ns_common>(ns.user_ns);
+  if (
+    !cred_ns_capable(p.cred, owner, CAP_CHECKPOINT_RESTORE) &&
+    !cred_ns_capable(p.cred, owner, CAP_SYS_ADMIN)
+  ) {
+    return -E.EPERM;
+  }
+  args.set_tid = <u32>to;
+  args.set_tid_size = <i32>size;
+  return 0;
+}
+
+/** clone3(2): struct, size. */
+export function sys_clone3(p: task_struct, f: frame): i32 {
+  const size = <u32>f.a1;
+  if (f.a1 > 4096) return -E.E2BIG;
+  if (size < <u32>C.CLONE_ARGS_SIZE_VER0) return -E.EINVAL;
+  memory.fill(SCRATCH_USER, 0, 128);
+  const known = min<u32>(size, <u32>C.CLONE_ARGS_SIZE_VER2);
+  let bad = copy_from_user(f, SCRATCH_USER, f.a0, known);
+  if (bad) return bad;
+  // what is behind the struct that this kernel knows must be zero
+  for (let at = known; at < size; ++at) {
+    bad = copy_from_user(f, SCRATCH_USER + 512, f.a0 + at, 1);
+    if (bad) return bad;
+    if (load<u8>(SCRATCH_USER + 512)) return -E.E2BIG;
+  }
+  const args = clone_args(f);
+  const flags = clone3_field(0);
+  args.flags = <u32>flags;
+  args.flags_hi = <u32>(flags >> 32);
+  args.pidfd = clone3_field(1);
+  args.child_tid = clone3_field(2);
+  args.parent_tid = clone3_field(3);
+  const exit_signal = clone3_field(4);
+  if (clone3_field(9) > <u64>C.MAX_PID_NS_LEVEL) return -E.EINVAL;
+  if ((clone3_field(8) == 0) != (clone3_field(9) == 0)) return -E.EINVAL;
+  if (exit_signal & ~(<u64>C.CSIGNAL) || exit_signal > 64) return -E.EINVAL;
+  args.exit_signal = <i32>exit_signal;
+  if (args.flags_hi & C.CLONE_INTO_CGROUP_HI) {
+    if (clone3_field(10) > <u64>i32.MAX_VALUE || size < <u32>C.CLONE_ARGS_SIZE_VER2) return -E.EINVAL;
+  }
+  bad = clone3_set_tid(p, f, args);
+  if (bad) return bad;
+  bad = clone3_valid(args, flags);
+  if (bad) return bad;
+  args.newtime = args.flags & C.CLONE_NEWTIME;
+  args.flags &= ~<u32>C.CSIGNAL;
+  return clone(p, f, args);
+}
+
+/** fork_into_container(cfd): a plain fork whose child is the container's. */
+export function sys_fork_into_container(p: task_struct, f: frame): i32 {
+  const c = container_of_fd(p, <i32>f.a0);
+  if (IS_ERR(c)) return PTR_ERR(c);
+  if (f.phase == 0) {
+    const bad = may_enter(p, c);
+    if (bad) return bad;
+  }
+  const args = clone_args(f);
+  args.dest = c;
+  return kernel_clone(p, f, args);
+}
+
+/**
+ * DEVIATION: D-36, D-37 - the child would have the container's cred and its number in the
+ * container's namespace: the caller needs the one or an equal one, and must be able to see the
+ * other, else fork would return 0 to the parent.
+ */
+function may_enter(p: task_struct, c: container): i32 {
+  if (nil(c.ns.mnt_ns)) return -E.ENOENT;
+  const mine = p.cred;
+  const theirs = c.cred;
+  if (!cred_ns_capable(mine, theirs.user_ns, CAP_SYS_ADMIN)) {
+    const subset = (theirs.cap_permitted & ~mine.cap_permitted) == 0;
+    const same_ns = same(mine.user_ns, theirs.user_ns);
+    if (mine.euid != c.opener_euid || !subset || !same_ns) return -E.EPERM;
+  }
+  const ns = task_active_pid_ns(p);
+  let at = c.ns.pid_ns_for_children;
+  while (!nil(at) && !same(at, ns)) at = changetype<pid_namespace>(at.parent);
+  return nil(at) ? -E.EINVAL : 0;
+}
+
+export function sys_set_tid_address(p: task_struct, f: frame): i32 {
+  cold(p).clear_child_tid = f.a0;
+  return pid_nr_ns(p.thread_pid, task_active_pid_ns(p));
+}
+
+export function sys_getpid(p: task_struct): i32 {
+  return pid_nr_ns(p.signal.tgid_pid, task_active_pid_ns(p));
+}
+
+/** 0 when the parent has no number in the caller's namespace. */
+export function sys_getppid(p: task_struct): i32 {
+  const parent = p.signal.leader.real_parent;
+  return pid_nr_ns(parent.signal.tgid_pid, task_active_pid_ns(p));
+}
+
+/** Task of a pid argument (0: the caller), null when there is none. */
+function task_of(p: task_struct, nr: i32): task_struct {
+  return nr == 0 ? p : find_task_by_pid_ns(nr, task_active_pid_ns(p));
+}
+
+export function sys_getpgid(p: task_struct, nr: i32): i32 {
+  const t = task_of(p, nr);
+  return nil(t) ? -E.ESRCH : pid_nr_ns(t.signal.pgrp, task_active_pid_ns(p));
+}
+
+export function sys_getsid(p: task_struct, nr: i32): i32 {
+  const t = task_of(p, nr);
+  return nil(t) ? -E.ESRCH : pid_nr_ns(t.signal.session, task_active_pid_ns(p));
+}
+
+function change_pgrp(signal: S.signal_struct, to: pid): void {
+  get_pid(to);
+  list_head.del(signal.pgrp_link);
+  put_pid(signal.pgrp);
+  signal.pgrp = to;
+  list_head.add_tail(signal.pgrp_link, to.members);
+}
+
+/** setpgid(2): errors in the order of the man page's rules. */
+export function sys_setpgid(p: task_struct, f: frame): i32 {
+  const ns = task_active_pid_ns(p);
+  let nr = <i32>f.a0;
+  let pgid = <i32>f.a1;
+  if (!nr) nr = sys_getpid(p);
+  if (!pgid) pgid = nr;
+  if (pgid < 0) return -E.EINVAL;
+  const t = find_task_by_pid_ns(nr, ns);
+  if (nil(t)) return -E.ESRCH;
+  if (!T.thread_group_leader(t)) return -E.EINVAL;
+  const signal = t.signal;
+  const leader = p.signal.leader;
+  if (same(t.real_parent.signal, p.signal)) {
+    if (!same(signal.session, p.signal.session)) return -E.EPERM;
+    if (!(t.flags & T.PF_FORKNOEXEC)) return -E.EACCES;
+  } else if (!same(t, leader)) {
+    return -E.ESRCH;
+  }
+  if (same(signal.session, signal.tgid_pid)) return -E.EPERM;
+  let to = signal.tgid_pid;
+  if (pgid != nr) {
+    to = find_pid_ns(pgid, ns);
+    if (nil(to) || list_head.empty(to.members)) return -E.EPERM;
+    const other = S.signal_struct.from_pgrp_link(to.members.next);
+    if (!same(other.session, p.signal.session)) return -E.EPERM;
+  }
+  if (!same(to, signal.pgrp)) change_pgrp(signal, to);
+  return 0;
+}
+
+export function sys_setsid(p: task_struct): i32 {
+  const signal = p.signal;
+  const number = signal.tgid_pid;
+  if (same(signal.session, number) || !list_head.empty(number.members)) return -E.EPERM;
+  change_pgrp(signal, number);
+  get_pid(number);
+  number.nr_sessions += 1;
+  signal.session.nr_sessions -= 1;
+  put_pid(signal.session);
+  signal.session = number;
+  return pid_nr_ns(number, task_active_pid_ns(p));
+}
+
+/** prctl(2): what concerns processes here; other options are EINVAL. */
+export function sys_prctl(p: task_struct, f: frame): i32 {
+  const signal = p.signal;
+  switch (<i32>f.a0) {
+    case P.PR_SET_PDEATHSIG:
+      if (f.a1 > 64) return -E.EINVAL;
+      cold(p).pdeath_signal = <i32>f.a1;
+      return 0;
+    case P.PR_GET_PDEATHSIG: {
+      const need = prepare_write(f, f.a1, 4);
+      if (need) return need;
+      return put_user32(f, f.a1, cold(p).pdeath_signal) ? -E.EFAULT : 0;
+    }
+    case P.PR_SET_CHILD_SUBREAPER:
+      if (f.a1) {
+        signal.flags |= S.SIGNAL_CHILD_SUBREAPER;
+        mark_descendants(p);
+      } else {
+        signal.flags &= ~S.SIGNAL_CHILD_SUBREAPER;
+      }
+      return 0;
+    case P.PR_GET_CHILD_SUBREAPER: {
+      const need = prepare_write(f, f.a1, 4);
+      if (need) return need;
+      const on = signal.flags & S.SIGNAL_CHILD_SUBREAPER ? 1 : 0;
+      return put_user32(f, f.a1, on) ? -E.EFAULT : 0;
+    }
+    case P.PR_SET_NAME: {
+      const len = strncpy_from_user(f, SCRATCH_USER, f.a1, 16);
+      if (len < 0) return len;
+      set_comm(p, SCRATCH_USER, len);
+      return 0;
+    }
+    case P.PR_GET_NAME: {
+      const need = prepare_write(f, f.a1, 16);
+      if (need) return need;
+      const at = changetype<usize>(cold(p)) + offsetof<T.task_cold>("comm0");
+      return copy_to_user(f, f.a1, at, 16) ? -E.EFAULT : 0;
+    }
+    case P.PR_SET_NO_NEW_PRIVS:
+      if (f.a1 != 1 || f.rdx || f.r10 || f.r8) return -E.EINVAL;
+      p.flags |= T.PF_NO_NEW_PRIVS;
+      return 0;
+    case P.PR_GET_NO_NEW_PRIVS:
+      return p.flags & T.PF_NO_NEW_PRIVS ? 1 : 0;
+    default:
+      return -E.EINVAL;
+  }
+}
+
+/** Every present descendant has to look for a subreaper from now on. Preorder, no recursion. */
+function mark_descendants(top: task_struct): void {
+  let p = top;
+  while (true) {
+    if (!list_head.empty(p.children)) {
+      p = task_struct.from_sibling(p.children.next);
+    } else {
+      while (!same(p, top) && p.sibling.next === p.real_parent.children) p = p.real_parent;
+      if (same(p, top)) return;
+      p = task_struct.from_sibling(p.sibling.next);
+    }
+    p.signal.flags |= S.SIGNAL_HAS_SUBREAPER;
+  }
+}
+
+/** prlimit64(2): pid, resource, new, old. */
+export function sys_prlimit64(p: task_struct, f: frame, nr: i32, resource: u32, set: u64, old: u64): i32 {
+  if (resource >= <u32>RLIM_NLIMITS) return -E.EINVAL;
+  const to = SCRATCH_USER;
+  if (set) {
+    const bad = copy_from_user(f, to, set, 16);
+    if (bad) return bad;
+    if (load<u64>(to) > load<u64>(to, 8)) return -E.EINVAL;
+    if (resource == RLIMIT_NOFILE && load<u64>(to, 8) > <u64>root().nofile_max) return -E.EPERM;
+  }
+  const need = prepare_write(f, old, 16);
+  if (need) return need;
+  const t = task_of(p, nr);
+  if (nil(t)) return -E.ESRCH;
+  const cur = S.rlimit(t.signal, <i32>resource);
+  const max = S.rlimit_max(t.signal, <i32>resource);
+  if (set) {
+    if (load<u64>(to, 8) > max && !cred_ns_capable(p.cred, changetype<ns_common>(<usize>root().init_user_ns), CAP_SYS_RESOURCE)) {
+      return -E.EPERM;
+    }
+    if (!S.set_rlimit(t.signal, <i32>resource, load<u64>(to), load<u64>(to, 8))) return -E.ENOMEM;
+  }
+  if (old) {
+    store<u64>(to, cur);
+    store<u64>(to, max, 8);
+    if (copy_to_user(f, old, to, 16)) return -E.EFAULT;
+  }
+  return 0;
+}
+
+/** unshare(2). */
+export function sys_unshare(p: task_struct, f: frame): i32 {
+  let flags = <u32>f.a0;
+  const known: u32 =
+    C.CLONE_THREAD | C.CLONE_FS | C.CLONE_SIGHAND | C.CLONE_VM | C.CLONE_FILES | C.CLONE_SYSVSEM |
+    C.CLONE_NEWUSER | C.CLONE_NEWTIME | CLONE_NS_FLAGS;
+  if (flags & C.CLONE_NEWUSER) flags |= C.CLONE_THREAD | C.CLONE_FS;
+  if (flags & C.CLONE_VM) flags |= C.CLONE_SIGHAND;
+  if (flags & C.CLONE_SIGHAND) flags |= C.CLONE_THREAD;
+  if (flags & C.CLONE_NEWNS) flags |= C.CLONE_FS;
+  if (f.a0 & ~<u64>known) return -E.EINVAL;
+  const k = cold(p);
+  if (flags & (C.CLONE_THREAD | C.CLONE_SIGHAND | C.CLONE_VM)) {
+    if (p.signal.nr_threads > 1) return -E.EINVAL;
+  }
+  if (flags & (C.CLONE_SIGHAND | C.CLONE_VM) && k.sighand.shared && k.sighand.count > 1) {
+    return -E.EINVAL;
+  }
+  if (flags & C.CLONE_FS && k.fs.count > 1) {
+    const own = copy_fs_struct(k.fs);
+    if (nil(own)) return -E.ENOMEM;
+    put_fs(k.fs);
+    k.fs = own;
+  }
+  if (flags & C.CLONE_FILES && !unshare_files(p)) return -E.ENOMEM;
+  if (flags & C.CLONE_SIGHAND && !unshare_sighand(p)) return -E.ENOMEM;
+  return unshare_namespaces(p, flags);
+}
+
+function unshare_namespaces(p: task_struct, flags: u32): i32 {
+  let mine = p.cred;
+  let fresh = changetype<cred>(0);
+  if (flags & C.CLONE_NEWUSER) {
+    fresh = prepare_creds(mine);
+    if (nil(fresh)) return -E.ENOMEM;
+    const ns = create_user_ns(fresh, cold(p).fs);
+    if (IS_ERR(ns)) {
+      put_cred(fresh);
+      return PTR_ERR(ns);
+    }
+    set_cred_user_ns(fresh, ns);
+    mine = fresh;
+  }
+  const ns_flags = flags & (CLONE_NS_FLAGS | C.CLONE_NEWTIME);
+  if (ns_flags) {
+    let error = cred_ns_capable(mine, mine.user_ns, CAP_SYS_ADMIN) ? 0 : -E.EPERM;
+    const old = cold(p).nsproxy;
+    const ns = error
+      ? NULL<nsproxy>()
+      : create_new_namespaces(ns_flags, old, task_active_pid_ns(p), mine);
+    if (!error && IS_ERR(ns)) error = PTR_ERR(ns);
+    if (error) {
+      put_cred(fresh);
+      return error;
+    }
+    cold(p).nsproxy = ns;
+    put_nsproxy(old);
+  }
+  if (!nil(fresh)) {
+    put_cred(p.cred);
+    p.cred = fresh;
+  }
+  return 0;
+}

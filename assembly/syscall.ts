@@ -1,0 +1,189 @@
+// The dispatch: number -> operation by the active table, one switch, one result. Reads as a table.
+import * as B from "./containerfs.ts";
+import * as R from "./err.ts";
+import { event_ring_full } from "./event.ts";
+import { do_execve } from "./exec.ts";
+import { do_exit, do_group_exit } from "./exit.ts";
+import { close_fd, close_range } from "./file.ts";
+import { frame, syscall_table } from "./frame.ts";
+import { find_task_by_pid_ns, pid_namespace, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
+import { root } from "./root.ts";
+import { sys_rt_sigreturn } from "./sigdeliver.ts";
+import * as D from "./sys-file.ts";
+import * as I from "./sys-ids.ts";
+import * as Y from "./sys-process.ts";
+import * as G from "./sys-signal.ts";
+import * as T from "./task.ts";
+import { cold, task_struct } from "./task.ts";
+import * as E from "./uapi/errno.ts";
+import * as F from "./uapi/frame.ts";
+import * as O from "./uapi/op.ts";
+import { clear_woken } from "./waitqueue.ts";
+import { kernel_wait4, kernel_waitid } from "./wait.ts";
+
+/** Runs operation `op` of frame `f` for `p`. Return: result, -errno, RET_*. */
+function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
+  const a0 = <i32>f.a0;
+  const a1 = <i32>f.a1;
+  const a2 = <i32>f.a2;
+  switch (op) {
+    case O.OP_FORK: return Y.sys_fork(p, f);
+    case O.OP_WAIT4: return kernel_wait4(p, f, a0, f.a1, a2, f.r10, compat ? 72 : 144);
+    case O.OP_EXIT_GROUP:
+      do_group_exit(p, (a0 & 0xff) << 8);
+      return R.RET_EXITED;
+    case O.OP_EXIT:
+      do_exit(p, (a0 & 0xff) << 8);
+      return R.RET_EXITED;
+    case O.OP_VFORK: return Y.sys_vfork(p, f);
+    case O.OP_CLONE:
+      return compat ? Y.sys_clone(p, f, f.a2, f.r8) : Y.sys_clone(p, f, f.a2, f.r10);
+    case O.OP_CLONE3: return Y.sys_clone3(p, f);
+    case O.OP_WAITPID: return kernel_wait4(p, f, a0, f.a1, a2, 0, 0);
+    case O.OP_WAITID: return kernel_waitid(p, f, a0, a1, f.a2, <i32>f.r10, f.r8, compat);
+    case O.OP_EXECVE: return do_execve(p, f, f.a0);
+    case O.OP_EXECVEAT: return do_execve(p, f, f.a1);
+    case O.OP_RESTART_SYSCALL: return D.sys_world_call(f, -E.EINTR);
+    case O.OP_GETPID: return Y.sys_getpid(p);
+    case O.OP_GETPPID: return Y.sys_getppid(p);
+    case O.OP_GETTID: return pid_nr_ns(p.thread_pid, task_active_pid_ns(p));
+    case O.OP_GETPGID: return Y.sys_getpgid(p, a0);
+    case O.OP_GETPGRP: return Y.sys_getpgid(p, 0);
+    case O.OP_SETPGID: return Y.sys_setpgid(p, f);
+    case O.OP_SETSID: return Y.sys_setsid(p);
+    case O.OP_GETSID: return Y.sys_getsid(p, a0);
+    case O.OP_SET_TID_ADDRESS: return Y.sys_set_tid_address(p, f);
+    case O.OP_GETUID: return I.sys_getuid(p);
+    case O.OP_GETEUID: return I.sys_geteuid(p);
+    case O.OP_GETGID: return I.sys_getgid(p);
+    case O.OP_GETEGID: return I.sys_getegid(p);
+    case O.OP_SETUID: return I.sys_setuid(p, a0);
+    case O.OP_SETGID: return I.sys_setgid(p, a0);
+    case O.OP_SETREUID: return I.sys_setreuid(p, a0, a1);
+    case O.OP_SETREGID: return I.sys_setregid(p, a0, a1);
+    case O.OP_SETRESUID: return I.sys_setresuid(p, a0, a1, a2);
+    case O.OP_GETRESUID: return I.sys_getresuid(p, f);
+    case O.OP_SETRESGID: return I.sys_setresgid(p, a0, a1, a2);
+    case O.OP_GETRESGID: return I.sys_getresgid(p, f);
+    default: return do_op_signal_or_file(op, p, f, compat);
+  }
+}
+
+/** The second half of the table. */
+function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): i32 {
+  const a0 = <i32>f.a0;
+  const a1 = <i32>f.a1;
+  const a2 = <i32>f.a2;
+  switch (op) {
+    case O.OP_KILL: return G.sys_kill(p, a0, a1);
+    case O.OP_TKILL: return G.sys_tkill(p, a0, a1);
+    case O.OP_TGKILL: return G.sys_tgkill(p, a0, a1, a2);
+    case O.OP_RT_SIGQUEUEINFO: return G.sys_sigqueueinfo(p, f, a0, 0, a1, f.a2, compat);
+    case O.OP_RT_TGSIGQUEUEINFO: return G.sys_sigqueueinfo(p, f, a0, a1, a2, f.r10, compat);
+    case O.OP_RT_SIGACTION: return G.sys_rt_sigaction(p, f, compat);
+    case O.OP_RT_SIGPROCMASK: return G.sys_rt_sigprocmask(p, f);
+    case O.OP_RT_SIGPENDING: return G.sys_rt_sigpending(p, f);
+    case O.OP_RT_SIGSUSPEND: return G.sys_rt_sigsuspend(p, f);
+    case O.OP_RT_SIGRETURN: return sys_rt_sigreturn(p, f);
+    case O.OP_RT_SIGTIMEDWAIT: return G.sys_rt_sigtimedwait(p, f, compat);
+    case O.OP_PAUSE: return G.sys_pause(p, f);
+    case O.OP_CLOSE: return close_fd(p, a0);
+    case O.OP_CLOSE_RANGE: return close_range(p, <u32>a0, <u32>a1, <u32>a2);
+    case O.OP_DUP: return D.sys_dup(p, a0);
+    case O.OP_DUP2: return D.sys_dup2(p, a0, a1);
+    case O.OP_DUP3: return D.sys_dup3(p, a0, a1, <u32>a2);
+    case O.OP_FCNTL: return D.sys_fcntl(p, f, a0, a1, f.a2);
+    case O.OP_PIPE: return D.sys_pipe2(p, f, f.a0, 0);
+    case O.OP_PIPE2: return D.sys_pipe2(p, f, f.a0, <u32>a1);
+    case O.OP_POLL: return D.sys_poll(p, f, a2);
+    case O.OP_READ: return D.sys_read(p, f, a0);
+    case O.OP_WRITE: return D.sys_write(p, f, a0);
+    case O.OP_WORLD_FD: return D.sys_world_fd(p, f);
+    case O.OP_WORLD_FD_PAIR: return D.sys_world_fd_pair(p, f, f.r10);
+    case O.OP_WORLD_CALL: return D.sys_world_call(f, -E.ENOSYS);
+    case O.OP_PRCTL: return Y.sys_prctl(p, f);
+    case O.OP_PRLIMIT64: return Y.sys_prlimit64(p, f, a0, <u32>a1, f.a2, f.r10);
+    case O.OP_GETRLIMIT: return Y.sys_prlimit64(p, f, 0, <u32>a0, 0, f.a1);
+    case O.OP_SETRLIMIT: return Y.sys_prlimit64(p, f, 0, <u32>a0, f.a1, 0);
+    case O.OP_UMASK: return D.sys_umask(p, <u32>a0);
+    case O.OP_UNSHARE: return Y.sys_unshare(p, f);
+    case O.OP_CONTAINER_CREATE: return B.sys_container_create(p, f);
+    case O.OP_FORK_INTO_CONTAINER: return Y.sys_fork_into_container(p, f);
+    case O.OP_CONTAINER_WAIT: return B.sys_container_wait(p, f);
+    case O.OP_CONTAINER_KILL: return B.sys_container_kill(p, f);
+    // no file system is registered: every name is unknown, no descriptor is a context
+    case O.OP_FSOPEN: return -E.ENODEV;
+    case O.OP_FSMOUNT: return -E.EBADF;
+    default: return -E.ENOSYS;
+  }
+}
+
+/** The task that a frame names, or null. */
+export function task_of_frame(f: frame): task_struct {
+  return find_task_by_pid_ns(f.tid, changetype<pid_namespace>(<usize>root().init_pid_ns));
+}
+
+function set_disposition(f: frame, disposition: i32): i32 {
+  f.disposition = disposition;
+  return disposition;
+}
+
+/** Puts the result where the caller looks for it and says what became of the trap. */
+function finish(p: task_struct, f: frame, r: i32): i32 {
+  if (r == R.RET_EXITED) return set_disposition(f, F.DISP_EXITED);
+  if (r == R.RET_BLOCKED) return set_disposition(f, F.DISP_BLOCKED);
+  if (r == R.RET_NEED) return set_disposition(f, F.DISP_NEED);
+  if (r != R.RET_RAW) f.rax = <u64>(<i64>r);
+  const k = cold(p);
+  // a restart code waits for the return to user mode
+  k.restart = r <= -E.ERESTARTSYS && r >= -E.ERESTART_RESTARTBLOCK ? -r : 0;
+  return set_disposition(f, F.DISP_DONE);
+}
+
+/** Looks the number up, spreads the arguments, runs the call. */
+export function do_syscall(f: frame): i32 {
+  const p = task_of_frame(f);
+  if (R.nil(p)) return set_disposition(f, F.DISP_NOT_RUN);
+  if (p.state != T.TASK_RUNNING || p.flags & (T.PF_WOKEN | T.PF_EXITING)) {
+    return set_disposition(f, p.state == T.EXIT_ZOMBIE ? F.DISP_NOT_RUN : F.DISP_BUSY);
+  }
+  if (event_ring_full()) return set_disposition(f, F.DISP_DRAIN);
+  const r = root();
+  if (f.table >= r.nr_tables) return set_disposition(f, F.DISP_NOT_RUN);
+  const table = changetype<syscall_table>(<usize>(r.tables + (f.table << 4)));
+  const compat = (table.flags & F.TABLE_COMPAT) != 0;
+  const nr = <u32>f.rax;
+  f.orig_rax = f.rax;
+  f.task = p;
+  f.phase = 0;
+  if (compat) {
+    f.a0 = <u64>(<u32>f.rbx);
+    f.a1 = <u64>(<u32>f.rcx);
+    f.a2 = <u64>(<u32>f.rdx);
+    f.r10 = <u64>(<u32>f.rsi);
+    f.r8 = <u64>(<u32>f.rdi);
+    f.r9 = <u64>(<u32>f.rbp);
+  } else {
+    f.a0 = f.rdi;
+    f.a1 = f.rsi;
+    f.a2 = f.rdx;
+  }
+  // a 64-bit number with a bit above 31 set is no number of the table
+  const op = nr < table.len && (compat || f.rax <= 0xffffffff) ? load<u16>(table.ops + (nr << 1)) : 0;
+  f.op = op;
+  const result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
+  return finish(p, f, result);
+}
+
+/** A woken task goes on with its sleeping call. */
+export function do_resume(p: task_struct): i32 {
+  const f = cold(p).frame;
+  if (R.nil(f) || !(p.flags & T.PF_WOKEN)) return F.DISP_BUSY;
+  if (event_ring_full()) return F.DISP_DRAIN;
+  clear_woken(p);
+  const table = changetype<syscall_table>(<usize>(root().tables + (f.table << 4)));
+  const compat = (table.flags & F.TABLE_COMPAT) != 0;
+  if (!f.phase) f.phase = 1;
+  const result = do_op(f.op, p, f, compat);
+  return finish(p, f, result);
+}

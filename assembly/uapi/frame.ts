@@ -1,0 +1,40 @@
+// Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
+// The trap interface: dispositions, frame flags, windows, assists, events.
+// What became of a trap.
+export const DISP_DONE = 0;
+export const DISP_BLOCKED = 1;
+export const DISP_EXITED = 2;
+export const DISP_NEED = 3;
+export const DISP_UPCALL = 4;
+export const DISP_DRAIN = 5;
+export const DISP_BUSY = 6;
+export const DISP_NOT_RUN = 7;
+// Window modes.
+export const WINDOW_READ = 1;
+export const WINDOW_WRITE = 2;
+export const WINDOW_UNMAPPED = 4;
+// Assists: which facts the world has decided for this call.
+export const ASSIST_PID = 1;
+export const ASSIST_ERRNO = 2;
+export const ASSIST_RET = 4;
+export const ASSIST_CLOEXEC = 8;
+export const ASSIST_MASK = 16;
+export const ASSIST_NONBLOCK = 32;
+// A table of 32-bit calls: eax ebx ecx edx esi edi ebp, 32-bit structures.
+export const TABLE_COMPAT = 1;
+// One step of the return to user mode (exit_to_user).
+export const ACTION_NONE = 0;
+export const ACTION_IGNORED = 1;
+export const ACTION_HANDLED = 2;
+export const ACTION_STOPPED = 3;
+export const ACTION_DIED = 4;
+export const ACTION_CONTINUED = 5;
+// Kinds of event.
+export const EVENT_FORK = 1;
+export const EVENT_EXEC = 2;
+export const EVENT_STORE = 3;
+export const EVENT_EXIT = 4;
+export const EVENT_STOP = 5;
+export const EVENT_CONT = 6;
+export const EVENT_CONTAINER_DEAD = 7;
+export const EVENT_REAP = 8;

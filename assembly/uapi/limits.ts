@@ -1,0 +1,19 @@
+// Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
+// Limits and defaults of Linux; those marked (boot) are defaults of a boot parameter.
+// (boot) kernel.pid_max on a small machine, and its ceiling.
+export const PID_MAX_DEFAULT = 32768;
+export const PID_MAX_LIMIT = 4194304;
+// First number after a wrap of the pid cursor.
+export const RESERVED_PIDS = 300;
+// (boot) soft and hard RLIMIT_NOFILE, and fs.nr_open.
+export const INR_OPEN_CUR = 1024;
+export const INR_OPEN_MAX = 4096;
+export const NR_OPEN = 1048576;
+// (boot) .init is depth 0; a container may be this deep.
+export const CONTAINER_DEPTH_MAX = 32;
+// The largest errno: results in -4095..-1 are errors.
+export const MAX_ERRNO = 4095;
+export const OVERFLOW_UID = 65534;
+export const OVERFLOW_GID = 65534;
+export const PIPE_DEF_BUFFERS = 16;
+export const PAGE_SIZE = 4096;

@@ -1,0 +1,93 @@
+// Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
+// Internal operation numbers. A syscall table maps the numbers of one ABI to these.
+// world_fd, world_fd_pair, world_call: the world decides success, the kernel what follows (a descriptor's number).
+// 0 is no operation: the number is not in the table, ENOSYS.
+export const OP_NONE = 0;
+// processes.
+export const OP_EXIT = 1;
+export const OP_EXIT_GROUP = 2;
+export const OP_FORK = 3;
+export const OP_VFORK = 4;
+export const OP_CLONE = 5;
+export const OP_CLONE3 = 6;
+export const OP_WAIT4 = 7;
+export const OP_WAITPID = 8;
+export const OP_WAITID = 9;
+export const OP_EXECVE = 10;
+export const OP_EXECVEAT = 11;
+export const OP_RESTART_SYSCALL = 12;
+// ids.
+export const OP_GETPID = 13;
+export const OP_GETPPID = 14;
+export const OP_GETTID = 15;
+export const OP_GETPGID = 16;
+export const OP_GETPGRP = 17;
+export const OP_SETPGID = 18;
+export const OP_SETSID = 19;
+export const OP_GETSID = 20;
+export const OP_SET_TID_ADDRESS = 21;
+export const OP_GETUID = 22;
+export const OP_GETEUID = 23;
+export const OP_GETGID = 24;
+export const OP_GETEGID = 25;
+export const OP_SETUID = 26;
+export const OP_SETGID = 27;
+export const OP_SETREUID = 28;
+export const OP_SETREGID = 29;
+export const OP_SETRESUID = 30;
+export const OP_GETRESUID = 31;
+export const OP_SETRESGID = 32;
+export const OP_GETRESGID = 33;
+export const OP_SETFSUID = 34;
+export const OP_SETFSGID = 35;
+export const OP_GETGROUPS = 36;
+export const OP_SETGROUPS = 37;
+// signals.
+export const OP_KILL = 38;
+export const OP_TKILL = 39;
+export const OP_TGKILL = 40;
+export const OP_RT_SIGQUEUEINFO = 41;
+export const OP_RT_TGSIGQUEUEINFO = 42;
+export const OP_RT_SIGACTION = 43;
+export const OP_RT_SIGPROCMASK = 44;
+export const OP_RT_SIGPENDING = 45;
+export const OP_RT_SIGSUSPEND = 46;
+export const OP_RT_SIGRETURN = 47;
+export const OP_RT_SIGTIMEDWAIT = 48;
+export const OP_PAUSE = 49;
+export const OP_SIGALTSTACK = 50;
+// files.
+export const OP_CLOSE = 51;
+export const OP_CLOSE_RANGE = 52;
+export const OP_DUP = 53;
+export const OP_DUP2 = 54;
+export const OP_DUP3 = 55;
+export const OP_FCNTL = 56;
+export const OP_PIPE = 57;
+export const OP_PIPE2 = 58;
+export const OP_POLL = 59;
+export const OP_PPOLL = 60;
+export const OP_READ = 61;
+export const OP_WRITE = 62;
+export const OP_WORLD_FD = 63;
+export const OP_WORLD_FD_PAIR = 64;
+export const OP_WORLD_CALL = 65;
+// the rest of a process.
+export const OP_PRCTL = 66;
+export const OP_PRLIMIT64 = 67;
+export const OP_GETRLIMIT = 68;
+export const OP_SETRLIMIT = 69;
+export const OP_UMASK = 70;
+export const OP_UNSHARE = 71;
+export const OP_SETNS = 72;
+// pidfds.
+export const OP_PIDFD_OPEN = 73;
+export const OP_PIDFD_SEND_SIGNAL = 74;
+// containers.
+export const OP_CONTAINER_CREATE = 75;
+export const OP_FORK_INTO_CONTAINER = 76;
+export const OP_CONTAINER_WAIT = 77;
+export const OP_CONTAINER_KILL = 78;
+export const OP_FSOPEN = 79;
+export const OP_FSMOUNT = 80;
+export const NR_OPS = 81;

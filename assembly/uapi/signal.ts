@@ -1,0 +1,73 @@
+// Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
+// Signals: numbers, mask operations, action flags, codes (signal(7), sigaction(2)).
+export const SIGHUP = 1;
+export const SIGINT = 2;
+export const SIGQUIT = 3;
+export const SIGILL = 4;
+export const SIGTRAP = 5;
+export const SIGABRT = 6;
+export const SIGBUS = 7;
+export const SIGFPE = 8;
+export const SIGKILL = 9;
+export const SIGUSR1 = 10;
+export const SIGSEGV = 11;
+export const SIGUSR2 = 12;
+export const SIGPIPE = 13;
+export const SIGALRM = 14;
+export const SIGTERM = 15;
+export const SIGSTKFLT = 16;
+export const SIGCHLD = 17;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
+export const SIGTSTP = 20;
+export const SIGTTIN = 21;
+export const SIGTTOU = 22;
+export const SIGURG = 23;
+export const SIGXCPU = 24;
+export const SIGXFSZ = 25;
+export const SIGVTALRM = 26;
+export const SIGPROF = 27;
+export const SIGWINCH = 28;
+export const SIGIO = 29;
+export const SIGPWR = 30;
+export const SIGSYS = 31;
+export const SIGRTMIN = 32;
+export const SIGRTMAX = 64;
+// How rt_sigprocmask(2) changes the mask.
+export const SIG_BLOCK = 0;
+export const SIG_UNBLOCK = 1;
+export const SIG_SETMASK = 2;
+// sa_handler values that are no addresses.
+export const SIG_DFL = 0;
+export const SIG_IGN = 1;
+// sa_flags, sigaction(2).
+export const SA_NOCLDSTOP = 1;
+export const SA_NOCLDWAIT = 2;
+export const SA_SIGINFO = 4;
+export const SA_UNSUPPORTED = 1024;
+export const SA_EXPOSE_TAGBITS = 2048;
+export const SA_RESTORER = 67108864;
+export const SA_ONSTACK = 134217728;
+export const SA_RESTART = 268435456;
+export const SA_NODEFER = 1073741824;
+// 0x80000000 as the 32-bit value it is in sa_flags.
+export const SA_RESETHAND = -2147483648;
+// si_code, sigaction(2).
+export const SI_USER = 0;
+export const SI_KERNEL = 128;
+export const SI_QUEUE = -1;
+export const SI_TIMER = -2;
+export const SI_MESGQ = -3;
+export const SI_ASYNCIO = -4;
+export const SI_SIGIO = -5;
+export const SI_TKILL = -6;
+export const CLD_EXITED = 1;
+export const CLD_KILLED = 2;
+export const CLD_DUMPED = 3;
+export const CLD_TRAPPED = 4;
+export const CLD_STOPPED = 5;
+export const CLD_CONTINUED = 6;
+export const SEGV_MAPERR = 1;
+export const SEGV_ACCERR = 2;
+export const ILL_ILLOPN = 2;
+export const SYS_SECCOMP = 1;

@@ -1,0 +1,94 @@
+// Sleeping. There is no kernel stack: a call that must wait registers waiters on queues, marks its
+// task asleep and returns RET_BLOCKED; the task keeps its frame. A wake-up puts the task on the
+// woken list; the host lets it go on with resume(), which runs the call again from its start.
+import { nil, RET_BLOCKED } from "./err.ts";
+import { frame } from "./frame.ts";
+import { list_at, list_head } from "./list.ts";
+import { root } from "./root.ts";
+import { CACHE_WAITER, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
+import { cold, PF_WOKEN, task_struct, TASK_INTERRUPTIBLE, TASK_RUNNING } from "./task.ts";
+import { TASK_KILLABLE, TIF_SIGPENDING } from "./task.ts";
+import { ENOMEM } from "./uapi/errno.ts";
+
+/** struct waiter - one task on one queue, 16 bytes. */
+@unmanaged
+export class waiter {
+  link_next: u32; // list_head on the queue
+  link_prev: u32;
+  task: task_struct;
+  next: waiter; // the same task's next waiter
+}
+
+export function waiter_caches_init(): void {
+  kmem_cache_init(CACHE_WAITER, 16);
+}
+
+/** Registers `p` on `queue`; false when memory is exhausted. */
+export function add_waiter(p: task_struct, queue: list_head): bool {
+  const w = changetype<waiter>(kmem_cache_alloc(CACHE_WAITER));
+  if (nil(w)) return false;
+  const k = cold(p);
+  w.task = p;
+  w.next = changetype<waiter>(k.waiters);
+  k.waiters = <u32>changetype<usize>(w);
+  list_head.add_tail(list_at(changetype<usize>(w), 0), queue);
+  return true;
+}
+
+/** Takes `p` off every queue. */
+export function remove_waiters(p: task_struct): void {
+  const k = cold(p);
+  let w = changetype<waiter>(k.waiters);
+  k.waiters = 0;
+  while (!nil(w)) {
+    const next = w.next;
+    list_head.del(list_at(changetype<usize>(w), 0));
+    kmem_cache_free(CACHE_WAITER, changetype<usize>(w));
+    w = next;
+  }
+}
+
+/** Puts the caller to sleep in its present call. `state`: interruptible or killable. */
+export function sleep_on(p: task_struct, f: frame, state: u32): i32 {
+  p.state = state;
+  cold(p).frame = f;
+  return RET_BLOCKED;
+}
+
+/** Sleeps on one queue until woken or signalled; -ENOMEM when it cannot be registered. */
+export function wait_on(p: task_struct, f: frame, queue: list_head): i32 {
+  if (!add_waiter(p, queue)) return -ENOMEM;
+  return sleep_on(p, f, TASK_INTERRUPTIBLE);
+}
+
+/** Ends the sleep of `p`: it waits on the woken list until the host resumes it. */
+export function wake_up_process(p: task_struct): void {
+  const state = p.state;
+  if (state != TASK_INTERRUPTIBLE && state != TASK_KILLABLE) return;
+  p.state = TASK_RUNNING;
+  p.flags |= PF_WOKEN;
+  list_head.add_tail(cold(p).woken, root().woken);
+}
+
+/** Takes `p` off the woken list: it is resumed, or it dies. */
+export function clear_woken(p: task_struct): void {
+  if (!(p.flags & PF_WOKEN)) return;
+  p.flags &= ~PF_WOKEN;
+  list_head.del_init(cold(p).woken);
+}
+
+/** Wakes every task that sleeps on `queue`. Their waiters stay until they run. */
+export function wake_up_all(queue: list_head): void {
+  let at = queue.next;
+  while (at !== queue) {
+    const next = at.next;
+    wake_up_process(changetype<waiter>(changetype<usize>(at)).task);
+    at = next;
+  }
+}
+
+/** True when `p` has a signal to take before it goes on. */
+export function signal_pending(p: task_struct): bool {
+  return (p.flags & TIF_SIGPENDING) != 0;
+}
+

@@ -1,0 +1,257 @@
+// The invariant checker: walks the kernel's memory like a file-system check. It finds every object
+// from the roots, counts the references it meets and compares them with the counters, follows
+// every list both ways, and compares the number of objects found with what the slab caches hold.
+import { layout as L } from './generated/layout.ts';
+import type { Kernel } from './kernel.ts';
+import { Views } from './views.ts';
+
+const DEAD = 2;
+const ZOMBIE = 16;
+const EXITING = 1;
+/** A list longer than this does not end. */
+const LIST_MAX = 8_000_000;
+const UPIDS = 40;
+
+/** Objects by kind: address -> references found. */
+type Found = Map<number, number>;
+
+class Checker {
+  readonly findings: string[] = [];
+  readonly #k: Kernel;
+  readonly #v: Views;
+  readonly found = {
+    cred: new Map() as Found,
+    nsproxy: new Map() as Found,
+    files: new Map() as Found,
+    file: new Map() as Found,
+    fs: new Map() as Found,
+    sighand: new Map() as Found,
+    signal: new Map() as Found,
+    pid: new Map() as Found,
+    container: new Map() as Found,
+  };
+
+  constructor(kernel: Kernel) {
+    this.#k = kernel;
+    this.#v = new Views(kernel);
+  }
+
+  #word(at: number): number {
+    return this.#v.word(at);
+  }
+
+  #say(text: string): void {
+    if (this.findings.length < 50) this.findings.push(text);
+  }
+
+  #ref(kind: keyof Checker['found'], at: number): boolean {
+    if (!at) return false;
+    const map = this.found[kind];
+    const before = map.get(at) ?? 0;
+    map.set(at, before + 1);
+    return before === 0;
+  }
+
+  /** Entries of the list whose head is at `head`, checked both ways. */
+  *#list(head: number, what: string): Generator<number> {
+    let link = head;
+    for (let n = 0; n < LIST_MAX; ++n) {
+      const next = this.#word(link);
+      if (this.#word(next + 4) !== link) {
+        this.#say(`${what}: ${next.toString(16)} does not point back`);
+        return;
+      }
+      if (next === head) return;
+      yield next;
+      link = next;
+    }
+    this.#say(`${what}: does not end`);
+  }
+
+  run(): string[] {
+    if (this.#v.root('magic') !== 0x4b4c4842) this.#say('the root has no magic: not booted');
+    const tasks = [...this.#v.taskAddresses()];
+    const known = new Set(tasks);
+    const idle = this.#v.root('idle_task');
+    known.add(idle);
+    this.#ref('cred', this.#v.root('init_cred'));
+    this.#ref('nsproxy', this.#v.root('init_nsproxy'));
+    this.#ref('cred', this.#word(idle + L.task_struct.cred));
+    this.#ref('signal', this.#word(idle + L.task_struct.signal));
+    let processes = 0;
+    for (const task of tasks) {
+      this.#task(task, known);
+      if (this.#isLeader(task)) processes += 1;
+    }
+    this.#containers(tasks);
+    this.#files();
+    this.#counters();
+    if (processes !== this.#v.root('nr_processes')) {
+      this.#say(`${processes} processes found, ${this.#v.root('nr_processes')} counted`);
+    }
+    if (tasks.length !== this.#v.root('nr_threads')) {
+      this.#say(`${tasks.length} threads found, ${this.#v.root('nr_threads')} counted`);
+    }
+    this.#totals();
+    return this.findings;
+  }
+
+  #isLeader(task: number): boolean {
+    return (this.#word(this.#v.cold(task) + L.task_cold.exit_signal) | 0) >= 0;
+  }
+
+  #task(task: number, known: Set<number>): void {
+    const T = L.task_struct;
+    const C = L.task_cold;
+    const cold = this.#v.cold(task);
+    const nr = this.#word(task + T.pid);
+    const state = this.#word(task + T.state);
+    const pid = this.#word(task + T.thread_pid);
+    const signal = this.#word(task + T.signal);
+    if (this.#word(pid + UPIDS) !== nr) this.#say(`task ${nr}: its struct pid has another number`);
+    if (this.#word(pid + L.pid.task) !== task) this.#say(`task ${nr}: its struct pid is another's`);
+    this.#ref('pid', pid);
+    this.#ref('cred', this.#word(task + T.cred));
+    this.#ref('sighand', this.#word(cold + C.sighand));
+    const first = this.#ref('signal', signal);
+    if (first) this.#group(signal, nr);
+    const parent = this.#word(task + T.real_parent);
+    if (!known.has(parent)) this.#say(`task ${nr}: its parent is no task`);
+    for (const link of this.#list(task + T.children_next, `children of ${nr}`)) {
+      const child = link - T.sibling_next;
+      if (this.#word(child + T.real_parent) !== task) {
+        this.#say(`task ${nr}: a child has another parent`);
+      }
+    }
+    const exiting = (this.#word(task + T.flags) & EXITING) !== 0;
+    if (state === ZOMBIE && !exiting) this.#say(`task ${nr}: a zombie that is not exiting`);
+    if (exiting) {
+      for (const field of [C.files, C.fs, C.nsproxy, C.waiters] as const) {
+        if (this.#word(cold + field)) this.#say(`task ${nr}: dead, but holds resources`);
+      }
+      return;
+    }
+    if (this.#ref('nsproxy', this.#word(cold + C.nsproxy))) void 0;
+    this.#ref('files', this.#word(cold + C.files));
+    this.#ref('fs', this.#word(cold + C.fs));
+  }
+
+  #group(signal: number, nr: number): void {
+    const S = L.signal_struct;
+    let threads = 0;
+    let live = 0;
+    for (const link of this.#list(signal + S.threads_next, `threads of ${nr}`)) {
+      const cold = link - L.task_cold.thread_next;
+      const task = this.#v.hot(cold);
+      if (this.#word(task + L.task_struct.signal) !== signal) {
+        this.#say(`group of ${nr}: a thread belongs to another group`);
+      }
+      threads += 1;
+      if (!(this.#word(task + L.task_struct.flags) & EXITING)) live += 1;
+    }
+    if (threads !== this.#word(signal + S.nr_threads)) this.#say(`group of ${nr}: thread count`);
+    if (live !== this.#word(signal + S.live)) this.#say(`group of ${nr}: live count`);
+    this.#ref('pid', this.#word(signal + S.pgrp));
+    this.#ref('pid', this.#word(signal + S.session));
+    let member = false;
+    const pgrp = this.#word(signal + S.pgrp);
+    for (const link of this.#list(pgrp + L.pid.members_next, `process group of ${nr}`)) {
+      if (link - S.pgrp_next === signal) member = true;
+    }
+    if (!member) this.#say(`group of ${nr}: not on its process group's list`);
+  }
+
+  #containers(tasks: number[]): void {
+    const C = L.container;
+    const init = this.#v.root('init_container');
+    const members = new Map<number, number>();
+    for (const task of tasks) {
+      const container = this.#word(task + L.task_struct.container);
+      if (!container || !this.#isLeader(task)) continue;
+      members.set(container, (members.get(container) ?? 0) + 1);
+      this.#ref('container', container);
+      if (container === init) continue;
+      const slot = this.#word(task + L.task_struct.member_slot);
+      if (this.#word(this.#word(container + C.members) + slot * 4) !== task) {
+        this.#say(`task ${this.#word(task + L.task_struct.pid)}: not in its member slot`);
+      }
+    }
+    this.#ref('container', init);
+    let count = 0;
+    for (const at of this.#v.containerAddresses()) {
+      count += 1;
+      const id = this.#word(at + C.id);
+      for (const link of this.#list(at + C.children_next, `children of container ${id}`)) {
+        if (this.#word(link - C.child_next + C.parent) !== at) {
+          this.#say(`container ${id}: a child has another parent`);
+        }
+        this.#ref('container', at);
+      }
+      if (this.#word(at + C.nr_members) !== (members.get(at) ?? 0)) {
+        this.#say(`container ${id}: member count`);
+      }
+      const init_signal = this.#word(at + C.init);
+      if (this.#word(at + C.flags) & DEAD && init_signal) this.#say(`container ${id}: dead with init`);
+      if (init_signal) this.#ref('signal', init_signal);
+      this.#ref('cred', this.#word(at + C.cred));
+      this.#ref('nsproxy', this.#word(at + C.ns));
+      const number = this.#word(at + C.init_pid);
+      if (number) this.#ref('pid', number);
+    }
+    if (count !== this.#v.root('nr_containers')) this.#say(`${count} containers found`);
+  }
+
+  #files(): void {
+    for (const table of this.found.files.keys()) {
+      const slots = this.#word(table + L.files_struct.fds);
+      const max = this.#word(table + L.files_struct.max_fds);
+      const next = this.#word(table + L.files_struct.next_fd);
+      for (let fd = 0; fd < max; ++fd) {
+        const slot = this.#word(slots + fd * 4);
+        if (!slot && fd < next) this.#say(`a table's next_fd ${next} is above the free ${fd}`);
+        if (slot) this.#ref('file', slot & ~1);
+      }
+    }
+    for (const file of this.found.file.keys()) {
+      const kind = this.#word(file + L.file.kind);
+      const data = this.#word(file + L.file.private_data);
+      if (kind === 4) this.#ref('container', data);
+      if (kind === 5) this.#ref('pid', data);
+    }
+  }
+
+  /** The counter is the first word of every counted object. */
+  #counters(): void {
+    for (const [kind, map] of Object.entries(this.found)) {
+      for (const [at, references] of map) {
+        const counted = this.#word(at) | 0;
+        if (counted !== references) {
+          this.#say(`${kind} at ${at.toString(16)}: ${counted} counted, ${references} found`);
+        }
+      }
+    }
+  }
+
+  /** What is live in a cache is what was found: nothing leaked, nothing freed is reachable. */
+  #totals(): void {
+    const counts = this.#k.counts();
+    const expect: [string, number, number][] = [
+      ['creds', counts.creds, this.found.cred.size],
+      ['nsproxies', counts.nsproxies, this.found.nsproxy.size],
+      ['files', counts.files, this.found.file.size],
+      ['fd tables', counts.fdTables, this.found.files.size],
+      ['fs structs', counts.fs, this.found.fs.size],
+      ['action tables', counts.sighands, this.found.sighand.size],
+      ['thread groups', counts.signals, this.found.signal.size],
+      ['struct pids', counts.pids, this.found.pid.size],
+    ];
+    for (const [what, live, found] of expect) {
+      if (live !== found) this.#say(`${what}: ${live} live, ${found} reachable`);
+    }
+  }
+}
+
+/** What is wrong with the kernel's memory, one finding a line; empty when it is sound. */
+export function checkKernel(kernel: Kernel): string[] {
+  return new Checker(kernel).run();
+}

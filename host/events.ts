@@ -1,0 +1,52 @@
+// Events of the kernel, decoded from its ring (assembly/event.ts).
+import * as F from '../assembly/uapi/frame.ts';
+import { layout } from './generated/layout.ts';
+
+const E = layout.kernel_event;
+const RING_SIZE = 2048;
+
+export type KernelEvent =
+  /** `tid` made `pid`; the moment to copy guest memory */
+  | { type: 'fork'; seq: number; tid: number; pid: number; flags: number; parent: number }
+  /** a new program; `oldTid` is the number that the caller had before it took the leader's */
+  | { type: 'exec'; seq: number; tid: number; oldTid: number }
+  /** the 32-bit `value` is to be stored in the task's memory */
+  | { type: 'store'; seq: number; tid: number; addr: bigint; value: number }
+  /** a thread ended; `groupDead` when it was its process's last one */
+  | { type: 'exit'; seq: number; tid: number; code: number; tgid: number; groupDead: boolean }
+  | { type: 'stop'; seq: number; tid: number; signo: number }
+  | { type: 'cont'; seq: number; tid: number }
+  | { type: 'containerDead'; seq: number; id: number; exitCode: number }
+  | { type: 'reap'; seq: number; tid: number; by: number };
+
+/** Event number `index` of the ring at `ring`; undefined for a kind that this host is too old for. */
+export function readEvent(u32: Uint32Array, ring: number, index: number): KernelEvent | undefined {
+  const at = (ring + (index & (RING_SIZE - 1)) * E.size) >>> 2;
+  const word = (offset: number): number => u32[at + (offset >>> 2)]! | 0;
+  const seq = word(E.seq) >>> 0;
+  const tid = word(E.tid);
+  const [a, b, c] = [word(E.a), word(E.b), word(E.c)];
+  switch (word(E.type)) {
+    case F.EVENT_FORK:
+      return { type: 'fork', seq, tid, pid: a, flags: b >>> 0, parent: c };
+    case F.EVENT_EXEC:
+      return { type: 'exec', seq, tid, oldTid: a };
+    case F.EVENT_STORE: {
+      const hi = word(E.addr + 4) >>> 0;
+      const addr = (BigInt(hi) << 32n) | BigInt(word(E.addr) >>> 0);
+      return { type: 'store', seq, tid, addr, value: a };
+    }
+    case F.EVENT_EXIT:
+      return { type: 'exit', seq, tid, code: a, tgid: b, groupDead: c === 1 };
+    case F.EVENT_STOP:
+      return { type: 'stop', seq, tid, signo: a };
+    case F.EVENT_CONT:
+      return { type: 'cont', seq, tid };
+    case F.EVENT_CONTAINER_DEAD:
+      return { type: 'containerDead', seq, exitCode: a, id: (b >>> 0) + c * 0x1_0000_0000 };
+    case F.EVENT_REAP:
+      return { type: 'reap', seq, tid, by: a };
+    default:
+      return undefined;
+  }
+}

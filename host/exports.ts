@@ -1,0 +1,43 @@
+// The kernel's exports, by name. A test compares this list with assembly/index.ts and the module.
+
+/** What kernel.wasm exports besides `memory`; addresses are offsets in it. */
+export interface KernelExports {
+  abi_version(): number;
+  boot(config: number): number;
+  root_ptr(): number;
+  high_water(): number;
+  host_alloc(size: number): number;
+  host_free(at: number, size: number): void;
+  register_table(ops: number, len: number, flags: number): number;
+  do_syscall_64(at: number): number;
+  do_syscall_batch(ring: number, n: number): number;
+  resume(tid: number): number;
+  run_woken(max: number): number;
+  first_woken(): number;
+  exit_to_user(tid: number, at: number): number;
+  siginfo_ptr(): number;
+  run_pending(max: number): number;
+  fatal_pending(tid: number): number;
+  die(tid: number): number;
+  adopt(tid: number, parent: number, flags: number): number;
+  adopt_fd(tid: number, fd: number, cloexec: number): number;
+  set_traced(tid: number, on: number): number;
+  set_blocked(tid: number, lo: number, hi: number): number;
+  raise(
+    tid: number,
+    group: number,
+    signo: number,
+    code: number,
+    pid: number,
+    uid: number,
+    status: number,
+    valueLo: number,
+    valueHi: number,
+  ): number;
+  task_ptr(tid: number): number;
+  cold_ptr(task: number): number;
+  clock_set(lo: number, hi: number): void;
+  alloc_fail(n: number): void;
+  alloc_count(): number;
+  seed_fault(id: number): void;
+}

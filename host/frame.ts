@@ -1,0 +1,229 @@
+// A trap frame in the kernel's memory, as the host sees it: registers in, windows of guest memory,
+// what the world decided, result out. No BigInt on the way of 32-bit values.
+import { layout } from './generated/layout.ts';
+import * as F from '../assembly/uapi/frame.ts';
+import type { KernelExports } from './exports.ts';
+
+const L = layout.frame;
+const W = layout.user_window;
+/** Bytes of one frame block: header, windows, window contents. */
+export const FRAME_BLOCK = 8192;
+const MAX_WINDOWS = 24;
+const DATA_AT = 272 + MAX_WINDOWS * W.size;
+const TWO32 = 0x1_0000_0000;
+
+export type WindowMode = 'r' | 'w' | 'rw' | 'unmapped';
+const MODES: Record<WindowMode, number> = {
+  r: F.WINDOW_READ,
+  w: F.WINDOW_WRITE,
+  rw: F.WINDOW_READ | F.WINDOW_WRITE,
+  unmapped: F.WINDOW_UNMAPPED,
+};
+
+/** Argument registers of the x86-64 and of the i386 convention. */
+const ARGS_64 = [L.rdi, L.rsi, L.rdx, L.r10, L.r8, L.r9] as const;
+const ARGS_32 = [L.rbx, L.rcx, L.rdx, L.rsi, L.rdi, L.rbp] as const;
+
+/** What a frame needs of its kernel: the memory's present views and the allocator. */
+export interface FrameOwner {
+  readonly exports: KernelExports;
+  u32: Uint32Array;
+  u8: Uint8Array;
+  refresh(): void;
+  isCompat(table: number): boolean;
+}
+
+export class Frame {
+  /** Address in the kernel's memory. */
+  readonly address: number;
+  readonly #owner: FrameOwner;
+  #used = DATA_AT;
+  #extra: { at: number; size: number }[] = [];
+  #compat = false;
+
+  constructor(owner: FrameOwner, address: number) {
+    this.#owner = owner;
+    this.address = address;
+  }
+
+  /** Begins a call: number `nr` of `table` by task `tid`; arguments and windows are cleared. */
+  begin(tid: number, table: number, nr: number): this {
+    const o = this.#owner;
+    for (const block of this.#extra) o.exports.host_free(block.at, block.size);
+    this.#extra.length = 0;
+    o.refresh();
+    const word = this.address >>> 2;
+    o.u32.fill(0, word, word + (L.size >>> 2));
+    this.#used = DATA_AT;
+    this.#compat = o.isCompat(table);
+    o.u32[word + (L.tid >>> 2)] = tid;
+    o.u32[word + (L.table >>> 2)] = table;
+    o.u32[word + (L.rax >>> 2)] = nr;
+    o.u32[word + (L.windows >>> 2)] = this.address + 272;
+    return this;
+  }
+
+  #put64(offset: number, v: number | bigint): void {
+    const at = (this.address + offset) >>> 2;
+    const u32 = this.#owner.u32;
+    if (typeof v === 'bigint') {
+      u32[at] = Number(v & 0xffffffffn);
+      u32[at + 1] = Number((v >> 32n) & 0xffffffffn);
+      return;
+    }
+    u32[at] = v;
+    u32[at + 1] = Math.floor(v / TWO32);
+  }
+
+  #get64(offset: number): bigint {
+    const at = (this.address + offset) >>> 2;
+    const u32 = this.#owner.u32;
+    return BigInt.asIntN(64, (BigInt(u32[at + 1]!) << 32n) | BigInt(u32[at]!));
+  }
+
+  /** Argument 0..5, sign-extended to 64 bits. */
+  setArg(i: number, v: number | bigint): this {
+    const offset = (this.#compat ? ARGS_32 : ARGS_64)[i];
+    if (offset === undefined) throw new RangeError(`argument ${i}: a call has six`);
+    this.#put64(offset, v);
+    return this;
+  }
+
+  /** Register by the kernel's name (rax, rdi, rip, eflags, ...). */
+  setReg(name: string, v: number | bigint): this {
+    this.#put64(registerOffset(name), v);
+    return this;
+  }
+
+  getReg(name: string): bigint {
+    return this.#get64(registerOffset(name));
+  }
+
+  /** The two halves of a register without a BigInt. */
+  setRegHalves(offset: number, lo: number, hi: number): void {
+    const at = (this.address + offset) >>> 2;
+    this.#owner.u32[at] = lo;
+    this.#owner.u32[at + 1] = hi;
+  }
+
+  /**
+   * Shows guest memory at `addr` to the call: a copy of `bytes`, or that many zero bytes. Mode
+   * `unmapped` declares the range to be no memory at all.
+   */
+  window(addr: number | bigint, bytes: Uint8Array | number, mode: WindowMode): this {
+    const o = this.#owner;
+    const count = this.nrWindows;
+    if (count >= MAX_WINDOWS) throw new RangeError(`more than ${MAX_WINDOWS} windows in a frame`);
+    const len = typeof bytes === 'number' ? bytes : bytes.length;
+    let place = 0;
+    if (mode !== 'unmapped') {
+      place = this.#place(len);
+      if (typeof bytes === 'number') o.u8.fill(0, place, place + len);
+      else o.u8.set(bytes, place);
+    }
+    const at = 272 + count * W.size;
+    this.#put64(at + W.addr, addr);
+    const word = (this.address + at) >>> 2;
+    o.u32[word + (W.len >>> 2)] = len;
+    o.u32[word + (W.place >>> 2)] = place;
+    o.u32[word + (W.mode >>> 2)] = MODES[mode];
+    o.u32[(this.address + L.nr_windows) >>> 2] = count + 1;
+    return this;
+  }
+
+  /** Room for window contents: in the frame's block while it lasts. */
+  #place(len: number): number {
+    const aligned = (len + 7) & ~7;
+    if (this.#used + aligned <= FRAME_BLOCK) {
+      const place = this.address + this.#used;
+      this.#used += aligned;
+      return place;
+    }
+    const at = this.#owner.exports.host_alloc(aligned) >>> 0;
+    if (!at) throw new RangeError('the kernel has no memory left for a window');
+    this.#extra.push({ at, size: aligned });
+    this.#owner.refresh();
+    return at;
+  }
+
+  #assist(flag: number, offset: number, v: number): this {
+    this.#owner.u32[(this.address + L.assist) >>> 2]! |= flag;
+    if (offset) this.#owner.u32[(this.address + offset) >>> 2] = v;
+    return this;
+  }
+
+  /** The child of this fork-like call has number `pid` in the initial namespace. */
+  assistPid(pid: number): this {
+    return this.#assist(F.ASSIST_PID, L.assist_pid, pid);
+  }
+
+  /** The world makes this call fail with `errno` (positive). */
+  assistErrno(errno: number): this {
+    return this.#assist(F.ASSIST_ERRNO, L.assist_val, errno);
+  }
+
+  /** The world lets this call succeed with `v`. */
+  assistRet(v: number): this {
+    return this.#assist(F.ASSIST_RET, L.assist_val, v);
+  }
+
+  /** ASSIST_CLOEXEC, ASSIST_NONBLOCK: how the world's new file was opened. */
+  assistFlags(flags: number): this {
+    return this.#assist(flags, 0, 0);
+  }
+
+  /** rt_sigreturn goes back to the saved frame with this mask. */
+  assistMask(mask: bigint): this {
+    this.#put64(L.assist_mask, mask);
+    return this.#assist(F.ASSIST_MASK, 0, 0);
+  }
+
+  get nrWindows(): number {
+    return this.#owner.u32[(this.address + L.nr_windows) >>> 2]!;
+  }
+
+  get disposition(): number {
+    return this.#owner.u32[(this.address + L.disposition) >>> 2]!;
+  }
+
+  /** Signed rax; exact up to 2^53. */
+  get result(): number {
+    const at = (this.address + L.rax) >>> 2;
+    const u32 = this.#owner.u32;
+    return (u32[at + 1]! | 0) * TWO32 + u32[at]!;
+  }
+
+  get resultBig(): bigint {
+    return this.#get64(L.rax);
+  }
+
+  get needAddr(): bigint {
+    return BigInt.asUintN(64, this.#get64(L.need_addr));
+  }
+
+  get needLen(): number {
+    return this.#owner.u32[(this.address + L.need_len) >>> 2]!;
+  }
+
+  /** A copy of the `len` bytes at guest address `addr`, when one window holds them. */
+  output(addr: number | bigint, len: number): Uint8Array | undefined {
+    const want = BigInt.asUintN(64, BigInt(addr));
+    for (let i = 0; i < this.nrWindows; ++i) {
+      const at = 272 + i * W.size;
+      const start = BigInt.asUintN(64, this.#get64(at + W.addr));
+      const word = (this.address + at) >>> 2;
+      const size = this.#owner.u32[word + (W.len >>> 2)]!;
+      const place = this.#owner.u32[word + (W.place >>> 2)]!;
+      if (!place || want < start || want + BigInt(len) > start + BigInt(size)) continue;
+      const from = place + Number(want - start);
+      return this.#owner.u8.slice(from, from + len);
+    }
+    return undefined;
+  }
+}
+
+function registerOffset(name: string): number {
+  const offset = (L as Record<string, number>)[name === 'rflags' ? 'eflags' : name];
+  if (offset === undefined || offset >= L.task) throw new RangeError(`no register is called ${name}`);
+  return offset;
+}

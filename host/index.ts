@@ -1,0 +1,20 @@
+// The public API of Bulkhead: a kernel in WebAssembly for simulators, teaching systems and tests.
+export {
+  createKernel,
+  DISP_BLOCKED,
+  DISP_BUSY,
+  DISP_DONE,
+  DISP_DRAIN,
+  DISP_EXITED,
+  DISP_NEED,
+  DISP_NOT_RUN,
+  DISP_UPCALL,
+  Kernel,
+} from './kernel.ts';
+export type { BootConfig, CreateOptions, KernelTarget, SigInfo, SignalAction } from './kernel.ts';
+export { Errno, errnoName, KernelPanic } from './errno.ts';
+export type { KernelEvent } from './events.ts';
+export { Frame } from './frame.ts';
+export type { WindowMode } from './frame.ts';
+export type { ContainerView, Counts, FdView, TaskView } from './views.ts';
+export { layout } from './generated/layout.ts';

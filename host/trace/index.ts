@@ -1,0 +1,333 @@
+// First pass over a log: what a replay must know before it comes to it. A child's lines may come
+// before its parent's fork returns, and options of a call may stand only in its second half.
+import type { RetKind, TraceLine } from './event.ts';
+import { ownCopy } from './strace/text.ts';
+
+/** A fork, vfork, clone or clone3 that made a task, by the `seq` of its first line. */
+export interface ForkEntry {
+  /** seq of the line where the call begins; the whole line's for calls that aren't split */
+  start: number;
+  /** seq of the line that shows the result; 0 when there is none */
+  end: number;
+  /** the parent as the recorder numbers it */
+  pid: number;
+  name: string;
+  /** the result, in the caller's own pid namespace; 0: unknown (the call never returned) */
+  ret: number;
+  /**
+   * The child as the recorder numbers it: `ret` itself, the translation in the log, or for callers
+   * in an inner pid namespace the first new task that fits (`inferred`). 0: never seen in the log.
+   */
+  child: number;
+  inferred: boolean;
+}
+
+/** The whole of a call whose first half stands at `start`. */
+export interface SplitCall {
+  start: number;
+  end: number;
+  pid: number;
+  name: string;
+  /** complete argument text, both halves joined */
+  argText: string;
+  retKind: RetKind;
+  ret: number | bigint | undefined;
+  errno: string | undefined;
+  /** signal lines of this task between the halves */
+  signals: number;
+}
+
+/** A task's life as the log shows it; pids may be used again, hence several per pid. */
+export interface TaskSpan {
+  pid: number;
+  first: number;
+  /** seq of its last line */
+  last: number;
+  /** seq of its `+++ exited`, `+++ killed` line; 0 when there is none */
+  exit: number;
+  /** the fork that made it, as far as known */
+  fork: ForkEntry | undefined;
+}
+
+export interface TraceIndex {
+  forks: Map<number, ForkEntry>;
+  /** split calls by the seq of their first half; only names that `keep` wanted */
+  splits: Map<number, SplitCall>;
+  /** spans by pid, in order */
+  tasks: Map<number, TaskSpan[]>;
+  /** number of the first process (also where its lines don't show it); 0 when no line tells */
+  firstPid: number;
+  /** names of all calls that occur, with how often */
+  names: Map<string, number>;
+  lines: number;
+}
+
+const FORKS = new Set(['fork', 'vfork', 'clone', 'clone2', 'clone3', 'fork_into_container']);
+
+/** Calls that wait for something; their splits carry nothing that the first half doesn't say. */
+const DULL = new Set([
+  'read', 'write', 'futex', 'poll', 'ppoll', 'select', 'pselect6', 'epoll_wait', 'epoll_pwait',
+  'nanosleep', 'clock_nanosleep', 'mmap', 'munmap', 'mprotect', 'brk', 'newfstatat', 'fstat',
+  'stat', 'lseek', 'getdents64', 'exit_group', 'exit', 'set_robust_list', 'rseq', 'madvise',
+]);
+
+/** True if this is a call that makes a task. */
+export function isForkLike(name: string): boolean {
+  return FORKS.has(name);
+}
+
+/** The span in which a task is alive at `seq`. */
+export function spanAt(index: TraceIndex, pid: number, seq: number): TaskSpan | undefined {
+  const spans = index.tasks.get(pid);
+  if (spans === undefined) return undefined;
+  let found: TaskSpan | undefined;
+  for (const span of spans) if (span.first <= seq || found === undefined) found = span;
+  return found;
+}
+
+/** Numbers grow from fork to fork, which tells more than first lines do, unless they wrapped. */
+function sortByBirth(spans: TaskSpan[]): void {
+  let low = Infinity;
+  let high = 0;
+  for (const span of spans) {
+    low = Math.min(low, span.pid);
+    high = Math.max(high, span.pid);
+  }
+  const wrapped = high - low > 16000;
+  spans.sort((a, b) => (wrapped ? a.first - b.first : a.pid - b.pid));
+}
+
+/** Forks that were under way at once, with neighbouring results, came about in that order. */
+function orderOverlapping(forks: ForkEntry[]): void {
+  for (let i = 1; i < forks.length; i++) {
+    const a = forks[i - 1] as ForkEntry;
+    const b = forks[i] as ForkEntry;
+    if (a.end > b.start && a.ret === b.ret + 1) {
+      forks[i - 1] = b;
+      forks[i] = a;
+    }
+  }
+}
+
+/** Builds an index line by line. */
+export class IndexBuilder {
+  readonly index: TraceIndex = {
+    forks: new Map(), splits: new Map(), tasks: new Map(), firstPid: 0, names: new Map(), lines: 0,
+  };
+  readonly #keep: (name: string) => boolean;
+  readonly #attached = new Set<number>();
+  #someHidden = false;
+  readonly #signals = new Map<number, number>();
+  readonly #open = new Set<number>();
+  #ordered = true;
+
+  /** keep: names whose split calls are wanted; default all but those that carry nothing */
+  constructor(keep: (name: string) => boolean = (name) => !DULL.has(name)) {
+    this.#keep = keep;
+  }
+
+  add(line: TraceLine): void {
+    this.index.lines++;
+    this.#task(line);
+    switch (line.kind) {
+      case 'call':
+        this.#name(line.name);
+        if (FORKS.has(line.name)) this.#fork(line, line.seq);
+        break;
+      case 'unfinished':
+        if (line.start === undefined) this.#name(line.name);
+        if (line.otherPid !== 0 && line.broken && !line.detached) {
+          this.#attached.add(line.otherPid);
+        }
+        // a fork that is never seen to return may still have made a task
+        if (FORKS.has(line.name) && line.start === undefined) {
+          this.#putFork(line, line.seq, 0, 0, 0);
+        }
+        this.#open.add(line.pid);
+        break;
+      case 'resumed':
+        if (line.start === undefined) this.#name(line.name);
+        if (FORKS.has(line.name)) this.#fork(line, line.start?.seq ?? line.seq);
+        if (line.start !== undefined && this.#keep(line.name)) this.#split(line, line.start);
+        this.#open.delete(line.pid);
+        this.#signals.delete(line.pid);
+        break;
+      case 'signal':
+        if (this.#open.has(line.pid)) {
+          this.#signals.set(line.pid, (this.#signals.get(line.pid) ?? 0) + 1);
+        }
+        break;
+      case 'attach':
+        if (this.index.tasks.size === 0 && this.index.firstPid === 0) {
+          this.index.firstPid = line.otherPid;
+        }
+        this.#attached.add(line.otherPid);
+        break;
+      default:
+    }
+  }
+
+  /** ordered: false if lines of different files came in no particular order */
+  finish(ordered = true): TraceIndex {
+    this.#ordered = ordered;
+    const index = this.index;
+    this.#assignChildren();
+    if (index.firstPid === 0) this.#findFirst();
+    if (index.firstPid !== 0) this.#nameHidden(index.firstPid);
+    return index;
+  }
+
+  /** The first process: shown in the first line, or the only one that nobody made. */
+  #findFirst(): void {
+    const children = new Set<number>(this.#attached);
+    for (const fork of this.index.forks.values()) children.add(fork.child);
+    let first = Infinity;
+    for (const [pid, spans] of this.index.tasks) {
+      const at = (spans[0] as TaskSpan).first;
+      if (pid === 0 || at >= first) continue;
+      if (children.has(pid) && (this.#someHidden || !this.#ordered)) continue;
+      first = at;
+      this.index.firstPid = pid;
+    }
+  }
+
+  /** Gives the first process its number where lines didn't show it. */
+  #nameHidden(firstPid: number): void {
+    const { forks, splits, tasks } = this.index;
+    for (const fork of forks.values()) if (fork.pid === 0) fork.pid = firstPid;
+    for (const split of splits.values()) if (split.pid === 0) split.pid = firstPid;
+    const hidden = tasks.get(0);
+    if (hidden === undefined) return;
+    tasks.delete(0);
+    const known = tasks.get(firstPid) ?? [];
+    const head = hidden[hidden.length - 1] as TaskSpan;
+    const next = known[0];
+    if (next !== undefined && head.exit === 0) {
+      next.first = head.first;
+      hidden.pop();
+    }
+    for (const span of hidden) span.pid = firstPid;
+    tasks.set(firstPid, [...hidden, ...known]);
+  }
+
+  #name(name: string): void {
+    this.index.names.set(name, (this.index.names.get(name) ?? 0) + 1);
+  }
+
+  #task(line: TraceLine): void {
+    if (line.kind === 'other' || line.kind === 'unparsed') return;
+    if (line.kind === 'attach' || line.kind === 'detach') return;
+    if (line.pid === 0) this.#someHidden = true;
+    let spans = this.index.tasks.get(line.pid);
+    if (spans === undefined) this.index.tasks.set(line.pid, spans = []);
+    let span = spans[spans.length - 1];
+    if (span === undefined || span.exit !== 0) {
+      span = { pid: line.pid, first: line.seq, last: line.seq, exit: 0, fork: undefined };
+      spans.push(span);
+    }
+    span.last = line.seq;
+    if (line.kind === 'exit' || line.kind === 'killed') span.exit = line.seq;
+    // the other thread's number ends here, its task goes on under this one
+    if (line.kind === 'superseded') {
+      const other = this.index.tasks.get(line.otherPid);
+      const last = other?.[other.length - 1];
+      if (last !== undefined && last.exit === 0) last.exit = line.seq;
+    }
+  }
+
+  #fork(line: TraceLine, start: number): void {
+    const failed = line.retKind === 'error' || line.retKind === 'restart';
+    if (failed || (typeof line.ret === 'number' && line.ret <= 0)) {
+      this.index.forks.delete(start);
+      return;
+    }
+    const ret = typeof line.ret === 'number' ? line.ret : 0;
+    const translated = line.retText.includes('/*') ? line.retDetail.pidInRecorderNs : undefined;
+    this.#putFork(line, start, line.seq, ret, translated ?? 0);
+  }
+
+  #putFork(line: TraceLine, start: number, end: number, ret: number, child: number): void {
+    this.index.forks.set(start, {
+      start, end, pid: line.start?.pid ?? line.pid, name: line.name, ret, child, inferred: false,
+    });
+  }
+
+  #split(line: TraceLine, start: TraceLine): void {
+    this.index.splits.set(start.seq, {
+      start: start.seq, end: line.seq, pid: start.pid, name: line.name,
+      argText: ownCopy(line.argText), retKind: line.retKind, ret: line.ret, errno: line.errno,
+      signals: this.#signals.get(line.pid) ?? 0,
+    });
+  }
+
+  /**
+   * Finds the task that each fork made. Numbers that the log itself gives come first; what is left
+   * over are callers in inner pid namespaces, whose results count from 1 there.
+   */
+  #assignChildren(): void {
+    const forks = [...this.index.forks.values()].sort((a, b) => a.start - b.start);
+    const left: ForkEntry[] = [];
+    for (const fork of forks) {
+      if (fork.child !== 0) {
+        this.#claim(fork, fork.child);
+      } else if (fork.ret === 0 || !this.#claim(fork, fork.ret)) {
+        left.push(fork);
+      }
+    }
+    const free: TaskSpan[] = [];
+    for (const spans of this.index.tasks.values()) {
+      for (const span of spans) if (span.fork === undefined && span.pid !== 0) free.push(span);
+    }
+    sortByBirth(free);
+    orderOverlapping(left);
+    const open = new Set(left);
+    for (const span of free) {
+      for (const fork of open) {
+        if (fork.start >= span.first && this.#ordered) break;
+        // the child appears before its parent's call is over, or soon after
+        if (fork.end === 0 && this.#lastOf(fork.pid) < fork.start) continue;
+        fork.child = span.pid;
+        fork.inferred = true;
+        span.fork = fork;
+        open.delete(fork);
+        break;
+      }
+    }
+  }
+
+  #lastOf(pid: number): number {
+    const spans = this.index.tasks.get(pid);
+    return spans?.[spans.length - 1]?.last ?? 0;
+  }
+
+  /** The first span of `pid` that begins behind the fork's start and has no parent yet. */
+  #claim(fork: ForkEntry, pid: number): boolean {
+    const spans = this.index.tasks.get(pid);
+    const span = spans?.find((one) =>
+      one.fork === undefined && (one.first > fork.start || !this.#ordered));
+    if (span === undefined) {
+      // A traced child always shows a line; without one it counts as that number, except inside
+      // a pid namespace, where the number means another task.
+      return false;
+    }
+    span.fork = fork;
+    fork.child = pid;
+    return true;
+  }
+}
+
+/** Index of all lines of a pass. */
+export async function indexForks(
+  lines: AsyncIterable<TraceLine>
+    | { batches(): AsyncIterable<TraceLine[]>; ordered?: boolean },
+  keep?: (name: string) => boolean,
+): Promise<TraceIndex> {
+  const builder = new IndexBuilder(keep);
+  if ('batches' in lines) {
+    for await (const batch of lines.batches()) for (const line of batch) builder.add(line);
+    return builder.finish('ordered' in lines ? lines.ordered !== false : true);
+  } else {
+    for await (const line of lines) builder.add(line);
+  }
+  return builder.finish();
+}

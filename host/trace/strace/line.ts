@@ -1,0 +1,158 @@
+// One physical line of an strace log. Filled by reader.ts; decodes the costly parts on demand.
+import type { ArgNode, StructNode } from '../args.ts';
+import type { LineKind, RetDetail, RetKind, SigInfoFields, TimeKind, TraceLine } from '../event.ts';
+import { codeNumber, fieldOf, numberOf, signalNumber, smallOf, translatedPid } from '../values.ts';
+import { parseArgs } from './arg-parser.ts';
+import { ownCopy } from './text.ts';
+
+const NO_ARGS: ArgNode[] = [];
+
+/** See {@link TraceLine} for the public fields. */
+export class StraceLine implements TraceLine {
+  kind: LineKind = 'unparsed';
+  line: number;
+  file: number;
+  seq: number;
+  pid = 0;
+  pidShown = false;
+  comm: string | undefined = undefined;
+  timeKind: TimeKind = 'none';
+  sec = -1;
+  nsec = 0;
+  untilSec = -1;
+  untilNsec = 0;
+  duration = NaN;
+  nr = -1;
+  ip: string | undefined = undefined;
+  name = '';
+  retKind: RetKind = 'none';
+  ret: number | bigint | undefined = undefined;
+  errno: string | undefined = undefined;
+  injected = false;
+  delayed = false;
+  retText = '';
+  start: StraceLine | undefined = undefined;
+  callId = -1;
+  broken = false;
+  signo = 0;
+  exitCode = 0;
+  core = false;
+  otherPid = 0;
+  detached = false;
+  note = '';
+  text: string;
+
+  /** where this line's own argument text (or a signal's braces) lies in `text` */
+  argFrom = 0;
+  argTo = 0;
+  /** the line whose argument text stands before this one's; for resumed lines */
+  before: StraceLine | undefined = undefined;
+
+  #args: ArgNode[] | undefined = undefined;
+  #ownsText = false;
+
+  constructor(text: string, line: number, file: number, seq: number) {
+    this.text = text;
+    this.line = line;
+    this.file = file;
+    this.seq = seq;
+  }
+
+  /** Replaces the text by a copy that does not share memory with its neighbours. */
+  ownText(): void {
+    if (this.#ownsText) return;
+    this.text = ownCopy(this.text);
+    this.retText = '';
+    this.#ownsText = true;
+  }
+
+  get argText(): string {
+    const own = this.text.slice(this.argFrom, this.argTo);
+    return this.before === undefined ? own : this.before.argText + own;
+  }
+
+  get args(): ArgNode[] {
+    if (this.#args === undefined) {
+      const isCall = this.kind === 'call' || this.kind === 'unfinished' || this.kind === 'resumed';
+      this.#args = isCall ? parseArgs(this.argText) : NO_ARGS;
+    }
+    return this.#args;
+  }
+
+  get siginfo(): SigInfoFields | undefined {
+    if (this.kind !== 'signal' || this.argTo <= this.argFrom) return undefined;
+    const node = parseArgs(this.text.slice(this.argFrom, this.argTo))[0];
+    return node?.kind === 'struct' ? sigInfoOf(node) : undefined;
+  }
+
+  get retDetail(): RetDetail {
+    return parseRetDetail(this.retText, this.retKind);
+  }
+}
+
+/** The fields of a siginfo as strace shows them, wherever it does (signal lines, waitid, ...). */
+export function sigInfoOf(node: StructNode): SigInfoFields {
+  const fields = new Map<string, ArgNode>();
+  for (const field of node.fields) {
+    if (field.name !== undefined) fields.set(field.name, field);
+  }
+  const code = fields.get('si_code');
+  const codeName = code?.kind === 'sym' ? code.text : code?.comment;
+  const pid = fields.get('si_pid');
+  const status = fields.get('si_status');
+  const value = fields.get('si_value') ?? fields.get('si_int');
+  const shownValue = value?.kind === 'struct'
+    ? (fieldOf(value, 'sival_ptr') ?? fieldOf(value, 'sival_int')) : value;
+  const asInt = fields.get('si_int') ?? (value?.kind === 'struct' ? fieldOf(value, 'sival_int')
+    : undefined);
+  const big = numberOf(shownValue) ?? numberOf(asInt);
+  return {
+    signo: smallOf(fields.get('si_signo')) ?? 0,
+    code: code?.kind === 'sym' ? codeNumber(code.text) : smallOf(code),
+    codeName,
+    errno: smallOf(fields.get('si_errno')),
+    pid: smallOf(pid),
+    uid: smallOf(fields.get('si_uid')),
+    status: status?.kind === 'sym' ? signalNumber(status.text) : smallOf(status),
+    value: big === undefined ? undefined : BigInt(big),
+    pidInRecorderNs: translatedPid(pid?.comment),
+    fields,
+  };
+}
+
+/** Decodes the text behind `= `. */
+export function parseRetDetail(retText: string, kind: RetKind): RetDetail {
+  const text = retText.replace(/ \((?:INJECTED|DELAYED)\)/g, '');
+  const out: RetDetail = {
+    path: undefined, note: undefined, noteArgs: NO_ARGS, errnoText: undefined,
+    pidInRecorderNs: undefined, base: 10,
+  };
+  const number = /^-?(?:0x[0-9a-f]+|[0-9]+)/.exec(text)?.[0] ?? '';
+  if (number.includes('x')) out.base = 16;
+  else if (/^-?0[0-7]/.test(number)) out.base = 8;
+  let rest = text.slice(number.length);
+  if (rest.startsWith('<')) {
+    const node = parseArgs(number + rest)[0];
+    if (node?.path !== undefined) {
+      out.path = node.path;
+      rest = rest.slice(node.path.length + 2);
+    }
+  }
+  const comment = /^ \/\* (.*?) \*\//.exec(rest);
+  if (comment !== null) {
+    out.pidInRecorderNs = translatedPid(comment[1]);
+    rest = rest.slice(comment[0].length);
+  }
+  const open = rest.indexOf('(');
+  const close = rest.lastIndexOf(')');
+  if (open >= 0 && close > open) {
+    const inner = rest.slice(open + 1, close);
+    if (kind === 'error' || kind === 'restart') {
+      out.errnoText = inner;
+    } else {
+      out.note = inner;
+      out.noteArgs = parseArgs(inner.replace(/^flags /, ''));
+    }
+  }
+  return out;
+}

@@ -1,0 +1,387 @@
+// Typed readers over the kernel's memory, by the generated layout: what a debugger, a test or a
+// summary wants to know. They only read.
+import { layout as L } from './generated/layout.ts';
+import type { Kernel } from './kernel.ts';
+
+/** A thread. Numbers are those of the initial pid namespace unless said otherwise. */
+export interface TaskView {
+  tid: number;
+  tgid: number;
+  /** number in the task's own pid namespace */
+  nspid: number;
+  /** 0 when the parent is the idle task */
+  ppid: number;
+  pgid: number;
+  sid: number;
+  /** as in /proc/PID/stat: running, sleeping, stopped, zombie */
+  state: 'R' | 'S' | 'T' | 'Z';
+  container: string;
+  containerId: number;
+  uid: number;
+  gid: number;
+  comm: string;
+  /** wait status, once dead */
+  exitCode: number;
+  blocked: bigint;
+  /** thread-directed and group signals that are pending */
+  pending: bigint;
+  nsLevel: number;
+  traced: boolean;
+  threads: number;
+}
+
+export interface ContainerView {
+  id: number;
+  name: string;
+  nameBytes: Uint8Array;
+  usage: number;
+  /** 1 started, 2 dead, 4 kill on close */
+  flags: number;
+  members: number;
+  children: number;
+  parentId: number;
+  parent: string;
+  exitCode: number;
+  depth: number;
+}
+
+export interface FdView {
+  fd: number;
+  open: true;
+  cloexec: boolean;
+  /** as readlink of /proc/PID/fd/N shows it */
+  link: string;
+  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd';
+}
+
+/** Live objects. `tasks` counts processes. */
+export interface Counts {
+  tasks: number;
+  threads: number;
+  containers: number;
+  files: number;
+  nsproxies: number;
+  creds: number;
+  pids: number;
+  namespaces: number;
+  signals: number;
+  sighands: number;
+  fdTables: number;
+  fs: number;
+  sigqueues: number;
+  pipes: number;
+  waiters: number;
+  sigframes: number;
+}
+
+const SLAB_CACHES = 0x900;
+const CACHES = {
+  signals: 0,
+  pids: 1,
+  pidsBig: 2,
+  containers: 3,
+  creds: 4,
+  nsproxies: 5,
+  namespaces: 6,
+  files: 7,
+  fdTables: 8,
+  sighands: 9,
+  fs: 10,
+  sigqueues: 12,
+  pipes: 13,
+  waiters: 14,
+  sigframes: 15,
+} as const;
+
+const KINDS = ['', 'null', 'world', 'pipe', 'container', 'pidfd'] as const;
+const STATE_STOPPED = 4;
+const STATE_SLEEP = 1 | 2;
+const STATE_DYING = 8 | 16;
+const FLAG_TRACED = 4;
+const FLAG_WOKEN = 8;
+const UPIDS = 40;
+const FDS_END = 1;
+
+export class Views {
+  readonly #k: Kernel;
+
+  constructor(kernel: Kernel) {
+    this.#k = kernel;
+  }
+
+  /** The u32 at an address. */
+  word(at: number): number {
+    return this.#k.u32[at >>> 2]!;
+  }
+
+  #wide(at: number): bigint {
+    return (BigInt(this.word(at + 4)) << 32n) | BigInt(this.word(at));
+  }
+
+  root(field: keyof typeof L.kernel_root): number {
+    return this.word(this.#k.exports.root_ptr() + L.kernel_root[field]);
+  }
+
+  cold(task: number): number {
+    return (task & ~0xffff) + 0x10000 + (task & 0xffff) * 3;
+  }
+
+  /** Struct pids that are in use in the pid namespace at `ns`, in order of number. */
+  *pids(ns: number): Generator<number> {
+    const table = this.word(ns + L.pid_namespace.table);
+    const leaves = this.word(ns + L.pid_namespace.nr_leaves);
+    for (let i = 0; i < leaves; ++i) {
+      const leaf = this.word(table + i * 8);
+      if (!leaf || !this.word(table + i * 8 + 4)) continue;
+      for (let j = 0; j < 256; ++j) {
+        const pid = this.word(leaf + j * 4);
+        if (pid) yield pid;
+      }
+    }
+  }
+
+  /** Addresses of all threads. */
+  *taskAddresses(): Generator<number> {
+    this.#k.refresh();
+    for (const pid of this.pids(this.root('init_pid_ns'))) {
+      const task = this.word(pid + L.pid.task);
+      if (task) yield task;
+    }
+  }
+
+  #nr(pid: number, level = 0): number {
+    return pid ? this.word(pid + UPIDS + level * 8) : 0;
+  }
+
+  #text(at: number, max: number): Uint8Array {
+    const bytes = this.#k.u8.slice(at, at + max);
+    const end = bytes.indexOf(0);
+    return end < 0 ? bytes : bytes.subarray(0, end);
+  }
+
+  #state(task: number): TaskView['state'] {
+    const state = this.word(task + L.task_struct.state);
+    if (state & STATE_DYING) return 'Z';
+    if (state & STATE_STOPPED) return 'T';
+    return state & STATE_SLEEP ? 'S' : 'R';
+  }
+
+  task(tid: number): TaskView | undefined {
+    this.#k.refresh();
+    const at = this.#k.exports.task_ptr(tid) >>> 0;
+    return at ? this.taskAt(at) : undefined;
+  }
+
+  taskAt(at: number): TaskView {
+    const T = L.task_struct;
+    const cold = this.cold(at);
+    const signal = this.word(at + T.signal);
+    const pid = this.word(at + T.thread_pid);
+    const level = this.word(pid + L.pid.level);
+    const parent = this.word(at + T.real_parent);
+    const container = this.word(at + T.container);
+    const cred = this.word(at + T.cred);
+    const status = this.word(signal + L.signal_struct.flags) & 1;
+    const exit = status
+      ? this.word(signal + L.signal_struct.group_exit_code)
+      : this.word(cold + L.task_cold.exit_code);
+    return {
+      tid: this.word(at + T.pid),
+      tgid: this.word(cold + L.task_cold.tgid),
+      nspid: this.#nr(pid, level),
+      ppid: this.word(this.cold(parent) + L.task_cold.tgid),
+      pgid: this.#nr(this.word(signal + L.signal_struct.pgrp)),
+      sid: this.#nr(this.word(signal + L.signal_struct.session)),
+      state: this.#state(at),
+      container: container ? this.#name(container) : '',
+      containerId: container ? this.#id(container) : 0,
+      uid: this.word(cred + L.cred.uid),
+      gid: this.word(cred + L.cred.gid),
+      comm: latin1(this.#text(cold + L.task_cold.comm0, 16)),
+      exitCode: exit,
+      blocked: this.#wide(cold + L.task_cold.blocked),
+      pending: this.#wide(at + T.pending) | this.#wide(signal + L.signal_struct.shared_pending),
+      nsLevel: level,
+      traced: (this.word(at + T.flags) & FLAG_TRACED) !== 0,
+      threads: this.word(signal + L.signal_struct.nr_threads),
+    };
+  }
+
+  tasks(): TaskView[] {
+    return [...this.taskAddresses()].map((at) => this.taskAt(at));
+  }
+
+  /** Numbers of the threads of the group of `tid`. */
+  threads(tid: number): number[] {
+    const at = this.#k.exports.task_ptr(tid) >>> 0;
+    if (!at) return [];
+    const head = this.word(at + L.task_struct.signal) + L.signal_struct.threads_next;
+    const tids: number[] = [];
+    for (let link = this.word(head); link !== head; link = this.word(link)) {
+      const cold = link - L.task_cold.thread_next;
+      tids.push(this.word(this.hot(cold) + L.task_struct.pid));
+    }
+    return tids;
+  }
+
+  hot(cold: number): number {
+    const chunk = (cold & ~0x3ffff) >>> 0;
+    return chunk + (cold - chunk - 0x10000) / 3;
+  }
+
+  isWoken(tid: number): boolean {
+    const at = this.#k.exports.task_ptr(tid) >>> 0;
+    return at !== 0 && (this.word(at + L.task_struct.flags) & FLAG_WOKEN) !== 0;
+  }
+
+  isBlocked(tid: number): boolean {
+    const at = this.#k.exports.task_ptr(tid) >>> 0;
+    return at !== 0 && (this.word(at + L.task_struct.state) & STATE_SLEEP) !== 0;
+  }
+
+  woken(): number[] {
+    const head = this.#k.exports.root_ptr() + L.kernel_root.woken_next;
+    const tids: number[] = [];
+    for (let link = this.word(head); link !== head; link = this.word(link)) {
+      tids.push(this.word(this.hot(link - L.task_cold.woken_next) + L.task_struct.pid));
+    }
+    return tids;
+  }
+
+  /** Frames that sleeping or woken tasks own: [tid, address]. */
+  *keptFrames(): Generator<[number, number]> {
+    for (const at of this.taskAddresses()) {
+      const asleep = this.word(at + L.task_struct.state) & STATE_SLEEP;
+      if (!asleep && !(this.word(at + L.task_struct.flags) & FLAG_WOKEN)) continue;
+      const frame = this.word(this.cold(at) + L.task_cold.frame);
+      if (frame) yield [this.word(at + L.task_struct.pid), frame];
+    }
+  }
+
+  #id(container: number): number {
+    return Number(this.#wide(container + L.container.id));
+  }
+
+  #name(container: number): string {
+    return new TextDecoder().decode(this.#text(container + L.container.name0, 24));
+  }
+
+  /** Addresses of all containers, parents before their children. */
+  *containerAddresses(): Generator<number> {
+    this.#k.refresh();
+    const stack = [this.root('init_container')];
+    for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
+      yield at;
+      const children = [...this.#childContainers(at)];
+      stack.push(...children.reverse());
+    }
+  }
+
+  *#childContainers(at: number): Generator<number> {
+    const head = at + L.container.children_next;
+    for (let link = this.word(head); link !== head; link = this.word(link)) {
+      yield link - L.container.child_next;
+    }
+  }
+
+  containers(): ContainerView[] {
+    return [...this.containerAddresses()].map((at) => this.#container(at));
+  }
+
+  #container(at: number): ContainerView {
+    const C = L.container;
+    const parent = this.word(at + C.parent);
+    return {
+      id: this.#id(at),
+      name: this.#name(at),
+      nameBytes: this.#text(at + C.name0, 24),
+      usage: this.word(at + C.usage) | 0,
+      flags: this.word(at + C.flags),
+      members: this.word(at + C.nr_members),
+      children: [...this.#childContainers(at)].length,
+      parentId: parent ? this.#id(parent) : 0,
+      parent: parent ? this.#name(parent) : '',
+      exitCode: this.word(at + C.exit_code) | 0,
+      depth: this.word(at + C.depth),
+    };
+  }
+
+  fds(tid: number): FdView[] {
+    this.#k.refresh();
+    const task = this.#k.exports.task_ptr(tid) >>> 0;
+    const files = task ? this.word(this.cold(task) + L.task_cold.files) : 0;
+    if (!files) return [];
+    const slots = this.word(files + L.files_struct.fds);
+    const max = this.word(files + L.files_struct.max_fds);
+    const fds: FdView[] = [];
+    for (let fd = 0; fd < max; ++fd) {
+      const slot = this.word(slots + fd * 4);
+      if (!slot) continue;
+      const file = slot & ~FDS_END;
+      const kind = KINDS[this.word(file + L.file.kind)] || 'world';
+      fds.push({ fd, open: true, cloexec: (slot & 1) !== 0, link: this.#link(file, kind), kind });
+    }
+    return fds;
+  }
+
+  #link(file: number, kind: FdView['kind']): string {
+    const data = this.word(file + L.file.private_data);
+    switch (kind) {
+      case 'null':
+        return '/dev/null';
+      case 'pipe':
+        return `pipe:[${this.word(data + L.pipe_inode_info.inum)}]`;
+      case 'container':
+        return `container:[${this.#id(data)}]`;
+      case 'pidfd':
+        return 'anon_inode:[pidfd]';
+      default:
+        return '?';
+    }
+  }
+
+  counts(): Counts {
+    this.#k.refresh();
+    const live = (cache: keyof typeof CACHES): number =>
+      this.word(SLAB_CACHES + CACHES[cache] * L.kmem_cache.size + L.kmem_cache.live);
+    const names = Object.keys(CACHES) as (keyof typeof CACHES)[];
+    const counts = Object.fromEntries(names.map((name) => [name, live(name)]));
+    const { pidsBig, ...rest } = counts as Record<keyof typeof CACHES, number>;
+    return {
+      ...rest,
+      pids: rest.pids + pidsBig,
+      tasks: this.root('nr_processes'),
+      threads: this.root('nr_threads'),
+      containers: this.root('nr_containers'),
+    };
+  }
+
+  /** /proc/containers of 2019: the reader's own container, then its direct children. */
+  procContainers(tid: number): string {
+    const task = this.#k.exports.task_ptr(tid) >>> 0;
+    if (!task) return '';
+    const own = this.word(task + L.task_struct.container);
+    const mapped = this.word(this.word(task + L.task_struct.cred) + L.cred.user_ns) ===
+      this.root('init_user_ns');
+    const rows = [`${'NAME'.padEnd(24)} ${'ID'.padStart(12)} USE FL OWNER GROUP`];
+    const row = (at: number, name: string): void => {
+      const cred = this.word(at + L.container.cred);
+      const uid = mapped ? this.word(cred + L.cred.uid) : 65534;
+      const gid = mapped ? this.word(cred + L.cred.gid) : 65534;
+      const flags = this.word(at + L.container.flags).toString(16).padStart(2, '0');
+      const id = String(this.#id(at)).padStart(12);
+      const usage = String(this.word(at + L.container.usage)).padStart(3);
+      const owner = `${String(uid).padStart(5)} ${String(gid).padStart(5)}`;
+      rows.push(`${name.padEnd(24)} ${id} ${usage} ${flags} ${owner}`);
+    };
+    if (own) {
+      row(own, '<current>');
+      for (const child of this.#childContainers(own)) row(child, this.#name(child));
+    }
+    return `${rows.join('\n')}\n`;
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
