@@ -1,9 +1,11 @@
 // Tasks that the host knows of before the kernel does: those of a recorded trace that begin
 // outside of it. They are forked from a task that is there, under a forced number.
-import { IS_ERR, nil, PTR_ERR } from "./err.ts";
+import { IS_ERR, nil, PTR_ERR, same } from "./err.ts";
 import { copy_process, kernel_clone_args } from "./fork.ts";
-import { find_task_by_pid_ns, pid_namespace } from "./pid.ts";
+import { list_head } from "./list.ts";
+import { find_task_by_pid_ns, get_pid, pid_namespace, put_pid } from "./pid.ts";
 import { CLONE_ARGS, root } from "./root.ts";
+import { change_pgrp } from "./sys-process.ts";
 import { cold, PF_TRACED, task_struct, TIF_SIGPENDING } from "./task.ts";
 import { ESRCH } from "./uapi/errno.ts";
 import * as C from "./uapi/sched.ts";
@@ -37,5 +39,28 @@ export function adopt_task(nr: i32, parent: i32, thread: bool, traced: bool): i3
   cold(p).adopted = 1;
   if (traced) p.flags |= PF_TRACED;
   else p.flags &= ~PF_TRACED;
+  return 0;
+}
+
+/** `p`'s process becomes a child of `parent`: what a recording shows of the world outside it. */
+export function adopt_parent(p: task_struct, parent: task_struct): i32 {
+  if (nil(p) || nil(parent) || same(p.signal, parent.signal)) return -ESRCH;
+  const leader = p.signal.leader;
+  list_head.del(leader.sibling);
+  leader.real_parent = parent;
+  list_head.add_tail(leader.sibling, parent.children);
+  return 0;
+}
+
+/** `p`'s process joins the group and session that bear the numbers of `group` and `session`. */
+export function adopt_group(p: task_struct, group: task_struct, session: task_struct): i32 {
+  if (nil(p) || nil(group) || nil(session)) return -ESRCH;
+  const signal = p.signal;
+  change_pgrp(signal, group.thread_pid);
+  get_pid(session.thread_pid);
+  session.thread_pid.nr_sessions += 1;
+  signal.session.nr_sessions -= 1;
+  put_pid(signal.session);
+  signal.session = session.thread_pid;
   return 0;
 }

@@ -1,6 +1,6 @@
 // The export surface: numbers in, numbers out. Everything else is behind it. Return values are
 // dispositions (DISP_*), actions (ACTION_*), addresses, counts, or a negative errno.
-import { adopt_task, find_task } from "./adopt.ts";
+import { adopt_group, adopt_parent, adopt_task, find_task } from "./adopt.ts";
 import { start_kernel } from "./boot.ts";
 import { nil } from "./err.ts";
 import { die_now } from "./exit.ts";
@@ -8,13 +8,14 @@ import { FILE_WORLD, alloc_file, fd_install, get_unused_fd } from "./file.ts";
 import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
 import { list_head } from "./list.ts";
 import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
-import { exit_to_user_step } from "./sigdeliver.ts";
+import { exit_to_user_step, peek_signal } from "./sigdeliver.ts";
 import * as G from "./signal.ts";
 import { SIGNAL_GROUP_EXIT } from "./signal-struct.ts";
 import { kfree, kzalloc } from "./slab.ts";
 import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
 import * as T from "./task.ts";
 import { ENOMEM, ESRCH, EMFILE } from "./uapi/errno.ts";
+import { abort_sleep } from "./waitqueue.ts";
 import * as F from "./uapi/frame.ts";
 import { SIGKILL } from "./uapi/signal.ts";
 
@@ -137,13 +138,20 @@ export function first_woken(): i32 {
 }
 
 /**
- * One step of the return to user mode of `tid`; `at`: its last frame or 0. The siginfo of the
- * signal taken is at siginfo_ptr(). Return: ACTION_* or -ESRCH.
+ * One step of the return to user mode of `tid`; `at`: its last frame or 0; `want`: which of the
+ * pending signals, 0 for the kernel's choice. The siginfo of the signal taken is at
+ * siginfo_ptr(). Return: ACTION_* or -ESRCH.
  */
-export function exit_to_user(tid: i32, at: usize): i32 {
+export function exit_to_user(tid: i32, at: usize, want: i32): i32 {
   const p = find_task(tid);
   if (nil(p)) return -ESRCH;
-  return exit_to_user_step(p, changetype<frame>(at));
+  return exit_to_user_step(p, changetype<frame>(at), want);
+}
+
+/** The signal that exit_to_user() would take next from `tid`, 0 when there is none. */
+export function next_signal(tid: i32): i32 {
+  const p = find_task(tid);
+  return nil(p) ? 0 : peek_signal(p);
 }
 
 /** Address of the siginfo that the last exit_to_user() took. */
@@ -199,6 +207,35 @@ export function adopt_fd(tid: i32, fd: i32, cloexec: i32): i32 {
   if (nil(file)) return -ENOMEM;
   fd_install(p, fd, file, cloexec != 0);
   return fd;
+}
+
+/** Gives up a sleeping call: the host knows that it ended otherwise. 0 or -ESRCH. */
+export function abort_call(tid: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  abort_sleep(p);
+  return 0;
+}
+
+/** A parent that the host knows: `tid`'s process becomes a child of `parent`. 0 or -ESRCH. */
+export function set_parent(tid: i32, parent: i32): i32 {
+  return adopt_parent(find_task(tid), find_task(parent));
+}
+
+/** A process group and session that the host knows, named by tasks of theirs. 0 or -ESRCH. */
+export function set_group(tid: i32, pgid: i32, sid: i32): i32 {
+  return adopt_group(find_task(tid), find_task(pgid), find_task(sid));
+}
+
+/** The end that is pending for `tid`'s group leaves a core: its status says so. */
+export function set_core(tid: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  const signal = p.signal;
+  if (signal.flags & SIGNAL_GROUP_EXIT && signal.group_exit_code & 0x7f) {
+    signal.group_exit_code |= 0x80;
+  }
+  return 0;
 }
 
 /** The traced flag of a task. */

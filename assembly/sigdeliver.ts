@@ -152,12 +152,17 @@ function setup_frame(p: task_struct, f: frame, sig: i32): bool {
   return true;
 }
 
+/** The restart code that the frame's result is, 0 when it is none. */
+function restart_code(f: frame): i32 {
+  if (nil(f)) return 0;
+  const rax = <i64>f.rax;
+  return rax <= -E.ERESTARTSYS && rax >= -E.ERESTART_RESTARTBLOCK ? -(<i32>rax) : 0;
+}
+
 /** A handler runs: a restart code becomes EINTR, or a restart where the action asks for it. */
-function settle_restart(p: task_struct, f: frame, action: S.k_sigaction): void {
-  const k = cold(p);
-  if (nil(f) || !k.restart) return;
-  const code = k.restart;
-  k.restart = 0;
+function settle_restart(f: frame, action: S.k_sigaction): void {
+  const code = restart_code(f);
+  if (!code) return;
   const restarts =
     code == E.ERESTARTNOINTR || (code == E.ERESTARTSYS && (action.flags & N.SA_RESTART) != 0);
   if (restarts) {
@@ -171,11 +176,10 @@ function settle_restart(p: task_struct, f: frame, action: S.k_sigaction): void {
 /** Nothing was delivered: the call that a signal interrupted begins again. */
 function restart_syscall(p: task_struct, f: frame): void {
   const k = cold(p);
-  if (!nil(f) && k.restart) {
+  if (restart_code(f)) {
     f.rax = f.orig_rax;
     f.rip -= 2;
   }
-  k.restart = 0;
   if (p.flags & T.PF_RESTORE_SIGMASK) {
     p.flags &= ~T.PF_RESTORE_SIGMASK;
     k.blocked = k.saved_sigmask;
@@ -189,7 +193,7 @@ function act_on(p: task_struct, f: frame, sig: i32): i32 {
   const action = S.action_of(cold(p).sighand, sig);
   if (action.handler == N.SIG_IGN) return F.ACTION_IGNORED;
   if (action.handler != N.SIG_DFL) {
-    settle_restart(p, f, action);
+    settle_restart(f, action);
     if (!setup_frame(p, f, sig)) {
       do_group_exit(p, N.SIGSEGV);
       return F.ACTION_DIED;
@@ -207,15 +211,29 @@ function act_on(p: task_struct, f: frame, sig: i32): i32 {
     do_signal_stop(p);
     return F.ACTION_STOPPED;
   }
+  if (p.flags & T.PF_TRACED) {
+    // the tracer has seen the signal; the death itself is a stop of its own and comes later
+    G.start_group_exit(signal, sig);
+    return F.ACTION_DIED;
+  }
   do_group_exit(p, sig);
   return F.ACTION_DIED;
 }
 
+/** The signal that the return to user mode of `p` would take next, 0 when there is none. */
+export function peek_signal(p: task_struct): i32 {
+  const blocked = cold(p).blocked;
+  const own = next_signal(p.pending, blocked);
+  return own ? own : next_signal(p.signal.shared_pending, blocked);
+}
+
 /**
  * One step of the return to user mode of `p`, whose last frame is `f` (may be null). Takes at most
- * one signal; its siginfo is at taken_signal(). Return: ACTION_*; ACTION_NONE ends the return.
+ * one signal; its siginfo is at taken_signal(). `want`: a host that knows in which order signals
+ * came may ask for one of the pending ones; 0 takes the kernel's choice. Return: ACTION_*;
+ * ACTION_NONE ends the return.
  */
-export function exit_to_user_step(p: task_struct, f: frame): i32 {
+export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
   taken_signal().signo = 0;
   const signal = p.signal;
   if (p.flags & T.PF_EXITING || p.state == T.TASK_STOPPED) return F.ACTION_NONE;
@@ -231,8 +249,11 @@ export function exit_to_user_step(p: task_struct, f: frame): i32 {
     do_signal_stop(p);
     return F.ACTION_STOPPED;
   }
-  const sig = dequeue_signal(p, cold(p).blocked, taken_signal());
+  let blocked = cold(p).blocked;
+  if (want > 0) blocked |= ~G.sigmask(want);
+  const sig = dequeue_signal(p, blocked, taken_signal());
   if (!sig) {
+    if (want > 0) return F.ACTION_NONE;
     G.recalc_sigpending(p);
     restart_syscall(p, f);
     return F.ACTION_NONE;

@@ -226,7 +226,8 @@ export function sys_getsid(p: task_struct, nr: i32): i32 {
   return nil(t) ? -E.ESRCH : pid_nr_ns(t.signal.session, task_active_pid_ns(p));
 }
 
-function change_pgrp(signal: S.signal_struct, to: pid): void {
+/** Moves a process to the group of number `to`. */
+export function change_pgrp(signal: S.signal_struct, to: pid): void {
   get_pid(to);
   list_head.del(signal.pgrp_link);
   put_pid(signal.pgrp);

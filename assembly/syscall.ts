@@ -129,14 +129,11 @@ function set_disposition(f: frame, disposition: i32): i32 {
 }
 
 /** Puts the result where the caller looks for it and says what became of the trap. */
-function finish(p: task_struct, f: frame, r: i32): i32 {
+function finish(f: frame, r: i32): i32 {
   if (r == R.RET_EXITED) return set_disposition(f, F.DISP_EXITED);
   if (r == R.RET_BLOCKED) return set_disposition(f, F.DISP_BLOCKED);
   if (r == R.RET_NEED) return set_disposition(f, F.DISP_NEED);
   if (r != R.RET_RAW) f.rax = <u64>(<i64>r);
-  const k = cold(p);
-  // a restart code waits for the return to user mode
-  k.restart = r <= -E.ERESTARTSYS && r >= -E.ERESTART_RESTARTBLOCK ? -r : 0;
   return set_disposition(f, F.DISP_DONE);
 }
 
@@ -172,7 +169,7 @@ export function do_syscall(f: frame): i32 {
   const op = nr < table.len && (compat || f.rax <= 0xffffffff) ? load<u16>(table.ops + (nr << 1)) : 0;
   f.op = op;
   const result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
-  return finish(p, f, result);
+  return finish(f, result);
 }
 
 /** A woken task goes on with its sleeping call. */
@@ -185,5 +182,5 @@ export function do_resume(p: task_struct): i32 {
   const compat = (table.flags & F.TABLE_COMPAT) != 0;
   if (!f.phase) f.phase = 1;
   const result = do_op(f.op, p, f, compat);
-  return finish(p, f, result);
+  return finish(f, result);
 }

@@ -108,8 +108,6 @@ export class task_cold {
   woken_prev: u32;
   sigframes: u32; // stack of saved frames, newest first
   vfork_child: task_struct; // whom a vfork sleeps for
-  restart: i32; // the restart code that exit_to_user has to settle, 0 = none
-  stop_signo: i32;
   comm0: u64;
   comm1: u64;
   adopted: u32; // 1: came from outside (adopt), 0: forked

@@ -92,3 +92,16 @@ export function signal_pending(p: task_struct): bool {
   return (p.flags & TIF_SIGPENDING) != 0;
 }
 
+
+/** The sleeping call of `p` is over without a result: an observation of the host. */
+export function abort_sleep(p: task_struct): void {
+  remove_waiters(p);
+  clear_woken(p);
+  if (p.state == TASK_INTERRUPTIBLE || p.state == TASK_KILLABLE) p.state = TASK_RUNNING;
+  const k = cold(p);
+  const child = k.vfork_child;
+  if (!nil(child)) {
+    cold(child).vfork_parent = changetype<task_struct>(0);
+    k.vfork_child = changetype<task_struct>(0);
+  }
+}

@@ -14,13 +14,18 @@ export interface KernelExports {
   resume(tid: number): number;
   run_woken(max: number): number;
   first_woken(): number;
-  exit_to_user(tid: number, at: number): number;
+  exit_to_user(tid: number, at: number, want: number): number;
+  next_signal(tid: number): number;
   siginfo_ptr(): number;
   run_pending(max: number): number;
   fatal_pending(tid: number): number;
   die(tid: number): number;
   adopt(tid: number, parent: number, flags: number): number;
   adopt_fd(tid: number, fd: number, cloexec: number): number;
+  abort_call(tid: number): number;
+  set_parent(tid: number, parent: number): number;
+  set_group(tid: number, pgid: number, sid: number): number;
+  set_core(tid: number): number;
   set_traced(tid: number, on: number): number;
   set_blocked(tid: number, lo: number, hi: number): number;
   raise(

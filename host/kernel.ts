@@ -227,9 +227,12 @@ export class Kernel implements FrameOwner {
     return this.#views.woken();
   }
 
-  /** One step of the return to user mode of `tid`: takes at most one pending signal. */
-  exitToUser(tid: number, frame?: Frame): SignalAction {
-    const r = this.#guard(() => this.exports.exit_to_user(tid, frame?.address ?? 0));
+  /**
+   * One step of the return to user mode of `tid`: takes at most one pending signal; `want` names
+   * one of several, where the host knows which came first.
+   */
+  exitToUser(tid: number, frame?: Frame, want = 0): SignalAction {
+    const r = this.#guard(() => this.exports.exit_to_user(tid, frame?.address ?? 0, want));
     this.refresh();
     return { action: ACTIONS[r] ?? 'none', info: this.#sigInfo() };
   }
@@ -299,6 +302,30 @@ export class Kernel implements FrameOwner {
     const r = this.#guard(() => this.exports.adopt_fd(tid, fd, cloexec ? 1 : 0));
     this.refresh();
     return r === fd;
+  }
+
+  /** The signal that exitToUser() would take next, 0 when there is none. */
+  nextSignal(tid: number): number {
+    return this.exports.next_signal(tid);
+  }
+
+  /** Gives up the sleeping call of `tid`: the host knows that it ended otherwise. */
+  abortCall(tid: number): void {
+    this.exports.abort_call(tid);
+  }
+
+  /** Facts about a task's surroundings that the host knows: parent, process group, session. */
+  setParent(tid: number, parent: number): boolean {
+    return this.exports.set_parent(tid, parent) === 0;
+  }
+
+  setGroup(tid: number, pgid: number, sid: number): boolean {
+    return this.exports.set_group(tid, pgid, sid) === 0;
+  }
+
+  /** The end that is pending for `tid` leaves a core. */
+  setCore(tid: number): void {
+    this.exports.set_core(tid);
   }
 
   setTraced(tid: number, on: boolean): void {

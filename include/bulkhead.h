@@ -540,6 +540,10 @@
 #define BH_P_PGID (2)
 #define BH_P_PIDFD (3)
 
+/*
+ * Structs in the memory of the module. Fields are little-endian, addresses are
+ * offsets in that memory. The size of a slot may exceed the last field.
+ */
 struct bh_boot_config {
   int32_t pid_max;
   int32_t threads_max;
@@ -1208,8 +1212,6 @@ struct bh_task_cold {
   uint32_t woken_prev;
   uint32_t sigframes;
   uint32_t vfork_child; /* address of a task_struct */
-  int32_t restart;
-  int32_t stop_signo;
   uint64_t comm0;
   uint64_t comm1;
   uint32_t adopted;
@@ -1241,15 +1243,13 @@ _Static_assert(offsetof(struct bh_task_cold, woken_next) == 88, "woken_next");
 _Static_assert(offsetof(struct bh_task_cold, woken_prev) == 92, "woken_prev");
 _Static_assert(offsetof(struct bh_task_cold, sigframes) == 96, "sigframes");
 _Static_assert(offsetof(struct bh_task_cold, vfork_child) == 100, "vfork_child");
-_Static_assert(offsetof(struct bh_task_cold, restart) == 104, "restart");
-_Static_assert(offsetof(struct bh_task_cold, stop_signo) == 108, "stop_signo");
-_Static_assert(offsetof(struct bh_task_cold, comm0) == 112, "comm0");
-_Static_assert(offsetof(struct bh_task_cold, comm1) == 120, "comm1");
-_Static_assert(offsetof(struct bh_task_cold, adopted) == 128, "adopted");
-_Static_assert(offsetof(struct bh_task_cold, sas_flags) == 132, "sas_flags");
-_Static_assert(offsetof(struct bh_task_cold, start_seq) == 136, "start_seq");
-_Static_assert(offsetof(struct bh_task_cold, pad0) == 144, "pad0");
-_Static_assert(offsetof(struct bh_task_cold, pad1) == 152, "pad1");
+_Static_assert(offsetof(struct bh_task_cold, comm0) == 104, "comm0");
+_Static_assert(offsetof(struct bh_task_cold, comm1) == 112, "comm1");
+_Static_assert(offsetof(struct bh_task_cold, adopted) == 120, "adopted");
+_Static_assert(offsetof(struct bh_task_cold, sas_flags) == 124, "sas_flags");
+_Static_assert(offsetof(struct bh_task_cold, start_seq) == 128, "start_seq");
+_Static_assert(offsetof(struct bh_task_cold, pad0) == 136, "pad0");
+_Static_assert(offsetof(struct bh_task_cold, pad1) == 144, "pad1");
 
 struct bh_task_struct {
   uint32_t state;
@@ -1327,34 +1327,80 @@ _Static_assert(offsetof(struct bh_waiter, link_prev) == 4, "link_prev");
 _Static_assert(offsetof(struct bh_waiter, task) == 8, "task");
 _Static_assert(offsetof(struct bh_waiter, next) == 12, "next");
 
-/* Exports of kernel.wasm (assembly/index.ts); addresses are offsets in its memory. */
+/* Exports of kernel.wasm (assembly/index.ts), as function types. */
+/* Version of this interface; changes with every incompatible change of exports or layouts. */
 typedef int32_t bh_abi_version_fn(void);
+/* Makes the machine from the boot_config at config (0: defaults). 0 or -ENOMEM. */
 typedef int32_t bh_boot_fn(uint32_t config);
+/* Address of struct kernel_root. */
 typedef uint32_t bh_root_ptr_fn(void);
+/* End of the used memory, bytes: what a snapshot has to hold. */
 typedef uint32_t bh_high_water_fn(void);
+/* A block for the host's own use (frames, window contents, tables); 0 when exhausted. */
 typedef uint32_t bh_host_alloc_fn(uint32_t size);
 typedef void bh_host_free_fn(uint32_t at, uint32_t size);
+/*
+ * Registers a syscall table: len u16 operations at ops, which the caller leaves alone from now
+ * on; flags: TABLE_COMPAT. Return: the table's index or -ENOMEM.
+ */
 typedef int32_t bh_register_table_fn(uint32_t ops, uint32_t len, uint32_t flags);
+/* Runs the call of the frame at at. Return: DISP_*. */
 typedef int32_t bh_do_syscall_64_fn(uint32_t at);
+/*
+ * Runs the frames whose addresses are the n u32 at ring, in order. After a frame that blocks,
+ * exits or needs something, later ones of the same task are DISP_NOT_RUN. Return: frames done.
+ */
 typedef uint32_t bh_do_syscall_batch_fn(uint32_t ring, uint32_t n);
+/* A woken task goes on with its sleeping call. Return: DISP_*. */
 typedef int32_t bh_resume_fn(int32_t tid);
+/* Resumes every task that is woken now, in order of waking. Return: how many. */
 typedef int32_t bh_run_woken_fn(int32_t max);
+/* First woken task's number, 0 when there is none. */
 typedef int32_t bh_first_woken_fn(void);
-typedef int32_t bh_exit_to_user_fn(int32_t tid, uint32_t at);
+/*
+ * One step of the return to user mode of tid; at: its last frame or 0; want: which of the pending
+ * signals, 0 for the kernel's choice. The siginfo of the signal taken is at siginfo_ptr().
+ * Return: ACTION_* or -ESRCH.
+ */
+typedef int32_t bh_exit_to_user_fn(int32_t tid, uint32_t at, int32_t want);
+/* The signal that exit_to_user() would take next from tid, 0 when there is none. */
+typedef int32_t bh_next_signal_fn(int32_t tid);
+/* Address of the siginfo that the last exit_to_user() took. */
 typedef uint32_t bh_siginfo_ptr_fn(void);
+/* Tasks marked for death die, in order of marking, at most max. Return: how many. */
 typedef int32_t bh_run_pending_fn(int32_t max);
+/* Wait status that tid is about to die with, -1 when no end is pending. */
 typedef int32_t bh_fatal_pending_fn(int32_t tid);
+/* Carries out the end that is pending for tid alone. Return: 0 or -ESRCH. */
 typedef int32_t bh_die_fn(int32_t tid);
+/* A task that the host knows and the kernel does not. flags: 1 thread of parent, 2 traced. */
 typedef int32_t bh_adopt_fn(int32_t tid, int32_t parent, int32_t flags);
+/* An open descriptor that the host knows and the kernel does not. fd or a negative errno. */
 typedef int32_t bh_adopt_fd_fn(int32_t tid, int32_t fd, int32_t cloexec);
+/* Gives up a sleeping call: the host knows that it ended otherwise. 0 or -ESRCH. */
+typedef int32_t bh_abort_call_fn(int32_t tid);
+/* A parent that the host knows: tid's process becomes a child of parent. 0 or -ESRCH. */
+typedef int32_t bh_set_parent_fn(int32_t tid, int32_t parent);
+/* A process group and session that the host knows, named by tasks of theirs. 0 or -ESRCH. */
+typedef int32_t bh_set_group_fn(int32_t tid, int32_t pgid, int32_t sid);
+/* The end that is pending for tid's group leaves a core: its status says so. */
+typedef int32_t bh_set_core_fn(int32_t tid);
+/* The traced flag of a task. */
 typedef int32_t bh_set_traced_fn(int32_t tid, int32_t on);
+/* Sets the signal mask of a task: an observation of the host. */
 typedef int32_t bh_set_blocked_fn(int32_t tid, uint32_t lo, uint32_t hi);
+/* A signal of the world's (a timer, a fault, a terminal): to tid or, with group, its group. */
 typedef int32_t bh_raise_fn(int32_t tid, int32_t group, int32_t signo, int32_t code, int32_t pid, int32_t uid, int32_t status, uint32_t value_lo, uint32_t value_hi);
+/* Address of a task's hot record, 0 when there is none; its cold half is at cold_ptr(). */
 typedef uint32_t bh_task_ptr_fn(int32_t tid);
 typedef uint32_t bh_cold_ptr_fn(uint32_t task);
+/* Nanoseconds since 1970. */
 typedef void bh_clock_set_fn(uint32_t lo, uint32_t hi);
+/* Debug: the n-th allocation of the next call fails (0: none). */
 typedef void bh_alloc_fail_fn(uint32_t n);
+/* Debug: allocations that the last call made. */
 typedef uint32_t bh_alloc_count_fn(void);
+/* Debug: switches a seeded fault on (0: none). */
 typedef void bh_seed_fault_fn(int32_t id);
 
 #endif

@@ -1,14 +1,24 @@
 // Builds what is older than its sources: the three kernel targets with their layout, the generated
 // files, the bundles of the library and the command line, the type declarations.
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { run, setup } from './setup.mjs';
+import { run, runAside, setup } from './setup.mjs';
 
 /** All files below `folder` that match, sorted. */
-function files(folder, pattern) {
+export function files(folder, pattern) {
   return readdirSync(folder, { recursive: true })
-    .map((name) => `${folder}/${name}`)
+    .map((name) => `${folder}/${name}`.replaceAll('\\', '/'))
     .filter((name) => pattern.test(name) && statSync(name).isFile())
     .sort();
 }
@@ -26,22 +36,35 @@ async function when(name, inputs, outputs, step) {
   const now = digest(inputs);
   const fresh = existsSync(stamp) && readFileSync(stamp, 'utf8') === now;
   if (fresh && outputs.every((output) => existsSync(output))) return false;
+  rmSync(stamp, { force: true });
   await step();
   writeFileSync(stamp, now);
   return true;
 }
 
 const TARGETS = { release: 'kernel.wasm', debug: 'kernel.debug.wasm', smp: 'kernel.smp.wasm' };
+const ASC = 'node_modules/assemblyscript/bin/asc.js';
 
-function buildKernel() {
-  for (const target of Object.keys(TARGETS)) {
-    const transform = target === 'release' ? ['--transform', './host/tools/layout-transform.mjs'] : [];
-    run(process.execPath, ['node_modules/assemblyscript/bin/asc.js', '--target', target, ...transform], {
-      stdio: ['ignore', 'inherit', 'pipe'],
-      encoding: 'utf8',
-    });
-  }
-  run(process.execPath, ['scripts/gen.mjs']);
+async function compile(target) {
+  // one target is enough for the layout: it is the same in all of them
+  const transform =
+    target === 'release' ? ['--transform', './host/tools/layout-transform.mjs'] : [];
+  const output = await runAside([
+    ASC,
+    '--config',
+    'asconfig.json',
+    '--target',
+    target,
+    ...transform,
+  ]);
+  // the optimizer remarks on its own progress; only warnings concern a reader
+  const told = output.replace(/^Last converge was suboptimal\.\n/gm, '').trim();
+  if (told) console.error(told);
+}
+
+async function buildKernel() {
+  console.error('compiling the kernel: release, debug, smp ...');
+  await Promise.all(Object.keys(TARGETS).map(compile));
   const bytes = readFileSync('build/kernel.wasm');
   console.error(`kernel.wasm: ${bytes.length} bytes, ${gzipSync(bytes).length} gzipped`);
 }
@@ -51,12 +74,14 @@ async function buildHost() {
   const common = {
     bundle: true,
     format: 'esm',
-    target: 'node20',
+    target: 'es2022',
     sourcemap: true,
+    // Node's own modules are loaded where they are used, so that the library runs in a browser too
     external: ['fzstd', 'node:*'],
     logLevel: 'warning',
   };
   await build({ ...common, entryPoints: ['host/index.ts'], outfile: 'dist/index.js' });
+  if (!existsSync('host/cli/main.ts')) return;
   await build({
     ...common,
     entryPoints: ['host/cli/main.ts'],
@@ -64,23 +89,42 @@ async function buildHost() {
     platform: 'node',
     banner: { js: '#!/usr/bin/env node' },
   });
+  chmodSync('dist/cli.js', 0o755);
 }
 
-/** Everything; `types`: also the declarations, which only a package needs. */
-export async function buildAll({ types = false } = {}) {
+/** Declarations of the library; an import of './x.ts' becomes one of './x.js', as published. */
+function buildTypes() {
+  rmSync('dist/types', { recursive: true, force: true });
+  run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'host/tsconfig.build.json']);
+  for (const file of files('dist/types', /\.d\.ts$/)) {
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, text.replace(/((?:from |import\()['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2'));
+  }
+}
+
+/**
+ * Builds what is stale. `types`: also the declarations, which only a package needs; `check`:
+ * generated files that are stale fail instead of being written anew.
+ */
+export async function buildAll({ types = false, check = false } = {}) {
   setup();
   mkdirSync('build', { recursive: true });
-  const kernel = [...files('assembly', /\.ts$/), 'asconfig.json', 'host/tools/layout-transform.mjs'];
-  const outputs = Object.values(TARGETS).map((name) => `build/${name}`);
-  const built = await when('kernel', [...kernel, 'scripts/gen.mjs'], outputs, buildKernel);
-  const host = [...files('host', /\.ts$/), ...files('assembly/uapi', /\.ts$/), 'package.json'];
-  await when('host', host, ['dist/index.js', 'dist/cli.js'], buildHost);
-  if (types) {
-    await when('types', host, ['dist/types/host/index.d.ts'], () =>
-      run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'host/tsconfig.build.json']),
-    );
-  }
-  return built;
+  const transform = 'host/tools/layout-transform.mjs';
+  const kernel = [...files('assembly', /\.ts$/), 'asconfig.json', transform, 'package-lock.json'];
+  const outputs = [...Object.values(TARGETS), 'layout.json'].map((name) => `build/${name}`);
+  await when('kernel', kernel, outputs, buildKernel);
+  run(process.execPath, ['scripts/gen.mjs', ...(check ? ['--check'] : [])]);
+  const config = ['package.json', 'package-lock.json', 'scripts/build.mjs'];
+  const host = [...files('host', /\.ts$/), ...files('assembly/uapi', /\.ts$/), ...config];
+  await when('host', host, ['dist/index.js'], buildHost);
+  if (!types) return;
+  const declared = [...host, 'tsconfig.json', 'host/tsconfig.build.json'];
+  await when('types', declared, ['dist/types/host/index.d.ts'], buildTypes);
 }
 
-if (process.argv[1]?.endsWith('build.mjs')) await buildAll({ types: true });
+/** True for the script that Node was started with. */
+export function isMain(url) {
+  return process.argv[1] !== undefined && url === pathToFileURL(process.argv[1]).href;
+}
+
+if (isMain(import.meta.url)) await buildAll({ types: true });

@@ -4,4 +4,5 @@ import { run } from './setup.mjs';
 
 await buildAll();
 const env = { BULKHEAD_RUNS: '20000', ...process.env };
-run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/model', 'test/hostile'], { env });
+const vitest = ['node_modules/vitest/vitest.mjs', 'run', 'test/model', 'test/hostile'];
+run(process.execPath, [...vitest, ...process.argv.slice(2)], { env });

@@ -1,4 +1,4 @@
-// `npm start`: a recorded shell session, re-executed; then the program of the seed.
+// `npm start`: a recorded shell session, re-executed; then the example program of the proposal.
 import { buildAll } from './build.mjs';
 import { run } from './setup.mjs';
 

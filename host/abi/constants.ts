@@ -28,6 +28,8 @@ const ERRNO_BY_NAME = new Map<string, number>(Object.entries(errnos));
 ERRNO_BY_NAME.set('EWOULDBLOCK', errnos.EAGAIN);
 ERRNO_BY_NAME.set('ENOTSUP', errnos.EOPNOTSUPP);
 
+export { errnoName } from '../errno.ts';
+
 /** Positive number of an errno's name, restart codes included. */
 export function errnoNumber(name: string): number | undefined {
   return ERRNO_BY_NAME.get(name);

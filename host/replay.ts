@@ -1,0 +1,64 @@
+// Replays a recorded trace: reads it twice (an index, then line by line), runs it on a fresh
+// kernel, and says where the two agree.
+import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
+import { Replay } from './replay/engine.ts';
+import { newResult, type ReplayResult } from './replay/result.ts';
+import { type AbiName, opTable, type SyscallTable, syscallTable } from './calls/table.ts';
+import { indexForks } from './trace/index.ts';
+import type { TraceSource } from './trace/source.ts';
+import { StraceLog } from './trace/strace.ts';
+
+export interface ReplayOptions {
+  abi?: AbiName;
+  target?: KernelTarget;
+  privateCalls?: boolean;
+  /** called now and then with the share of the input that is read, 0..1 */
+  progress?: (share: number) => void;
+  /** stops the replay; what was done so far is the result */
+  signal?: AbortSignal;
+}
+
+export interface Replayed {
+  result: ReplayResult;
+  kernel: Kernel;
+}
+
+function registerTables(kernel: Kernel, abi: AbiName, privateCalls: boolean) {
+  const x86 = syscallTable(abi === 'linux-i386' ? 'linux-x86_64' : abi, privateCalls);
+  const i386 = syscallTable('linux-i386', privateCalls);
+  const index = new Map<SyscallTable, number>();
+  for (const table of new Set([x86, i386])) {
+    index.set(table, kernel.registerTable(opTable(table), table.compat));
+  }
+  return { tables: abi === 'linux-i386' ? { x86: i386, i386 } : { x86, i386 }, index };
+}
+
+/** Replays a strace log. Never throws on what the log holds. */
+export async function replayStrace(
+  source: TraceSource,
+  name: string,
+  options: ReplayOptions = {},
+): Promise<Replayed> {
+  const started = performance.now();
+  const abi = options.abi ?? 'linux-x86_64';
+  const kernel = await createKernel({
+    target: options.target ?? 'release',
+    boot: { pidMax: 4194304, events: 0 },
+  });
+  const { tables, index: tableIndex } = registerTables(kernel, abi, options.privateCalls ?? false);
+  const index = await indexForks(new StraceLog(source));
+  const log = new StraceLog(source, { firstPid: index.firstPid });
+  const result = newResult(name, 'strace', abi);
+  const replay = new Replay(kernel, index, result, tables, tableIndex);
+  for await (const batch of log.batches()) {
+    for (const line of batch) replay.feed(line);
+    const { done, total } = source.progress;
+    options.progress?.(total > 0 ? done / total : 0);
+    if (options.signal?.aborted) break;
+  }
+  replay.finish();
+  result.lines = log.lines;
+  result.skipped = log.lines.unparsed;
+  result.seconds = (performance.now() - started) / 1000;
+  return { result, kernel };
+}

@@ -1,0 +1,247 @@
+// What the log doesn't show: the state of tasks from before it, descriptors whose opening was
+// filtered out. A first observation is adopted and not compared; later ones are.
+import * as OP from '../../assembly/uapi/op.ts';
+import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
+import { DISP_DONE } from '../kernel.ts';
+import { fieldOf, sigsetOf } from '../trace/values.ts';
+import { type Call, failed, type ReplayTask } from './call.ts';
+import type { Replay } from './engine.ts';
+import { addReason, type CallClass } from './result.ts';
+import { limitOf, valueOf } from './memory.ts';
+import { isFork, numberArg, type Outcome } from './run.ts';
+
+/** Calls whose result is a new descriptor. */
+const MAKES_FD = new Set([OP.OP_DUP, OP.OP_WORLD_FD, OP.OP_FCNTL]);
+const FD_CALLS = new Set([
+  OP.OP_DUP, OP.OP_DUP2, OP.OP_DUP3, OP.OP_CLOSE, OP.OP_FCNTL, OP.OP_WORLD_FD, OP.OP_PIPE, OP.OP_PIPE2,
+  OP.OP_WORLD_FD_PAIR,
+]);
+/** Options of prctl that the kernel decides. */
+const PRCTL = /^PR_(SET|GET)_(PDEATHSIG|CHILD_SUBREAPER|NAME|NO_NEW_PRIVS)$/;
+/** Commands of fcntl that the kernel decides. */
+const FCNTL = /^F_(DUPFD|DUPFD_CLOEXEC|GETFD|SETFD|GETFL|SETFL|GETOWN|SETOWN|GETSIG|SETSIG)$/;
+
+export class Adopter {
+  readonly #r: Replay;
+  /** do the log's lines show every call that opens or closes a descriptor? */
+  readonly #fdsShown: boolean;
+
+  constructor(replay: Replay) {
+    this.#r = replay;
+    const names = replay.index.names;
+    this.#fdsShown = names.has('openat') || names.has('open');
+  }
+
+  /** Who decides this call, by what it acts on. */
+  classOf(task: ReplayTask, call: Call): CallClass {
+    if (call.injected) return 'injected';
+    const row = call.row;
+    if (!row || row.op === OP.OP_NONE || row.class === 'unmodelled') return 'unmodelled';
+    const first = call.args[0];
+    if (row.classBy === 'byOption') {
+      return first?.kind === 'sym' && PRCTL.test(first.text) ? 'emulated' : 'unmodelled';
+    }
+    if (row.classBy === 'byCommand') {
+      const command = call.args[1];
+      return command?.kind === 'sym' && FCNTL.test(command.text) ? 'emulated' : 'unmodelled';
+    }
+    if (row.classBy === 'byFile') return this.#classByFile(task, call);
+    return row.class;
+  }
+
+  /** A pipe that nobody reads is the kernel's business, the bytes are the world's. */
+  #classByFile(task: ReplayTask, call: Call): CallClass {
+    if (call.row!.op !== OP.OP_WRITE || call.errno !== 'EPIPE') return 'unmodelled';
+    const fd = numberArg(call, 0);
+    const file = this.#r.kernel.fds(task.pid).find((f) => f.fd === fd);
+    return file?.kind === 'pipe' ? 'emulated' : 'unmodelled';
+  }
+
+  /** Descriptors that the call needs and the log never showed opened. */
+  prepare(task: ReplayTask, call: Call): void {
+    const op = call.row!.op;
+    if (!FD_CALLS.has(op) || failed(call)) return;
+    const open = new Set(this.#r.kernel.fds(task.pid).map((f) => f.fd));
+    const uses = op === OP.OP_DUP || op === OP.OP_DUP2 || op === OP.OP_DUP3 || op === OP.OP_CLOSE ||
+      op === OP.OP_FCNTL;
+    const fd = numberArg(call, 0);
+    if (uses && fd !== undefined && fd >= 0 && !open.has(fd)) this.#adoptFd(task, fd);
+    const made = this.#madeFd(call);
+    if (made === undefined || this.#fdsShown && made < 3) return;
+    if (this.#fdsShown) return;
+    // gaps below the new number were opened where the log didn't look
+    const from = op === OP.OP_FCNTL ? (numberArg(call, 2) ?? 0) : 0;
+    for (let gap = from; gap < made; ++gap) if (!open.has(gap)) this.#adoptFd(task, gap);
+    if (open.has(made)) this.#r.kernel.exports.do_syscall_64(this.#closeFrame(task.pid, made));
+  }
+
+  #closeFrame(pid: number, fd: number): number {
+    return this.#r.kernel.frame.begin(pid, 0, OP.OP_CLOSE).setArg(0, fd).address;
+  }
+
+  #madeFd(call: Call): number | undefined {
+    const op = call.row!.op;
+    if (op === OP.OP_PIPE || op === OP.OP_PIPE2 || op === OP.OP_WORLD_FD_PAIR) {
+      const node = call.args[op === OP.OP_WORLD_FD_PAIR ? 3 : 0];
+      return node?.kind === 'array' ? Number(valueOf(node.items[0]) ?? -1n) : undefined;
+    }
+    if (!MAKES_FD.has(op) || typeof call.ret !== 'number') return undefined;
+    if (op === OP.OP_FCNTL) {
+      const command = numberArg(call, 1);
+      if (command !== F_DUPFD && command !== F_DUPFD_CLOEXEC) return undefined;
+    }
+    return call.ret;
+  }
+
+  #adoptFd(task: ReplayTask, fd: number): void {
+    if (this.#r.kernel.adoptFd(task.pid, fd)) this.#r.adopted('descriptor that was open before');
+  }
+
+  /** A number that is still taken in the kernel while the log gives it to a new task. */
+  removeStale(pid: number): void {
+    const k = this.#r.kernel;
+    const view = k.task(pid);
+    if (!view) return;
+    if (view.state !== 'Z') {
+      k.raise(pid, true, { signo: 9 });
+      k.die(pid, true);
+    }
+    const left = k.task(pid);
+    if (!left) return;
+    // nobody in the log waited for it: its parent does so now
+    k.frame.begin(left.ppid || 1, 0, OP.OP_WAIT4).setArg(0, pid).setArg(2, 0x4000_0001);
+    k.trap();
+  }
+
+  /** The mask was from before the log and lets this signal through. */
+  unblock(task: ReplayTask, signo: number): boolean {
+    const view = this.#r.kernel.task(task.pid);
+    if (!view) return false;
+    const bit = 1n << BigInt(signo - 1);
+    if (!(view.pending & bit)) return false;
+    this.#r.kernel.setBlocked(task.pid, view.blocked & ~bit);
+    this.#r.adopted('signal mask from before the log');
+    return true;
+  }
+
+  /** Takes a difference as a first observation of unknown state. Return: whether it was one. */
+  adoptFact(task: ReplayTask, call: Call, outcome: Outcome, wrong: string): boolean {
+    const reason = this.#adopt(task, call, outcome);
+    if (!reason) return false;
+    void wrong;
+    this.#r.adopted(reason);
+    addReason(this.#r.result.reasons.blind, `${call.name}: ${reason}`);
+    return true;
+  }
+
+  #adopt(task: ReplayTask, call: Call, outcome: Outcome): string | undefined {
+    if (outcome.disposition !== DISP_DONE) return undefined;
+    switch (call.row!.op) {
+      case OP.OP_RT_SIGPROCMASK:
+        return this.#adoptMask(task, call);
+      case OP.OP_RT_SIGACTION:
+        return this.#adoptAction(task, call);
+      case OP.OP_GETPPID:
+        return this.#adoptParent(task, call);
+      case OP.OP_GETPGRP:
+      case OP.OP_GETPGID:
+      case OP.OP_GETSID:
+        return this.#adoptGroup(task, call);
+      case OP.OP_PRLIMIT64:
+      case OP.OP_GETRLIMIT:
+        return this.#adoptLimit(task, call);
+      default:
+        return undefined;
+    }
+  }
+
+  #adoptMask(task: ReplayTask, call: Call): string | undefined {
+    if (task.maskKnown) return undefined;
+    const old = sigsetOf(call.args[2]);
+    if (old === undefined) return undefined;
+    const set = sigsetOf(call.args[1]);
+    const how = numberArg(call, 0) ?? 0;
+    const mask = set === undefined ? old : how === 0 ? old | set : how === 1 ? old & ~set : set;
+    this.#r.kernel.setBlocked(task.pid, BigInt.asUintN(64, mask));
+    task.maskKnown = true;
+    return 'signal mask from before the log';
+  }
+
+  #adoptAction(task: ReplayTask, call: Call): string | undefined {
+    const signo = numberArg(call, 0);
+    if (signo === undefined || task.actionsKnown?.has(signo)) return undefined;
+    task.actionsKnown?.add(signo);
+    return 'signal action from before the log';
+  }
+
+  #adoptParent(task: ReplayTask, call: Call): string | undefined {
+    if (task.ppidKnown || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
+    const k = this.#r.kernel;
+    if (!k.task(call.ret)) k.adopt({ pid: call.ret });
+    task.ppidKnown = true;
+    return k.setParent(task.pid, call.ret) ? 'parent from before the log' : undefined;
+  }
+
+  #adoptGroup(task: ReplayTask, call: Call): string | undefined {
+    if (task.groupKnown || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
+    const k = this.#r.kernel;
+    if (!k.task(call.ret)) k.adopt({ pid: call.ret });
+    const sid = call.row!.op === OP.OP_GETSID ? call.ret : (k.task(task.pid)?.sid ?? 1);
+    const pgid = call.row!.op === OP.OP_GETSID ? (k.task(task.pid)?.pgid ?? 1) : call.ret;
+    if (call.row!.op !== OP.OP_GETSID) task.groupKnown = true;
+    return k.setGroup(task.pid, pgid, sid) ? 'process group from before the log' : undefined;
+  }
+
+  #adoptLimit(task: ReplayTask, call: Call): string | undefined {
+    const four = call.row!.op === OP.OP_PRLIMIT64;
+    const resource = numberArg(call, four ? 1 : 0);
+    const old = call.args[four ? 3 : 1];
+    if (resource === undefined || !old || task.limitsKnown.has(resource)) return undefined;
+    task.limitsKnown.add(resource);
+    const set = four ? call.args[2] : undefined;
+    if (set && set.kind !== 'null') return 'limit from before the log';
+    const cur = limitOf(fieldOf(old, 'rlim_cur'));
+    const max = limitOf(fieldOf(old, 'rlim_max'));
+    if (cur === undefined || max === undefined) return undefined;
+    const bytes = new Uint8Array(16);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(0, BigInt.asUintN(64, cur), true);
+    view.setBigUint64(8, BigInt.asUintN(64, max), true);
+    const frame = this.#r.kernel.frame.begin(task.pid, 0, OP.OP_PRLIMIT64);
+    frame.setArg(1, resource).setArg(2, 0x1000).window(0x1000, bytes, 'r');
+    this.#r.kernel.trap();
+    return 'limit from before the log';
+  }
+
+  /** What a call that agreed has made known. */
+  learn(task: ReplayTask, call: Call, outcome: Outcome): void {
+    if (outcome.unknown) {
+      if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.maskKnown = false;
+      return;
+    }
+    if (call.row!.op === OP.OP_RT_SIGPROCMASK && call.args[2]?.kind === 'array') task.maskKnown = true;
+    if (call.row!.op === OP.OP_RT_SIGACTION) {
+      const signo = numberArg(call, 0);
+      if (signo !== undefined) task.actionsKnown?.add(signo);
+    }
+    if (call.row!.op === OP.OP_SETSID || call.row!.op === OP.OP_SETPGID) task.groupKnown = true;
+  }
+
+  /** After a divergence the recorded outcome counts, so that one fault is reported once. */
+  force(task: ReplayTask, call: Call, outcome: Outcome): void {
+    const k = this.#r.kernel;
+    const op = call.row!.op;
+    const ret = typeof call.ret === 'number' ? call.ret : -1;
+    if (isFork(op) && ret > 0 && outcome.rax <= 0n && !k.task(ret)) {
+      k.adopt({ pid: ret, ppid: task.pid, traced: true });
+      this.#r.newTask(ret, task);
+    }
+    if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID) && ret > 0 && k.task(ret)) this.removeStale(ret);
+    if (MAKES_FD.has(op) && ret >= 0 && outcome.rax < 0n) k.adoptFd(task.pid, ret);
+    if (op === OP.OP_RT_SIGPROCMASK) {
+      const old = sigsetOf(call.args[2]);
+      const set = sigsetOf(call.args[1]);
+      if (old !== undefined && set === undefined) k.setBlocked(task.pid, BigInt.asUintN(64, old));
+    }
+  }
+}

@@ -1,0 +1,91 @@
+// A recorded call as the replay handles it: where it stands, what it was asked, what it answered.
+import type { SyscallRow, SyscallTable } from '../calls/table.ts';
+import { errnoNumber } from '../calls/constants.ts';
+import type { ArgNode } from '../trace/args.ts';
+import type { RetKind, TraceLine } from '../trace/event.ts';
+
+export interface Call {
+  seq: number;
+  /** line to report */
+  line: number;
+  pid: number;
+  name: string;
+  row: SyscallRow | undefined;
+  table: SyscallTable;
+  args: ArgNode[];
+  retKind: RetKind;
+  ret: number | bigint | undefined;
+  errno: string | undefined;
+  injected: boolean;
+  /** the kernel has run it */
+  done: boolean;
+  /** it sleeps in the kernel */
+  asleep: boolean;
+  text: string;
+}
+
+/** A recorded task. */
+export interface ReplayTask {
+  pid: number;
+  /** the call whose end the log has not shown yet */
+  open: Call | undefined;
+  /** exit or exit_group has been called and not carried out: its code */
+  exiting: { code: number; group: boolean } | undefined;
+  dead: boolean;
+  /** result register and number of the last call, for the return to user mode */
+  lastRet: bigint;
+  lastNr: number;
+  lastTable: SyscallTable;
+  history: string[];
+  /** facts from before the log, or that the log doesn't show */
+  maskKnown: boolean;
+  ppidKnown: boolean;
+  groupKnown: boolean;
+  limitsKnown: Set<number>;
+  actionsKnown: Set<number> | undefined;
+}
+
+/** The recorded result as the kernel's register would hold it; undefined when it isn't shown. */
+export function expectedRax(call: Call): bigint | undefined {
+  switch (call.retKind) {
+    case 'value':
+      return call.ret === undefined ? undefined : BigInt(call.ret);
+    case 'error':
+    case 'restart': {
+      const errno = errnoNumber(call.errno ?? '');
+      return errno === undefined ? undefined : BigInt(-errno);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The recorded result for people. */
+export function expectedText(call: Call): string {
+  if (call.retKind === 'error') return `-1 ${call.errno ?? ''}`;
+  if (call.retKind === 'restart') return `? ${call.errno ?? ''}`;
+  return call.ret === undefined ? '?' : String(call.ret);
+}
+
+export function failed(call: Call): boolean {
+  return call.retKind === 'error' || call.retKind === 'restart';
+}
+
+export function callOf(line: TraceLine, row: SyscallRow | undefined, table: SyscallTable): Call {
+  return {
+    seq: line.seq,
+    line: line.line,
+    pid: line.pid,
+    name: line.name,
+    row,
+    table,
+    args: line.args,
+    retKind: line.retKind,
+    ret: line.ret,
+    errno: line.errno,
+    injected: line.injected,
+    done: false,
+    asleep: false,
+    text: line.text,
+  };
+}

@@ -1,0 +1,211 @@
+// Signal lines, exit lines, and the line that says whose number an exec took over.
+import * as OP from '../../assembly/uapi/op.ts';
+import type { SigInfo } from '../kernel.ts';
+import { signalName } from '../calls/constants.ts';
+import type { SigInfoFields, TraceLine } from '../trace/event.ts';
+import type { ReplayTask } from './call.ts';
+import type { Replay } from './engine.ts';
+import { addReason } from './result.ts';
+
+const SI_KERNEL = 128;
+const SI_TIMER = -2;
+
+/** Is this signal deliverable to the task right now? */
+function deliverable(r: Replay, pid: number, signo: number): boolean {
+  const view = r.kernel.task(pid);
+  if (!view) return false;
+  return ((view.pending & ~view.blocked) >> BigInt(signo - 1)) % 2n === 1n;
+}
+
+/** What of the siginfo differs from what the log shows. */
+function compareInfo(have: SigInfo, want: SigInfoFields | undefined): string | undefined {
+  if (!want) return undefined;
+  const checks: [string, number, number | undefined][] = [
+    ['si_code', have.code, want.code],
+    ['si_pid', have.pid, want.pid],
+    ['si_uid', have.uid, want.uid],
+    ['si_status', have.status, want.status],
+  ];
+  const fault = want.code !== undefined && want.code > 0 && want.signo !== 17;
+  for (const [name, a, b] of checks) {
+    if (b === undefined || a === b || (fault && name !== 'si_code')) continue;
+    if (name === 'si_status' && want.signo !== 17) continue;
+    return `${name} ${a}, recorded ${b}`;
+  }
+  return undefined;
+}
+
+/** Did the world raise it: a fault, a timer, a terminal, a process that the log doesn't have? */
+function worldly(r: Replay, info: SigInfoFields | undefined, signo: number): boolean {
+  if (!info) return true;
+  const code = info.code ?? 0;
+  if (signo === 17 && code > 0) return info.pid === undefined || !r.tasks.has(info.pid);
+  if (code === SI_KERNEL || code === SI_TIMER || code > 0) return true;
+  return info.pid === undefined || info.pid === 0 || !r.tasks.has(info.pid) || signo === 14;
+}
+
+/** Runs open intervals until the signal is there. */
+function await_(r: Replay, task: ReplayTask, line: TraceLine): void {
+  const sender = line.siginfo?.pidInRecorderNs ?? line.siginfo?.pid ?? 0;
+  for (let tries = 0; tries < 64 && !deliverable(r, task.pid, line.signo); ++tries) {
+    const from = r.tasks.get(sender);
+    if (line.signo === 17 && from && !from.dead && r.exitNow(from)) {
+      r.reordered('a death was seen before its line');
+      continue;
+    }
+    if (from?.open && r.runNow(from.open)) {
+      r.reordered('a signal was seen before its call returned');
+      continue;
+    }
+    if (!r.help(undefined, task.pid)) return;
+    r.reordered('a signal needed an open call');
+  }
+}
+
+/** Takes the signal out of the kernel: steps before it are stops and continues. */
+function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
+  const frame = r.kernel.allocFrame();
+  frame.begin(task.pid, 0, 0);
+  frame.setReg('rax', task.lastRet).setReg('orig_rax', task.lastNr);
+  let taken: SigInfo | undefined;
+  for (let step = 0; step < 8 && !taken; ++step) {
+    const next = r.kernel.nextSignal(task.pid);
+    const want = next === signo || next === 0 ? 0 : signo;
+    const { action, info } = r.kernel.exitToUser(task.pid, frame, want);
+    if (info.signo === signo) taken = info;
+    else if (action === 'none' || action === 'died') break;
+  }
+  r.kernel.freeFrame(frame);
+  return taken;
+}
+
+export function onSignalLine(r: Replay, line: TraceLine): void {
+  const task = r.task(line.pid, line.seq);
+  const info = line.siginfo;
+  task.history.push(`${line.line}: ${signalName(line.signo)}`);
+  if (!line.signo) return;
+  await_(r, task, line);
+  if (!deliverable(r, task.pid, line.signo)) {
+    if (!task.maskKnown && r.adopter.unblock(task, line.signo)) {
+      // the mask was from before the log
+    } else if (worldly(r, info, line.signo)) {
+      raiseFromWorld(r, task, line);
+    } else {
+      r.event('signal', 'diverged');
+      const want = `${signalName(line.signo)} from ${info?.pid ?? '?'}`;
+      r.diverge(line.line, task, 'signal', want, 'not pending', line.text);
+      raiseFromWorld(r, task, line);
+      take(r, task, line.signo);
+      return;
+    }
+  }
+  const taken = take(r, task, line.signo);
+  const wrong = taken ? compareInfo(taken, info) : 'not taken';
+  if (!wrong) {
+    r.event('signal', 'matched');
+    return;
+  }
+  if (info && info.uid !== taken?.uid && worldly(r, info, line.signo)) {
+    r.event('signal', 'blind');
+    addReason(r.result.reasons.blind, 'signal: from outside the log');
+    return;
+  }
+  r.event('signal', 'diverged');
+  r.diverge(line.line, task, 'signal', line.text.replace(/^.*?--- /, '').slice(0, 160), wrong, line.text);
+}
+
+function raiseFromWorld(r: Replay, task: ReplayTask, line: TraceLine): void {
+  const info = line.siginfo;
+  r.kernel.raise(task.pid, false, {
+    signo: line.signo,
+    code: info?.code ?? 0,
+    pid: info?.pid ?? 0,
+    uid: info?.uid ?? 0,
+    status: info?.status ?? 0,
+    value: info?.value ?? 0n,
+  });
+  r.adopted('signal raised by the world');
+  if (!deliverable(r, task.pid, line.signo)) r.adopter.unblock(task, line.signo);
+}
+
+/** The wait status that a line shows, without the core flag. */
+function statusOf(line: TraceLine): number {
+  return line.kind === 'killed' ? line.signo : (line.exitCode & 0xff) << 8;
+}
+
+/** Is the task already dead in the kernel, or on its way with this status? */
+function pendingStatus(r: Replay, pid: number): number {
+  return r.kernel.exports.fatal_pending(pid);
+}
+
+export function onExitLine(r: Replay, line: TraceLine): void {
+  const task = r.task(line.pid, line.seq);
+  const view = r.kernel.task(task.pid);
+  const status = statusOf(line);
+  task.open = undefined;
+  if (task.exiting) {
+    r.exitNow(task);
+  } else if (view && view.state !== 'Z') {
+    for (let tries = 0; tries < 64 && pendingStatus(r, task.pid) < 0; ++tries) {
+      if (r.kernel.task(task.pid)?.state === 'Z' || !r.help(undefined, task.pid)) break;
+      r.reordered('an end needed an open call');
+    }
+    if (pendingStatus(r, task.pid) < 0 && r.kernel.task(task.pid)?.state !== 'Z') {
+      forceEnd(r, task, line);
+      return;
+    }
+    if (line.kind === 'killed' && line.core) r.kernel.setCore(task.pid);
+    if (r.kernel.task(task.pid)?.state !== 'Z') r.kernel.die(task.pid, false);
+  }
+  r.kernel.events();
+  finishEnd(r, task, line, status, view?.exitCode);
+}
+
+function finishEnd(r: Replay, task: ReplayTask, line: TraceLine, status: number, before: number | undefined): void {
+  const view = r.kernel.task(task.pid);
+  const leader = view && view.tgid === view.tid;
+  const have = view?.state === 'Z' ? view.exitCode : before !== undefined && !view ? status : undefined;
+  task.dead = true;
+  // a leader that left early says its own code, the process's is the group's
+  if (have !== undefined && leader && (have & ~0x80) !== status && view.threads > 1) {
+    r.event('exit', 'blind');
+    addReason(r.result.reasons.blind, 'exit: a leader that left before its threads');
+    return;
+  }
+  const wrong = have !== undefined && (have & ~0x80) !== status;
+  r.event('exit', wrong ? 'diverged' : 'matched');
+  if (wrong) r.diverge(line.line, task, 'exit', `status ${status}`, `status ${have}`, line.text);
+}
+
+/** The log says that a task is dead which lives on in the kernel: it dies now. */
+function forceEnd(r: Replay, task: ReplayTask, line: TraceLine): void {
+  r.event('exit', 'diverged');
+  r.diverge(line.line, task, 'exit', line.text.replace(/^.*?\+\+\+ /, ''), 'alive, no end pending', line.text);
+  if (line.kind === 'killed') {
+    r.kernel.raise(task.pid, true, { signo: 9 });
+    r.kernel.die(task.pid, false);
+  } else {
+    r.kernel.frame.begin(task.pid, 0, OP.OP_EXIT).setArg(0, line.exitCode);
+    r.kernel.trap();
+  }
+  task.dead = true;
+}
+
+/** `+++ superseded by execve in pid N +++`: task N goes on under this line's pid. */
+export function onSuperseded(r: Replay, line: TraceLine): void {
+  const task = r.tasks.get(line.otherPid);
+  const leader = r.task(line.pid, line.seq);
+  const call = task?.open;
+  if (!task || !call) return;
+  if (!call.done) r.runNow(call);
+  const view = r.kernel.task(leader.pid);
+  if (view && view.state !== 'Z' && pendingStatus(r, leader.pid) >= 0) r.kernel.die(leader.pid, false);
+  r.kernel.events();
+  if (r.kernel.isWoken(task.pid)) r.kernel.resume(task.pid);
+  task.dead = true;
+  task.open = undefined;
+  // the thread's own state goes on under the leader's number
+  const merged: ReplayTask = { ...task, pid: line.pid, dead: false, open: { ...call, pid: line.pid, done: true } };
+  r.tasks.set(line.pid, merged);
+  r.event('exit', 'matched');
+}

@@ -1,0 +1,455 @@
+// The replay: line by line, each recorded pid a task of the kernel. A call that the log shows in
+// two halves is an open interval: it is run at its end, or earlier when something else that the
+// log shows needs it. A death is such an interval too, from exit_group to its `+++` line.
+import * as OP from '../../assembly/uapi/op.ts';
+
+import { DISP_BLOCKED, type Kernel } from '../kernel.ts';
+import type { SyscallRow, SyscallTable } from '../calls/table.ts';
+import type { TraceLine } from '../trace/event.ts';
+import type { TraceIndex } from '../trace/index.ts';
+import { parseArgs } from '../trace/strace.ts';
+import { Adopter } from './adopt.ts';
+import { type Call, callOf, expectedRax, type ReplayTask } from './call.ts';
+import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
+import { addReason, countCall, countEvent, type ReplayResult, type Verdict } from './result.ts';
+import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from './run.ts';
+
+const HISTORY = 5;
+/** Calls that sleep until something happens: not run early unless nothing else helps. */
+const SLEEPERS = new Set([
+  OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID, OP.OP_PAUSE, OP.OP_RT_SIGSUSPEND, OP.OP_RT_SIGTIMEDWAIT,
+]);
+
+export class Replay {
+  readonly kernel: Kernel;
+  readonly index: TraceIndex;
+  readonly result: ReplayResult;
+  readonly tasks = new Map<number, ReplayTask>();
+  readonly adopter: Adopter;
+  readonly #tables: { x86: SyscallTable; i386: SyscallTable };
+  readonly #tableIndex = new Map<SyscallTable, number>();
+  #first = true;
+
+  constructor(
+    kernel: Kernel,
+    index: TraceIndex,
+    result: ReplayResult,
+    tables: { x86: SyscallTable; i386: SyscallTable },
+    tableIndex: Map<SyscallTable, number>,
+  ) {
+    this.kernel = kernel;
+    this.index = index;
+    this.result = result;
+    this.#tables = tables;
+    this.#tableIndex = tableIndex;
+    this.adopter = new Adopter(this);
+  }
+
+  /** One line of the log. */
+  feed(line: TraceLine): void {
+    switch (line.kind) {
+      case 'call':
+        this.result.events += 1;
+        this.#onCall(line);
+        break;
+      case 'unfinished':
+        if (!line.start) this.#onUnfinished(line);
+        break;
+      case 'resumed':
+        this.result.events += 1;
+        this.#onResumed(line);
+        break;
+      case 'signal':
+        this.result.events += 1;
+        this.task(line.pid, line.seq);
+        onSignalLine(this, line);
+        break;
+      case 'exit':
+      case 'killed':
+        this.result.events += 1;
+        this.task(line.pid, line.seq);
+        onExitLine(this, line);
+        break;
+      case 'superseded':
+        onSuperseded(this, line);
+        break;
+      case 'unparsed':
+        if (this.result.unparsedLines.length < 1000) this.result.unparsedLines.push(line.line);
+        break;
+      default:
+        break;
+    }
+  }
+
+  /** The recorded task of a pid, with a kernel task behind it. */
+  task(pid: number, seq: number): ReplayTask {
+    let task = this.tasks.get(pid);
+    if (task && !task.dead) return task;
+    const parent = this.#openForkOf(pid, seq);
+    if (parent) {
+      this.runNow(parent);
+      task = this.tasks.get(pid);
+      if (task && !task.dead) return task;
+    }
+    task = this.newTask(pid);
+    this.#adopt(pid);
+    return task;
+  }
+
+  /** The open call whose child this pid is, by the index of the first pass. */
+  #openForkOf(pid: number, seq: number): Call | undefined {
+    for (const task of this.tasks.values()) {
+      const open = task.open;
+      if (!open || open.done || !open.row || !isFork(open.row.op)) continue;
+      if (this.index.forks.get(open.seq)?.child === pid && open.seq <= seq) return open;
+    }
+    return undefined;
+  }
+
+  /** A record for a new task; what it inherits of knowledge is its parent's. */
+  newTask(pid: number, parent?: ReplayTask): ReplayTask {
+    const known = parent !== undefined;
+    const task: ReplayTask = {
+      pid,
+      open: undefined,
+      exiting: undefined,
+      dead: false,
+      lastRet: 0n,
+      lastNr: 0,
+      lastTable: this.#tables.x86,
+      history: [],
+      maskKnown: parent?.maskKnown ?? false,
+      ppidKnown: known,
+      groupKnown: parent?.groupKnown ?? false,
+      limitsKnown: new Set(parent?.limitsKnown),
+      actionsKnown: parent ? parent.actionsKnown && new Set(parent.actionsKnown) : new Set(),
+    };
+    this.tasks.set(pid, task);
+    this.result.tasks += 1;
+    return task;
+  }
+
+  /** A task from outside the log: it appears under its recorded number. */
+  #adopt(pid: number): void {
+    if (this.kernel.task(pid)) this.adopter.removeStale(pid);
+    this.kernel.adopt({ pid, traced: true });
+    this.adopted(this.#first ? 'first process' : 'task whose fork the log does not show');
+    this.#first = false;
+  }
+
+  adopted(reason: string): void {
+    this.result.adopted += 1;
+    addReason(this.result.reasons.adopted, reason);
+  }
+
+  reordered(reason: string): void {
+    this.result.reordered += 1;
+    addReason(this.result.reasons.reordered, reason);
+  }
+
+  /** Which table a line's call is of: i386 calls stand in a log without a mark. */
+  #rowOf(line: TraceLine): [SyscallRow | undefined, SyscallTable] {
+    const { x86, i386 } = this.#tables;
+    const row = x86.byName.get(line.name);
+    const compatRow = i386.byName.get(line.name);
+    if (line.nr >= 0) {
+      if (row?.nr === line.nr) return [row, x86];
+      if (compatRow?.nr === line.nr) return [compatRow, i386];
+    }
+    return row ? [row, x86] : [compatRow, i386];
+  }
+
+  #callOf(line: TraceLine): Call {
+    const [row, table] = this.#rowOf(line);
+    return callOf(line, row, table);
+  }
+
+  #onCall(line: TraceLine): void {
+    const task = this.task(line.pid, line.seq);
+    const call = this.#callOf(line);
+    if (this.#isExit(call)) this.#beginExit(task, call);
+    else this.execute(task, call);
+  }
+
+  #isExit(call: Call): boolean {
+    return call.row?.op === OP.OP_EXIT || call.row?.op === OP.OP_EXIT_GROUP;
+  }
+
+  #beginExit(task: ReplayTask, call: Call): void {
+    const code = Number(call.args[0]?.kind === 'int' ? call.args[0].value : 0);
+    task.exiting = { code, group: call.row!.op === OP.OP_EXIT_GROUP };
+    countCall(this.result, call.name, 'emulated', 'matched');
+    this.note(task, call, '?');
+  }
+
+  #onUnfinished(line: TraceLine): void {
+    const task = this.task(line.pid, line.seq);
+    const call = this.#callOf(line);
+    const split = this.index.splits.get(line.seq);
+    if (split) {
+      call.args = parseArgs(split.argText);
+      call.retKind = split.retKind;
+      call.ret = split.ret;
+      call.errno = split.errno;
+      call.text = `${call.name}(${split.argText})`;
+    } else {
+      call.retKind = 'unknown';
+    }
+    if (this.#isExit(call)) {
+      this.#beginExit(task, call);
+      return;
+    }
+    task.open = call;
+  }
+
+  #onResumed(line: TraceLine): void {
+    const task = this.task(line.pid, line.seq);
+    const open = task.open;
+    task.open = undefined;
+    if (!open || open.name !== line.name) {
+      this.execute(task, this.#callOf(line));
+      return;
+    }
+    open.args = line.args;
+    open.retKind = line.retKind;
+    open.ret = line.ret;
+    open.errno = line.errno;
+    open.line = line.line;
+    open.injected = line.injected;
+    open.text = `${line.name}(${line.argText})`;
+    if (!open.done) this.execute(task, open);
+    else if (open.asleep) this.#wake(task, open);
+  }
+
+  /** Runs an open call before its end, because something needs it. */
+  runNow(call: Call): boolean {
+    const task = this.tasks.get(call.pid);
+    if (!task || call.done) return false;
+    if (!call.row || call.row.class === 'unmodelled' || call.injected) return false;
+    if (call.retKind === 'unknown' && !isFork(call.row.op)) return false;
+    return this.execute(task, call, true);
+  }
+
+  /** Table index of the kernel for a call. */
+  tableIndex(call: Call): number {
+    return this.#tableIndex.get(call.table) ?? 0;
+  }
+
+  /**
+   * Runs a call and compares. `early`: before its end; then a result that doesn't fit is no
+   * divergence, the call waits on. Return: whether it was run.
+   */
+  execute(task: ReplayTask, call: Call, early = false): boolean {
+    const cls = this.adopter.classOf(task, call);
+    if (cls === 'unmodelled' || cls === 'injected') {
+      countCall(this.result, call.name, cls);
+      this.#remember(task, call, expectedRax(call) ?? 0n);
+      return true;
+    }
+    this.adopter.prepare(task, call);
+    if (call.retKind === 'restart' && !early) this.#expectSignal(call);
+    const child = this.#childOf(call);
+    let outcome = this.#run(call, child);
+    let wrong = outcome.unknown ? undefined : judge(call, outcome);
+    for (let tries = 0; wrong && !early && tries < 64 && unchanged(call, outcome); ++tries) {
+      this.#unsleep(call, outcome);
+      if (!this.help(call)) break;
+      outcome = this.#run(call, child);
+      wrong = judge(call, outcome);
+      if (!wrong) this.reordered(`${call.name} needed an open call's effect`);
+    }
+    if (early && wrong && outcome.disposition !== DISP_BLOCKED && unchanged(call, outcome)) return false;
+    if (outcome.disposition === DISP_BLOCKED && (early || isFork(call.row!.op))) {
+      return this.#fallAsleep(task, call, outcome, early);
+    }
+    call.done = true;
+    this.#conclude(task, call, outcome, wrong, cls);
+    return true;
+  }
+
+  #run(call: Call, child: number): Outcome {
+    return runCall(this.kernel, call, this.tableIndex(call), child);
+  }
+
+  /** Sleeping is no answer yet: the attempt is taken back. */
+  #unsleep(call: Call, outcome: Outcome): void {
+    if (outcome.disposition === DISP_BLOCKED && !isFork(call.row!.op)) this.kernel.abortCall(call.pid);
+  }
+
+  /** The call sleeps in the kernel until its end line. A vfork's child exists from here on. */
+  #fallAsleep(task: ReplayTask, call: Call, outcome: Outcome, early: boolean): boolean {
+    call.done = true;
+    call.asleep = true;
+    if (isFork(call.row!.op)) this.#born(task, call);
+    if (!early) this.#wake(task, call);
+    void outcome;
+    return true;
+  }
+
+  /** The end line of a call that slept. */
+  #wake(task: ReplayTask, call: Call): void {
+    for (let tries = 0; !this.kernel.isWoken(call.pid) && tries < 64; ++tries) {
+      if (!this.help(call)) break;
+    }
+    let wrong: string | undefined = 'the call sleeps';
+    let outcome: Outcome | undefined;
+    const frame = this.kernel.frameOf(call.pid);
+    if (this.kernel.isWoken(call.pid) && frame) {
+      const disposition = this.kernel.resume(call.pid);
+      outcome = { disposition, rax: frame.resultBig, frame, unknown: false };
+      wrong = judge(call, outcome);
+    }
+    if (!outcome || outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
+    call.asleep = false;
+    const used = outcome ?? { disposition: DISP_BLOCKED, rax: 0n, frame: this.kernel.frame, unknown: false };
+    this.#conclude(task, call, used, wrong, this.adopter.classOf(task, call));
+  }
+
+  /** Verdict, counters, and the recorded outcome where the kernel's was another. */
+  #conclude(
+    task: ReplayTask,
+    call: Call,
+    outcome: Outcome,
+    wrong: string | undefined,
+    cls: 'emulated' | 'assisted' | 'unmodelled' | 'injected',
+  ): void {
+    let verdict: Verdict = outcome.unknown ? 'blind' : 'matched';
+    if (outcome.unknown) addReason(this.result.reasons.blind, `${call.name}: an argument is not shown`);
+    if (wrong && this.adopter.adoptFact(task, call, outcome, wrong)) {
+      verdict = 'blind';
+      wrong = undefined;
+    }
+    if (wrong) {
+      verdict = 'diverged';
+      this.diverge(call.line, task, call.name, expectedText(call), wrong, call.text);
+    }
+    countCall(this.result, call.name, cls, verdict);
+    const rax = expectedRax(call) ?? outcome.rax;
+    this.#remember(task, call, rax);
+    if (isFork(call.row!.op) && !call.asleep) this.#born(task, call);
+    this.adopter.learn(task, call, outcome);
+    if (wrong) this.adopter.force(task, call, outcome);
+  }
+
+  #remember(task: ReplayTask, call: Call, rax: bigint): void {
+    task.lastRet = rax;
+    if (call.row) {
+      task.lastNr = call.row.nr;
+      task.lastTable = call.table;
+    }
+    this.note(task, call, expectedText(call));
+  }
+
+  note(task: ReplayTask, call: Call, result: string): void {
+    task.history.push(`${call.line}: ${call.name} = ${result}`);
+    if (task.history.length > HISTORY) task.history.shift();
+  }
+
+  /** Number of the child that a fork-like call made, as the recorder numbers it. */
+  #childOf(call: Call): number {
+    if (!call.row || !isFork(call.row.op)) return 0;
+    const entry = this.index.forks.get(call.seq);
+    if (entry?.child) return entry.child;
+    const level = this.kernel.task(call.pid)?.nsLevel ?? 0;
+    return level === 0 && typeof call.ret === 'number' && call.ret > 0 ? call.ret : 0;
+  }
+
+  /** The child of a fork gets its record, once the kernel has made it. */
+  #born(task: ReplayTask, call: Call): void {
+    const child = this.#childOf(call);
+    const view = child ? this.kernel.task(child) : undefined;
+    const old = this.tasks.get(child);
+    if (view && (!old || old.dead)) this.newTask(child, task);
+  }
+
+  /** A restart code needs a pending signal: whatever is open and may send it is run first. */
+  #expectSignal(call: Call): void {
+    for (let tries = 0; tries < 64; ++tries) {
+      const view = this.kernel.task(call.pid);
+      if (!view || this.kernel.nextSignal(call.pid)) return;
+      if (call.row?.op === OP.OP_RT_SIGSUSPEND || call.row?.op === OP.OP_RT_SIGTIMEDWAIT) return;
+      if (!this.help(call)) return;
+      this.reordered(`${call.name} was interrupted by an open call's effect`);
+    }
+  }
+
+  /**
+   * Carries out one open interval that may matter to `call` (or to a line of task `about`): deaths
+   * first, then calls that act, then sleepers. Return: whether anything happened.
+   */
+  help(call: Call | undefined, about = call?.pid ?? 0): boolean {
+    const tasks = [...this.tasks.values()].filter((task) => !task.dead);
+    for (const task of tasks) {
+      const open = task.open;
+      if (!open || open === call || open.done || !open.row || SLEEPERS.has(open.row.op)) continue;
+      if (this.runNow(open)) return true;
+    }
+    const wanted = this.#deathsFirst(tasks, call, about);
+    for (const task of wanted) if (this.exitNow(task)) return true;
+    for (const task of tasks) {
+      const open = task.open;
+      if (!open || open === call || open.done || !open.row || !SLEEPERS.has(open.row.op)) continue;
+      if (this.runNow(open)) return true;
+    }
+    return false;
+  }
+
+  /** Tasks whose exit is under way; the one that the call's result names comes first. */
+  #deathsFirst(tasks: ReplayTask[], call: Call | undefined, about: number): ReplayTask[] {
+    const named = call && typeof call.ret === 'number' ? call.ret : 0;
+    const rank = (task: ReplayTask): number =>
+      task.pid === named ? 0 : this.kernel.task(task.pid)?.ppid === about ? 1 : 2;
+    return tasks.filter((task) => task.exiting).sort((a, b) => rank(a) - rank(b));
+  }
+
+  /** Carries out the exit that a task has called. */
+  exitNow(task: ReplayTask): boolean {
+    const exiting = task.exiting;
+    if (!exiting || task.dead) return false;
+    task.exiting = undefined;
+    const frame = this.kernel.frame.begin(task.pid, 0, exiting.group ? OP.OP_EXIT_GROUP : OP.OP_EXIT);
+    frame.setArg(0, exiting.code);
+    this.kernel.trap();
+    this.kernel.events();
+    return true;
+  }
+
+  diverge(line: number, task: ReplayTask, name: string, expected: string, actual: string, text: string): void {
+    if (this.result.divergences.length >= 10000) return;
+    const view = this.kernel.task(task.pid);
+    const about = view
+      ? `${view.tid} ${view.state} ppid ${view.ppid} pgid ${view.pgid} container ${view.container} ` +
+        `pending 0x${view.pending.toString(16)} blocked 0x${view.blocked.toString(16)}`
+      : `${task.pid} is gone`;
+    this.result.divergences.push({
+      line,
+      pid: task.pid,
+      call: text.length > 200 ? `${text.slice(0, 200)}...` : text || name,
+      expected,
+      actual,
+      tasks: [about],
+      history: [...task.history],
+    });
+  }
+
+  /** The end of the log. */
+  finish(): ReplayResult {
+    for (const task of this.tasks.values()) {
+      const open = task.open;
+      if (open && !open.done) {
+        const cls = this.adopter.classOf(task, open);
+        const blind = cls === 'emulated' || cls === 'assisted';
+        if (blind) addReason(this.result.reasons.blind, `${open.name}: the log does not show its end`);
+        countCall(this.result, open.name, cls, blind ? 'blind' : undefined);
+      }
+      task.open = undefined;
+    }
+    this.result.containers = this.kernel.counts().containers;
+    return this.result;
+  }
+
+  event(name: 'signal' | 'exit', verdict: Verdict): void {
+    countEvent(this.result, name, verdict);
+  }
+}
+

@@ -1,0 +1,134 @@
+// What a replay says in the end; the shape of `--json`.
+import type { LineTotals } from '../trace/event.ts';
+
+export type CallClass = 'emulated' | 'assisted' | 'unmodelled' | 'injected';
+export type Verdict = 'matched' | 'diverged' | 'blind';
+
+/** One place where the kernel and the recording disagree. */
+export interface Divergence {
+  line: number;
+  pid: number;
+  call: string;
+  expected: string;
+  actual: string;
+  /** what the tasks concerned looked like */
+  tasks: string[];
+  /** the last events of that task */
+  history: string[];
+}
+
+/** Counts of one call name; `class` is its most frequent class. */
+export interface NameCounts {
+  calls: number;
+  class: CallClass;
+  matched: number;
+  diverged: number;
+  blind: number;
+  emulated: number;
+  assisted: number;
+  unmodelled: number;
+  injected: number;
+}
+
+export interface ReplayResult {
+  file: string;
+  format: string;
+  abi: string;
+  /** lines that were calls, signals, exits or comparisons of a script */
+  events: number;
+  lines: LineTotals;
+  calls: number;
+  emulated: number;
+  assisted: number;
+  unmodelled: number;
+  injected: number;
+  matched: number;
+  diverged: number;
+  blind: number;
+  adopted: number;
+  reordered: number;
+  skipped: number;
+  tasks: number;
+  containers: number;
+  byCall: Record<string, NameCounts>;
+  divergences: Divergence[];
+  /** why facts were adopted, calls blind, orders changed: reason -> how often */
+  reasons: { blind: Record<string, number>; adopted: Record<string, number>; reordered: Record<string, number> };
+  /** numbers of lines that could not be parsed */
+  unparsedLines: number[];
+  seconds: number;
+}
+
+export function newResult(file: string, format: string, abi: string): ReplayResult {
+  return {
+    file,
+    format,
+    abi,
+    events: 0,
+    lines: { total: 0, calls: 0, signals: 0, exits: 0, other: 0, unparsed: 0 },
+    calls: 0,
+    emulated: 0,
+    assisted: 0,
+    unmodelled: 0,
+    injected: 0,
+    matched: 0,
+    diverged: 0,
+    blind: 0,
+    adopted: 0,
+    reordered: 0,
+    skipped: 0,
+    tasks: 0,
+    containers: 0,
+    byCall: {},
+    divergences: [],
+    reasons: { blind: {}, adopted: {}, reordered: {} },
+    unparsedLines: [],
+    seconds: 0,
+  };
+}
+
+function counts(result: ReplayResult, name: string): NameCounts {
+  return (result.byCall[name] ??= {
+    calls: 0,
+    class: 'unmodelled',
+    matched: 0,
+    diverged: 0,
+    blind: 0,
+    emulated: 0,
+    assisted: 0,
+    unmodelled: 0,
+    injected: 0,
+  });
+}
+
+/** Counts one call. Unmodelled and injected calls have no verdict. */
+export function countCall(result: ReplayResult, name: string, cls: CallClass, verdict?: Verdict): void {
+  const entry = counts(result, name);
+  entry.calls += 1;
+  entry[cls] += 1;
+  if (entry[cls] * 2 >= entry.calls) entry.class = cls;
+  result.calls += 1;
+  result[cls] += 1;
+  if (verdict) {
+    entry[verdict] += 1;
+    result[verdict] += 1;
+  }
+}
+
+/** Counts a signal or exit line that was compared: in byCall alone, outside the calls. */
+export function countEvent(result: ReplayResult, name: 'signal' | 'exit', verdict: Verdict): void {
+  const entry = counts(result, name);
+  entry.calls += 1;
+  entry.class = 'emulated';
+  entry.emulated += 1;
+  entry[verdict] += 1;
+}
+
+export function addReason(of: Record<string, number>, reason: string): void {
+  of[reason] = (of[reason] ?? 0) + 1;
+}
+
+/** Did everything that was compared agree? */
+export function agrees(result: ReplayResult): boolean {
+  return result.divergences.length === 0;
+}

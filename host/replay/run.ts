@@ -1,0 +1,177 @@
+// Running one recorded call on the kernel, and judging what came of it.
+import * as OP from '../../assembly/uapi/op.ts';
+import { ASSIST_CLOEXEC, ASSIST_NONBLOCK } from '../../assembly/uapi/frame.ts';
+import { errnoName, errnoNumber } from '../calls/constants.ts';
+import { DISP_BLOCKED, DISP_DONE, DISP_DRAIN, DISP_EXITED, DISP_NEED, type Kernel } from '../kernel.ts';
+import type { Frame } from '../frame.ts';
+import { fieldOf, sigsetOf, smallOf } from '../trace/values.ts';
+import { type Call, expectedRax, expectedText, failed } from './call.ts';
+import { addressOf, compareOutput, encodeArg, resolve, valueOf } from './memory.ts';
+
+/** What the kernel did with a call. */
+export interface Outcome {
+  disposition: number;
+  rax: bigint;
+  frame: Frame;
+  /** the log doesn't show what the call depends on */
+  unknown: boolean;
+}
+
+const FORKS = new Set([OP.OP_FORK, OP.OP_VFORK, OP.OP_CLONE, OP.OP_CLONE3, OP.OP_FORK_INTO_CONTAINER]);
+
+export function isFork(op: number): boolean {
+  return FORKS.has(op);
+}
+
+/** clone(2) is printed by name and in another order than it is called. */
+function encodeClone(frame: Frame, call: Call): boolean {
+  const flags = fieldOf(call.args, 'flags');
+  if (!flags) {
+    call.args.forEach((node, i) => frame.setArg(i, valueOf(node) ?? 0n));
+    const raw = valueOf(call.args[0]);
+    const parent = valueOf(call.args[2]);
+    if (parent) frame.window(parent, 4, 'w');
+    return raw !== undefined;
+  }
+  const value = valueOf(flags);
+  const at = (name: string): bigint => valueOf(fieldOf(call.args, name)) ?? 0n;
+  const parent = BigInt(addressOf(2));
+  const child = at('child_tidptr');
+  const wantsParent = fieldOf(call.args, 'parent_tid') !== undefined ||
+    fieldOf(call.args, 'pidfd') !== undefined;
+  if (wantsParent) frame.window(parent, 4, 'w');
+  const order = call.table.compat
+    ? [value ?? 0n, at('child_stack'), wantsParent ? parent : 0n, 0n, child]
+    : [value ?? 0n, at('child_stack'), wantsParent ? parent : 0n, child, at('tls')];
+  order.forEach((v, i) => frame.setArg(i, v));
+  return value !== undefined;
+}
+
+function encode(frame: Frame, call: Call): boolean {
+  const row = call.row!;
+  if (row.op === OP.OP_CLONE) return encodeClone(frame, call);
+  const fault = call.errno === 'EFAULT';
+  let known = true;
+  row.args.forEach((kind, i) => {
+    const node = call.args[i];
+    const { value, unknown } = encodeArg(frame, i, kind, node, call.table.compat, fault);
+    if (unknown) known = false;
+    frame.setArg(i, value ?? 0n);
+  });
+  if (row.op === OP.OP_PRCTL) known = encodePrctl(frame, call);
+  if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) known = true;
+  return known;
+}
+
+/** The second argument of prctl is a number, a name or an address, as the first one says. */
+function encodePrctl(frame: Frame, call: Call): boolean {
+  const option = call.args[0];
+  const name = option?.kind === 'sym' ? option.text : '';
+  const second = call.args[1];
+  if (name === 'PR_SET_NAME' && second?.kind === 'str') {
+    frame.window(addressOf(1), Buffer.from(`${second.value}\0`, 'latin1'), 'r').setArg(1, addressOf(1));
+    return true;
+  }
+  if (name.startsWith('PR_GET_') && second && second.kind !== 'null') {
+    frame.window(addressOf(1), 16, 'w').setArg(1, addressOf(1));
+    return true;
+  }
+  const value = second ? valueOf(second) : 0n;
+  frame.setArg(1, value ?? 0n);
+  return value !== undefined;
+}
+
+/** What only the world knows of this call. */
+function assist(frame: Frame, call: Call, childPid: number): void {
+  const op = call.row!.op;
+  if (isFork(op) && childPid > 0) frame.assistPid(childPid);
+  const worldDecides = call.row!.class === 'assisted';
+  if (worldDecides) {
+    if (call.retKind === 'error') frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
+    else if (typeof call.ret === 'number') frame.assistRet(call.ret);
+  }
+  if (op === OP.OP_WORLD_FD || op === OP.OP_WORLD_FD_PAIR) {
+    if (/\bO_CLOEXEC|_CLOEXEC\b/.test(callText(call))) frame.assistFlags(ASSIST_CLOEXEC);
+    if (/NONBLOCK\b/.test(callText(call))) frame.assistFlags(ASSIST_NONBLOCK);
+  }
+  if (op === OP.OP_FCNTL && call.ret !== undefined && /F_GETFL\b/.test(callText(call))) {
+    frame.assistRet(Number(call.ret));
+  }
+  if (op === OP.OP_RT_SIGRETURN) {
+    const mask = sigsetOf(fieldOf(call.args[0], 'mask'));
+    if (mask !== undefined) frame.assistMask(BigInt.asUintN(64, mask));
+  }
+}
+
+export function callText(call: Call): string {
+  return call.text;
+}
+
+/** Traps into the kernel; guest memory that nobody showed is declared missing. */
+export function runCall(kernel: Kernel, call: Call, tableIndex: number, childPid: number): Outcome {
+  const row = call.row!;
+  const frame = kernel.frame.begin(call.pid, tableIndex, row.nr);
+  const known = encode(frame, call);
+  assist(frame, call, childPid);
+  if (!known) return { disposition: DISP_DONE, rax: 0n, frame, unknown: true };
+  if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) ensurePath(frame, call);
+  let disposition = kernel.trap();
+  for (let tries = 0; tries < 8 && (disposition === DISP_NEED || disposition === DISP_DRAIN); ++tries) {
+    if (disposition === DISP_NEED) frame.window(frame.needAddr, frame.needLen, 'unmapped');
+    else kernel.events();
+    disposition = kernel.trap();
+  }
+  return { disposition, rax: frame.resultBig, frame, unknown: false };
+}
+
+/** A path that the log doesn't show: some name, since only the world needs it. */
+function ensurePath(frame: Frame, call: Call): void {
+  const i = call.row!.op === OP.OP_EXECVE ? 0 : 1;
+  if (call.args[i]?.kind !== 'str') {
+    frame.window(addressOf(i), Buffer.from('?\0'), 'r').setArg(i, addressOf(i));
+  }
+}
+
+export function raxText(rax: bigint): string {
+  return rax < 0n && rax > -4096n ? `-1 ${errnoName(Number(-rax))}` : String(rax);
+}
+
+/** Why the outcome isn't what was recorded; undefined when it is. */
+export function judge(call: Call, outcome: Outcome): string | undefined {
+  if (outcome.disposition === DISP_BLOCKED) return 'the call sleeps';
+  if (outcome.disposition === DISP_EXITED) return call.retKind === 'unknown' ? undefined : 'exited';
+  if (outcome.disposition !== DISP_DONE) return `not run (${outcome.disposition})`;
+  const expected = expectedRax(call);
+  if (expected !== undefined && expected !== outcome.rax) return raxText(outcome.rax);
+  if (failed(call) || expected === undefined) return undefined;
+  return judgeOutputs(call, outcome.frame, outcome.rax);
+}
+
+function judgeOutputs(call: Call, frame: Frame, rax: bigint): string | undefined {
+  const row = call.row!;
+  // nothing was waited for: nothing is written
+  if ((row.op === OP.OP_WAIT4 || row.op === OP.OP_WAITPID) && rax === 0n) return undefined;
+  for (const [i, kind] of row.args.entries()) {
+    if (!kind.startsWith('out:') || kind === 'out:rusage') continue;
+    const different = compareOutput(frame, i, kind, call.args[i], call.table.compat);
+    if (different) return `${different} (argument ${i + 1})`;
+  }
+  return undefined;
+}
+
+/** Can a failed judgement be repeated, because the kernel's answer changed nothing? */
+export function unchanged(call: Call, outcome: Outcome): boolean {
+  if (outcome.disposition !== DISP_DONE) return outcome.disposition !== DISP_EXITED;
+  if (outcome.rax < 0n) return true;
+  const op = call.row!.op;
+  if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID || op === OP.OP_WAITPID) && outcome.rax === 0n) return true;
+  return op === OP.OP_GETPPID || op === OP.OP_KILL || op === OP.OP_TGKILL || op === OP.OP_GETPGID ||
+    op === OP.OP_GETSID || op === OP.OP_GETPGRP || op === OP.OP_GETPID;
+}
+
+/** Number of a call's argument. */
+export function numberArg(call: Call, i: number): number | undefined {
+  return smallOf(call.args[i], resolve);
+}
+
+export { expectedText };
