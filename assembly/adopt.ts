@@ -27,8 +27,7 @@ export function adopt_task(nr: i32, parent: i32, thread: bool, traced: bool): i3
   args.exit_signal = SIGCHLD;
   args.forced_pid = nr;
   if (thread) {
-    args.flags =
-      C.CLONE_THREAD | C.CLONE_SIGHAND | C.CLONE_VM | C.CLONE_FILES | C.CLONE_FS;
+    args.flags = C.CLONE_THREAD | C.CLONE_SIGHAND | C.CLONE_VM | C.CLONE_FILES | C.CLONE_FS;
   }
   // what is pending for the parent is no reason not to know the child
   const pending = from.flags & TIF_SIGPENDING;

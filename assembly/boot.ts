@@ -15,7 +15,14 @@ import { root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
 import { reserve_kill_queue } from "./signal.ts";
 import { sigqueue_caches_init } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
-import { CACHE_CONTAINER, CACHE_CRED, CACHE_NSPROXY, kmalloc, kmalloc_init, kmem_cache_zalloc } from "./slab.ts";
+import {
+  CACHE_CONTAINER,
+  CACHE_CRED,
+  CACHE_NSPROXY,
+  kmalloc,
+  kmalloc_init,
+  kmem_cache_zalloc,
+} from "./slab.ts";
 import { alloc_task, cold, task_struct } from "./task.ts";
 import { waiter_caches_init } from "./waitqueue.ts";
 import { ENOMEM } from "./uapi/errno.ts";

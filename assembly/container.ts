@@ -9,13 +9,7 @@ import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { kernel_root, root } from "./root.ts";
 import { send_sigkill_group } from "./signal.ts";
 import { put_signal_struct, signal_struct } from "./signal-struct.ts";
-import {
-  CACHE_CONTAINER,
-  kfree,
-  kmalloc,
-  kmem_cache_free,
-  kmem_cache_init,
-} from "./slab.ts";
+import { CACHE_CONTAINER, kfree, kmalloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
 import { LOCK_CONTAINER, LOCK_CONTAINERS, spin_lock, spin_unlock } from "./spinlock.ts";
 import { task_struct } from "./task.ts";
 import {

@@ -4,7 +4,14 @@ import * as K from "./container.ts";
 import { container } from "./container.ts";
 import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
 import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR } from "./err.ts";
-import { alloc_file, container_of_fd, fd_install, FILE_CONTAINER, free_file, get_unused_fd } from "./file.ts";
+import {
+  alloc_file,
+  container_of_fd,
+  fd_install,
+  FILE_CONTAINER,
+  free_file,
+  get_unused_fd,
+} from "./file.ts";
 import { frame } from "./frame.ts";
 import { list_head } from "./list.ts";
 import { create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
@@ -22,13 +29,24 @@ import * as E from "./uapi/errno.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";
 import * as C from "./uapi/sched.ts";
 import { WNOHANG, WNOWAIT } from "./uapi/wait.ts";
-import { check_kill_permission, fill_siginfo, from_ancestor_ns, scratch_siginfo, send_signal } from "./signal.ts";
+import {
+  check_kill_permission,
+  fill_siginfo,
+  from_ancestor_ns,
+  scratch_siginfo,
+  send_signal,
+} from "./signal.ts";
 import { SI_USER } from "./uapi/signal.ts";
 import { remove_waiters, signal_pending, wait_on } from "./waitqueue.ts";
 
 const NEW_NS: u32 =
-  U.CONTAINER_NEW_FS_NS | U.CONTAINER_NEW_EMPTY_FS_NS | U.CONTAINER_NEW_CGROUP_NS |
-  U.CONTAINER_NEW_UTS_NS | U.CONTAINER_NEW_IPC_NS | U.CONTAINER_NEW_PID_NS | U.CONTAINER_NEW_NET_NS;
+  U.CONTAINER_NEW_FS_NS |
+  U.CONTAINER_NEW_EMPTY_FS_NS |
+  U.CONTAINER_NEW_CGROUP_NS |
+  U.CONTAINER_NEW_UTS_NS |
+  U.CONTAINER_NEW_IPC_NS |
+  U.CONTAINER_NEW_PID_NS |
+  U.CONTAINER_NEW_NET_NS;
 
 /** The CLONE_ flags that a container's namespaces come down to. */
 function clone_flags(flags: u32): u32 {
@@ -135,7 +153,7 @@ function publish(c: container, parent: container): void {
 /** container_create(name, flags, 0, 0, 0). Checks in the order of the seed and the decisions. */
 export function sys_container_create(p: task_struct, f: frame): i32 {
   const flags = <u32>f.a1;
-  if (!f.a0 || flags & ~<u32>U.CONTAINER__FLAG_MASK) return -E.EINVAL;
+  if (!f.a0 || flags & ~(<u32>U.CONTAINER__FLAG_MASK)) return -E.EINVAL;
   if (f.a2 || f.r10 || f.r8) return -E.EINVAL;
   const both: u32 = U.CONTAINER_NEW_FS_NS | U.CONTAINER_NEW_EMPTY_FS_NS;
   if ((flags & both) == both) return -E.EINVAL;

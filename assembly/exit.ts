@@ -7,7 +7,15 @@ import { put_files, files_struct } from "./file.ts";
 import { put_fs, fs_struct } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { nsproxy, put_nsproxy } from "./nsproxy.ts";
-import { find_ge_pid, ns_of_pid, pid, pid_namespace, pid_nr_ns, put_pid, task_active_pid_ns } from "./pid.ts";
+import {
+  find_ge_pid,
+  ns_of_pid,
+  pid,
+  pid_namespace,
+  pid_nr_ns,
+  put_pid,
+  task_active_pid_ns,
+} from "./pid.ts";
 import { unhash_pid } from "./pid.ts";
 import { root } from "./root.ts";
 import * as G from "./signal.ts";
@@ -236,7 +244,12 @@ export function do_exit(p: task_struct, code: i32): void {
   exit_resources(p);
   if (group_dead) {
     const leader = signal.leader;
-    exit_container(leader, same(leader, p) || signal.flags & S.SIGNAL_GROUP_EXIT ? group_status(leader) : cold(leader).exit_code);
+    exit_container(
+      leader,
+      same(leader, p) || signal.flags & S.SIGNAL_GROUP_EXIT
+        ? group_status(leader)
+        : cold(leader).exit_code,
+    );
   }
   emit(EVENT_EXIT, p.pid, code, cold(signal.leader).tgid, group_dead ? 1 : 0, 0);
   const ns = task_active_pid_ns(p);
@@ -252,7 +265,7 @@ export function do_exit(p: task_struct, code: i32): void {
 function begin_zap(p: task_struct, ns: pid_namespace): bool {
   ns.dying = 1;
   // children that die now are reaped by nobody: their zombies must not keep the namespace
-  for (let nr = 1; ; ) {
+  for (let nr = 1; ;) {
     const number = find_ge_pid(nr, ns);
     if (nil(number)) break;
     nr = pid_nr_ns(number, ns) + 1;

@@ -112,11 +112,11 @@ export function alloc_files(): files_struct {
 }
 
 function slot_of(t: files_struct, fd: i32): usize {
-  return t.fds + (<usize>fd << 2);
+  return t.fds + ((<usize>fd) << 2);
 }
 
 function free_slots(t: files_struct): void {
-  if (t.fds != <u32>(changetype<usize>(t) + FDS_AT)) kfree(t.fds, <u32>t.max_fds << 2);
+  if (t.fds != <u32>(changetype<usize>(t) + FDS_AT)) kfree(t.fds, (<u32>t.max_fds) << 2);
 }
 
 /** Makes room for descriptor `fd`; false when memory is exhausted. */
@@ -124,9 +124,9 @@ function expand_files(t: files_struct, fd: i32): bool {
   if (fd < t.max_fds) return true;
   let max = t.max_fds;
   while (max <= fd) max <<= 1;
-  const fds = kzalloc(<u32>max << 2);
+  const fds = kzalloc((<u32>max) << 2);
   if (!fds) return false;
-  memory.copy(fds, t.fds, <usize>t.max_fds << 2);
+  memory.copy(fds, t.fds, (<usize>t.max_fds) << 2);
   free_slots(t);
   t.fds = <u32>fds;
   t.max_fds = max;
@@ -226,7 +226,7 @@ export function get_unused_fd(p: task_struct, from: i32): i32 {
 /** Puts a file (its reference goes along) at a descriptor that get_unused_fd gave. */
 export function fd_install(p: task_struct, fd: i32, f: file, cloexec: bool): void {
   const t = cold(p).files;
-  store<u32>(slot_of(t, fd), <u32>changetype<usize>(f) | (cloexec ? FD_CLOEXEC_BIT : 0));
+  store<u32>(slot_of(t, fd), (<u32>changetype<usize>(f)) | (cloexec ? FD_CLOEXEC_BIT : 0));
   if (fd == t.next_fd) t.next_fd = fd + 1;
 }
 
@@ -259,7 +259,7 @@ export function do_close_on_exec(p: task_struct): void {
 
 /** close_range(2). Return: 0, -EINVAL, -ENOMEM. */
 export function close_range(p: task_struct, first: u32, last: u32, flags: u32): i32 {
-  if (flags & ~<u32>(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) return -EINVAL;
+  if (flags & ~(<u32>(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))) return -EINVAL;
   if (first > last) return -EINVAL;
   if (flags & CLOSE_RANGE_UNSHARE) {
     if (!unshare_files(p)) return -ENOMEM;
@@ -304,7 +304,8 @@ export function find_pidfd(p: task_struct, number: pid): i32 {
   const t = cold(p).files;
   for (let fd = 0; fd < t.max_fds; ++fd) {
     const f = fget(p, fd);
-    if (!nil(f) && f.kind == FILE_PIDFD && f.private_data == <u32>changetype<usize>(number)) return fd;
+    if (!nil(f) && f.kind == FILE_PIDFD && f.private_data == <u32>changetype<usize>(number))
+      return fd;
   }
   return -1;
 }

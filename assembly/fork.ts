@@ -1,25 +1,56 @@
 // fork, vfork, clone, clone3, fork_into_container: copy_process() and its unwind ladder
 // (kernel/fork.c). What a child shares until written costs one reference.
-import { container, container_dead, container_join, container_start, reserve_member } from "./container.ts";
+import {
+  container,
+  container_dead,
+  container_join,
+  container_start,
+  reserve_member,
+} from "./container.ts";
 import { is_init_container } from "./container.ts";
 import { cred_ns_capable, get_cred, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
 import { emit } from "./event.ts";
-import { alloc_file, dup_files, fd_install, FILE_PIDFD, free_file, get_unused_fd, put_files } from "./file.ts";
+import {
+  alloc_file,
+  dup_files,
+  fd_install,
+  FILE_PIDFD,
+  free_file,
+  get_unused_fd,
+  put_files,
+} from "./file.ts";
 import { files_for_write } from "./file.ts";
 import { frame } from "./frame.ts";
 import { copy_fs_struct, get_fs, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { create_user_ns } from "./user-namespace.ts";
 import { CLONE_NS_FLAGS, create_new_namespaces, get_nsproxy, put_nsproxy } from "./nsproxy.ts";
-import { alloc_pid, get_pid, ns_of_pid, pid, pid_namespace, pid_nr_ns, put_pid, rewind_pid } from "./pid.ts";
+import {
+  alloc_pid,
+  get_pid,
+  ns_of_pid,
+  pid,
+  pid_namespace,
+  pid_nr_ns,
+  put_pid,
+  rewind_pid,
+} from "./pid.ts";
 import { task_active_pid_ns, unhash_pid } from "./pid.ts";
 import { refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { reserve_kill_queue, sigmask } from "./signal.ts";
 import { copy_sigframes, drop_sigframes } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
-import { alloc_task, cold, free_task, PF_EXITING, PF_FORKNOEXEC, PF_NO_NEW_PRIVS, PF_THREADED } from "./task.ts";
+import {
+  alloc_task,
+  cold,
+  free_task,
+  PF_EXITING,
+  PF_FORKNOEXEC,
+  PF_NO_NEW_PRIVS,
+  PF_THREADED,
+} from "./task.ts";
 import { PF_TRACED, TASK_KILLABLE, task_struct } from "./task.ts";
 import { signal_pending, sleep_on } from "./waitqueue.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
@@ -271,13 +302,19 @@ function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_arg
     k.group_leader = parent.signal.leader;
     k.tgid = from.tgid;
   } else {
-    k.exit_signal = flags & C.CLONE_PARENT ? cold(parent.signal.leader).exit_signal : args.exit_signal;
+    k.exit_signal =
+      flags & C.CLONE_PARENT ? cold(parent.signal.leader).exit_signal : args.exit_signal;
     k.group_leader = p;
   }
 }
 
 /** The lists, when nothing can fail any more. */
-function attach(p: task_struct, parent: task_struct, args: kernel_clone_args, dest: container): void {
+function attach(
+  p: task_struct,
+  parent: task_struct,
+  args: kernel_clone_args,
+  dest: container,
+): void {
   const signal = p.signal;
   const number = p.thread_pid;
   const ns = ns_of_pid(number);
@@ -398,7 +435,11 @@ export function kernel_clone(parent: task_struct, f: frame, args: kernel_clone_a
   return nr;
 }
 
-function copy_process_with_pidfd(parent: task_struct, args: kernel_clone_args, fd: i32): task_struct {
+function copy_process_with_pidfd(
+  parent: task_struct,
+  args: kernel_clone_args,
+  fd: i32,
+): task_struct {
   if (fd < 0) return copy_process(parent, args);
   const pidfile = alloc_file(FILE_PIDFD, O_RDWR, 0);
   if (nil(pidfile)) return changetype<task_struct>(<usize>-E.ENOMEM);

@@ -251,9 +251,19 @@ export function set_traced(tid: i32, on: i32): i32 {
 export function set_blocked(tid: i32, lo: u32, hi: u32): i32 {
   const p = find_task(tid);
   if (nil(p)) return -ESRCH;
-  T.cold(p).blocked = (<u64>lo | (<u64>hi << 32)) & ~G.KERNEL_ONLY;
+  T.cold(p).blocked = ((<u64>lo) | ((<u64>hi) << 32)) & ~G.KERNEL_ONLY;
   G.recalc_sigpending(p);
   return 0;
+}
+
+/** A mask for the time of one call that the kernel does not run (pselect6, ppoll): the old one
+ * comes back with the next handler's frame. 0 or -ESRCH. */
+export function set_temporary_mask(tid: i32, lo: u32, hi: u32): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  T.cold(p).saved_sigmask = T.cold(p).blocked;
+  p.flags |= T.PF_RESTORE_SIGMASK;
+  return set_blocked(tid, lo, hi);
 }
 
 /** A signal of the world's (a timer, a fault, a terminal): to `tid` or, with `group`, its group. */
@@ -277,7 +287,7 @@ export function raise(
   info.pid = pid;
   info.uid = uid;
   info.status = status;
-  info.value = <u64>value_lo | (<u64>value_hi << 32);
+  info.value = (<u64>value_lo) | ((<u64>value_hi) << 32);
   G.send_signal(p, info, group != 0, true);
   return 0;
 }
@@ -293,7 +303,7 @@ export function cold_ptr(task: usize): usize {
 
 /** Nanoseconds since 1970. */
 export function clock_set(lo: u32, hi: u32): void {
-  root().clock = <u64>lo | (<u64>hi << 32);
+  root().clock = (<u64>lo) | ((<u64>hi) << 32);
 }
 
 /** Debug: the n-th allocation of the next call fails (0: none). */

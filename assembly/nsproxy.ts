@@ -68,7 +68,12 @@ function copy_ns(flag: bool, old: ns_common, type: i32, user_ns: ns_common): ns_
 }
 
 /** As for the others, with the two rules that pid namespaces have. ERR_PTR. */
-function copy_pid_ns(flag: bool, old: nsproxy, active: pid_namespace, user: ns_common): pid_namespace {
+function copy_pid_ns(
+  flag: bool,
+  old: nsproxy,
+  active: pid_namespace,
+  user: ns_common,
+): pid_namespace {
   const for_children = old.pid_ns_for_children;
   if (!flag) return changetype<pid_namespace>(get_ns(changetype<ns_common>(for_children)));
   if (!same(active, for_children)) return ERR_PTR<pid_namespace>(-EINVAL);
@@ -122,7 +127,12 @@ export function create_new_namespaces(
     if (nil(ns.net_ns)) error = -ENOMEM;
   }
   if (!error) {
-    const time = copy_ns((flags & CLONE_NEWTIME) != 0, old.time_ns_for_children, CLONE_NEWTIME, user);
+    const time = copy_ns(
+      (flags & CLONE_NEWTIME) != 0,
+      old.time_ns_for_children,
+      CLONE_NEWTIME,
+      user,
+    );
     if (nil(time)) error = -ENOMEM;
     ns.time_ns_for_children = time;
     ns.time_ns = get_ns(old.time_ns);

@@ -48,16 +48,16 @@ const SMALL_LEVELS = 3;
 
 /** Number of `p` at `level`. */
 export function upid_nr(p: pid, level: i32): i32 {
-  return load<i32>(changetype<usize>(p) + UPIDS_AT + (<usize>level << 3));
+  return load<i32>(changetype<usize>(p) + UPIDS_AT + ((<usize>level) << 3));
 }
 /** Namespace of `p` at `level`. */
 export function upid_ns(p: pid, level: i32): pid_namespace {
   return changetype<pid_namespace>(
-    load<u32>(changetype<usize>(p) + UPIDS_AT + (<usize>level << 3), 4),
+    load<u32>(changetype<usize>(p) + UPIDS_AT + ((<usize>level) << 3), 4),
   );
 }
 function set_upid(p: pid, level: i32, nr: i32, ns: pid_namespace): void {
-  const at = changetype<usize>(p) + UPIDS_AT + (<usize>level << 3);
+  const at = changetype<usize>(p) + UPIDS_AT + ((<usize>level) << 3);
   store<i32>(at, nr);
   store<u32>(at, <u32>changetype<usize>(ns), 4);
 }
@@ -103,7 +103,7 @@ export function put_pid_ns(ns: pid_namespace): void {
     for (let i = 0; i < ns.nr_leaves; ++i) {
       kfree(load<u32>(ns.table + (i << 3)), LEAF_BYTES);
     }
-    kfree(ns.table, <u32>ns.nr_leaves << 3);
+    kfree(ns.table, (<u32>ns.nr_leaves) << 3);
     put_ns(changetype<ns_common>(ns.user_ns));
     kmem_cache_free(CACHE_NAMESPACE, changetype<usize>(ns));
     ns = parent;
@@ -116,10 +116,10 @@ function reserve_leaf(ns: pid_namespace, nr: i32): bool {
   if (index >= ns.nr_leaves) {
     let leaves = ns.nr_leaves ? ns.nr_leaves : FIRST_LEAVES;
     while (leaves <= index) leaves <<= 1;
-    const table = kzalloc(<u32>leaves << 3);
+    const table = kzalloc((<u32>leaves) << 3);
     if (!table) return false;
     memory.copy(table, ns.table, ns.nr_leaves << 3);
-    kfree(ns.table, <u32>ns.nr_leaves << 3);
+    kfree(ns.table, (<u32>ns.nr_leaves) << 3);
     ns.table = <u32>table;
     ns.nr_leaves = leaves;
   }
@@ -202,7 +202,7 @@ export function alloc_pid(ns: pid_namespace, forced: i32, wanted: usize, nr_want
     let nr: i32 = 0;
     const depth = level - i;
     if (depth < nr_wanted) {
-      nr = load<i32>(wanted + (<usize>depth << 2));
+      nr = load<i32>(wanted + ((<usize>depth) << 2));
       if (nr < 1 || nr >= root().pid_max) return undo_alloc(p, i, -EINVAL);
       // number 1 is a namespace's init and nobody else
       if (nr != 1 && nil(at.child_reaper)) return undo_alloc(p, i, -EINVAL);
@@ -226,9 +226,7 @@ export function alloc_pid(ns: pid_namespace, forced: i32, wanted: usize, nr_want
 }
 
 function new_struct_pid(level: i32): pid {
-  const p = changetype<pid>(
-    kmem_cache_alloc(level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG),
-  );
+  const p = changetype<pid>(kmem_cache_alloc(level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG));
   if (nil(p)) return p;
   p.count = 1;
   p.level = level;
@@ -314,4 +312,3 @@ export function find_ge_pid(nr: i32, ns: pid_namespace): pid {
   }
   return NULL<pid>();
 }
-

@@ -132,7 +132,7 @@ function action_flags(p: task_struct, sig: i32): u64 {
 function setup_frame(p: task_struct, f: frame, sig: i32): bool {
   const k = cold(p);
   // the table is shared until written, and SA_RESETHAND writes
-  const resets = action_flags(p, sig) & <u64>(<u32>N.SA_RESETHAND);
+  const resets = action_flags(p, sig) & (<u64>(<u32>N.SA_RESETHAND));
   if (resets && S.sighand_must_copy(k.sighand) && !unshare_sighand(p)) return false;
   const action = S.action_of(k.sighand, sig);
   const saved = changetype<sigframe>(kmem_cache_alloc(CACHE_SIGFRAME));

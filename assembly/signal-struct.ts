@@ -77,9 +77,7 @@ export class signal_struct {
     return list_at(changetype<usize>(this), offsetof<signal_struct>("wait_next"));
   }
   static from_pgrp_link(l: list_head): signal_struct {
-    return changetype<signal_struct>(
-      changetype<usize>(l) - offsetof<signal_struct>("pgrp_next"),
-    );
+    return changetype<signal_struct>(changetype<usize>(l) - offsetof<signal_struct>("pgrp_next"));
   }
 }
 
@@ -133,7 +131,7 @@ export function put_signal_struct(s: signal_struct): void {
 
 /** Action of signal `sig` (1..64). */
 export function action_of(h: sighand_struct, sig: i32): k_sigaction {
-  return changetype<k_sigaction>(changetype<usize>(h) + ACTIONS_AT + (<usize>(sig - 1) << 5));
+  return changetype<k_sigaction>(changetype<usize>(h) + ACTIONS_AT + ((<usize>(sig - 1)) << 5));
 }
 
 export function alloc_sighand(): sighand_struct {
@@ -174,10 +172,10 @@ export function put_rlimits(r: rlimit_table): void {
 
 /** Soft limit `resource`; all ones is no limit. */
 export function rlimit(s: signal_struct, resource: i32): u64 {
-  return load<u64>(changetype<usize>(s.rlim) + RLIMITS_AT + (<usize>resource << 4));
+  return load<u64>(changetype<usize>(s.rlim) + RLIMITS_AT + ((<usize>resource) << 4));
 }
 export function rlimit_max(s: signal_struct, resource: i32): u64 {
-  return load<u64>(changetype<usize>(s.rlim) + RLIMITS_AT + (<usize>resource << 4), 8);
+  return load<u64>(changetype<usize>(s.rlim) + RLIMITS_AT + ((<usize>resource) << 4), 8);
 }
 
 /** Sets both limits, on a private copy of the table. 0 or false when memory is exhausted. */
@@ -195,7 +193,7 @@ export function set_rlimit(s: signal_struct, resource: i32, cur: u64, max: u64):
     s.rlim = copy;
     r = copy;
   }
-  const at = changetype<usize>(r) + RLIMITS_AT + (<usize>resource << 4);
+  const at = changetype<usize>(r) + RLIMITS_AT + ((<usize>resource) << 4);
   store<u64>(at, cur);
   store<u64>(at, max, 8);
   return true;
@@ -205,4 +203,3 @@ export function set_rlimit(s: signal_struct, resource: i32, cur: u64, max: u64):
 export function sighand_must_copy(h: sighand_struct): bool {
   return h.count != 1 && h.shared == 0;
 }
-

@@ -182,7 +182,8 @@ export function unmark_fatal(p: task_struct): void {
 
 /** The whole group ends with `code` (wait status form): every other thread is marked. */
 export function start_group_exit(signal: signal_struct, code: i32): void {
-  signal.flags = (signal.flags & ~(SIGNAL_STOP_STOPPED | SIGNAL_STOP_CONTINUED)) | SIGNAL_GROUP_EXIT;
+  signal.flags =
+    (signal.flags & ~(SIGNAL_STOP_STOPPED | SIGNAL_STOP_CONTINUED)) | SIGNAL_GROUP_EXIT;
   signal.group_exit_code = code;
   signal.group_stop_count = 0;
   const head = signal.threads;
@@ -326,7 +327,13 @@ export function send_signal(p: task_struct, info: siginfo, group: bool, force: b
 }
 
 /** A siginfo from task `from` to task `to`: its pid and uid as the receiver sees them. */
-export function fill_siginfo(info: siginfo, sig: i32, code: i32, from: task_struct, to: task_struct): void {
+export function fill_siginfo(
+  info: siginfo,
+  sig: i32,
+  code: i32,
+  from: task_struct,
+  to: task_struct,
+): void {
   memory.fill(changetype<usize>(info), 0, 32);
   info.signo = sig;
   info.code = code;

@@ -139,4 +139,3 @@ export function copy_sigframes(from: task_struct, to: task_struct): bool {
   }
   return true;
 }
-

@@ -74,7 +74,7 @@ function should_fail(): bool {
 
 /** 64 KiB << order, aligned to 64 KiB, not cleared when it was used before. Null when exhausted. */
 function pages_take(order: u32): usize {
-  const list = PAGE_LISTS + (<usize>order << 2);
+  const list = PAGE_LISTS + ((<usize>order) << 2);
   const reused = load<u32>(list);
   if (reused) {
     store<u32>(list, load<u32>(reused));
@@ -110,7 +110,7 @@ export function alloc_pages(order: u32): usize {
 }
 
 export function free_pages(at: usize, order: u32): void {
-  const list = PAGE_LISTS + (<usize>order << 2);
+  const list = PAGE_LISTS + ((<usize>order) << 2);
   store<u32>(at, load<u32>(list));
   store<u32>(list, at);
 }

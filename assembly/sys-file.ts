@@ -37,7 +37,7 @@ export function sys_dup2(p: task_struct, from: i32, to: i32): i32 {
 }
 
 export function sys_dup3(p: task_struct, from: i32, to: i32, flags: u32): i32 {
-  if (flags & ~<u32>O.O_CLOEXEC) return -E.EINVAL;
+  if (flags & ~(<u32>O.O_CLOEXEC)) return -E.EINVAL;
   if (from == to) return -E.EINVAL;
   return dup_to(p, from, to, (flags & O.O_CLOEXEC) != 0);
 }
@@ -74,7 +74,7 @@ export function sys_fcntl(p: task_struct, f: frame, fd: i32, cmd: i32, arg: u64)
       if (f.assist & F.ASSIST_RET) at.flags = <u32>f.assist_val;
       return <i32>at.flags;
     case O.F_SETFL:
-      at.flags = (at.flags & ~SETFL_MASK) | (<u32>arg & SETFL_MASK);
+      at.flags = (at.flags & ~SETFL_MASK) | ((<u32>arg) & SETFL_MASK);
       return 0;
     case O.F_SETOWN:
       at.owner = <i32>arg;
@@ -94,7 +94,7 @@ export function sys_fcntl(p: task_struct, f: frame, fd: i32, cmd: i32, arg: u64)
 
 /** pipe2(2): address of two descriptors, flags. */
 export function sys_pipe2(p: task_struct, f: frame, addr: u64, flags: u32): i32 {
-  if (flags & ~<u32>(O.O_CLOEXEC | O.O_NONBLOCK | O.O_DIRECT | O.O_NOTIFICATION_PIPE)) {
+  if (flags & ~(<u32>(O.O_CLOEXEC | O.O_NONBLOCK | O.O_DIRECT | O.O_NOTIFICATION_PIPE))) {
     return -E.EINVAL;
   }
   const need = prepare_write(f, addr, 8);
@@ -240,11 +240,11 @@ function poll_queue(at: file): list_head {
 function poll_scan(p: task_struct, n: i32): i32 {
   let ready = 0;
   for (let i = 0; i < n; ++i) {
-    const at = SCRATCH_USER + (<usize>i << 3);
+    const at = SCRATCH_USER + ((<usize>i) << 3);
     const fd = load<i32>(at);
     let revents: u32 = 0;
     if (fd >= 0) {
-      const asked = <u32>load<u16>(at, 4) | O.POLLERR | O.POLLHUP;
+      const asked = (<u32>load<u16>(at, 4)) | O.POLLERR | O.POLLHUP;
       const file = FD.fget(p, fd);
       revents = nil(file) ? O.POLLNVAL : vfs_poll(file) & asked;
     }

@@ -1,6 +1,13 @@
 // User and group ids. The rules of set*id without file capabilities; id maps come with the
 // credentials of user namespaces, until then only the initial namespace maps.
-import { cred, cred_ns_capable, from_kgid_munged, from_kuid_munged, prepare_creds, put_cred } from "./cred.ts";
+import {
+  cred,
+  cred_ns_capable,
+  from_kgid_munged,
+  from_kuid_munged,
+  prepare_creds,
+  put_cred,
+} from "./cred.ts";
 import { nil } from "./err.ts";
 import { frame } from "./frame.ts";
 import { root } from "./root.ts";

@@ -11,12 +11,28 @@ import { copy_fs_struct, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { ns_common } from "./namespace.ts";
 import { CLONE_NS_FLAGS, create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
-import { find_pid_ns, find_task_by_pid_ns, get_pid, pid, pid_namespace, pid_nr_ns, put_pid, task_active_pid_ns } from "./pid.ts";
+import {
+  find_pid_ns,
+  find_task_by_pid_ns,
+  get_pid,
+  pid,
+  pid_namespace,
+  pid_nr_ns,
+  put_pid,
+  task_active_pid_ns,
+} from "./pid.ts";
 import { CLONE_ARGS, root, SCRATCH_USER } from "./root.ts";
 import * as S from "./signal-struct.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
-import { access_ok, copy_from_user, copy_to_user, prepare_write, put_user32, strncpy_from_user } from "./uaccess.ts";
+import {
+  access_ok,
+  copy_from_user,
+  copy_to_user,
+  prepare_write,
+  put_user32,
+  strncpy_from_user,
+} from "./uaccess.ts";
 import { create_user_ns } from "./user-namespace.ts";
 import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from "./uapi/capability.ts";
 import * as E from "./uapi/errno.ts";
@@ -44,7 +60,7 @@ function clone(p: task_struct, f: frame, args: kernel_clone_args): i32 {
   if (args.flags & C.CLONE_PIDFD && access_ok(f, args.pidfd, 4, WINDOW_WRITE)) return -E.EFAULT;
   const first = f.phase == 0;
   const r = kernel_clone(p, f, args);
-  if (!first || r < 0 && f.phase == 0) return r;
+  if (!first || (r < 0 && f.phase == 0)) return r;
   // the child exists: its number is in the cookie also while a vfork sleeps
   const nr = <i32>f.cookie;
   if (args.flags & C.CLONE_PARENT_SETTID && args.parent_tid) put_user32(f, args.parent_tid, nr);
@@ -72,7 +88,7 @@ export function sys_vfork(p: task_struct, f: frame): i32 {
 export function sys_clone(p: task_struct, f: frame, parent_tid: u64, child_tid: u64): i32 {
   const args = clone_args(f);
   const flags = <u32>f.a0;
-  args.flags = flags & ~<u32>C.CSIGNAL;
+  args.flags = flags & ~(<u32>C.CSIGNAL);
   args.exit_signal = <i32>(flags & C.CSIGNAL);
   args.parent_tid = parent_tid;
   args.child_tid = child_tid;
@@ -84,12 +100,12 @@ export function sys_clone(p: task_struct, f: frame, parent_tid: u64, child_tid: 
 
 /** struct clone_args of clone3(2), 11 fields of 8 bytes. */
 function clone3_field(i: i32): u64 {
-  return load<u64>(SCRATCH_USER + (<usize>i << 3));
+  return load<u64>(SCRATCH_USER + ((<usize>i) << 3));
 }
 
 /** clone3's own checks, in Linux's order. */
 function clone3_valid(args: kernel_clone_args, flags: u64): i32 {
-  const known: u64 = 0x3ffffff00 | <u64>C.CLONE_NEWTIME;
+  const known: u64 = 0x3ffffff00 | (<u64>C.CLONE_NEWTIME);
   if (flags & ~known) return -E.EINVAL;
   if (args.flags & (C.CLONE_DETACHED | (C.CSIGNAL & ~C.CLONE_NEWTIME))) return -E.EINVAL;
   if (args.flags & C.CLONE_SIGHAND && args.flags_hi & C.CLONE_CLEAR_SIGHAND_HI) return -E.EINVAL;
@@ -108,7 +124,7 @@ function clone3_set_tid(p: task_struct, f: frame, args: kernel_clone_args): i32 
   if ((at == 0) != (size == 0)) return -E.EINVAL;
   if (!size) return 0;
   const to = SCRATCH_USER + 256;
-  const bad = copy_from_user(f, to, at, <u32>size << 2);
+  const bad = copy_from_user(f, to, at, (<u32>size) << 2);
   if (bad) return bad;
   const ns = cold(p).nsproxy.pid_ns_for_children;
   if (<i32>size > ns.level + 1) return -E.EINVAL;
@@ -152,14 +168,15 @@ export function sys_clone3(p: task_struct, f: frame): i32 {
   if (exit_signal & ~(<u64>C.CSIGNAL) || exit_signal > 64) return -E.EINVAL;
   args.exit_signal = <i32>exit_signal;
   if (args.flags_hi & C.CLONE_INTO_CGROUP_HI) {
-    if (clone3_field(10) > <u64>i32.MAX_VALUE || size < <u32>C.CLONE_ARGS_SIZE_VER2) return -E.EINVAL;
+    if (clone3_field(10) > <u64>i32.MAX_VALUE || size < <u32>C.CLONE_ARGS_SIZE_VER2)
+      return -E.EINVAL;
   }
   bad = clone3_set_tid(p, f, args);
   if (bad) return bad;
   bad = clone3_valid(args, flags);
   if (bad) return bad;
   args.newtime = args.flags & C.CLONE_NEWTIME;
-  args.flags &= ~<u32>C.CSIGNAL;
+  args.flags &= ~(<u32>C.CSIGNAL);
   return clone(p, f, args);
 }
 
@@ -345,7 +362,14 @@ function mark_descendants(top: task_struct): void {
 }
 
 /** prlimit64(2): pid, resource, new, old. */
-export function sys_prlimit64(p: task_struct, f: frame, nr: i32, resource: u32, set: u64, old: u64): i32 {
+export function sys_prlimit64(
+  p: task_struct,
+  f: frame,
+  nr: i32,
+  resource: u32,
+  set: u64,
+  old: u64,
+): i32 {
   if (resource >= <u32>RLIM_NLIMITS) return -E.EINVAL;
   const to = SCRATCH_USER;
   if (set) {
@@ -361,7 +385,10 @@ export function sys_prlimit64(p: task_struct, f: frame, nr: i32, resource: u32, 
   const cur = S.rlimit(t.signal, <i32>resource);
   const max = S.rlimit_max(t.signal, <i32>resource);
   if (set) {
-    if (load<u64>(to, 8) > max && !cred_ns_capable(p.cred, changetype<ns_common>(<usize>root().init_user_ns), CAP_SYS_RESOURCE)) {
+    if (
+      load<u64>(to, 8) > max &&
+      !cred_ns_capable(p.cred, changetype<ns_common>(<usize>root().init_user_ns), CAP_SYS_RESOURCE)
+    ) {
       return -E.EPERM;
     }
     if (!S.set_rlimit(t.signal, <i32>resource, load<u64>(to), load<u64>(to, 8))) return -E.ENOMEM;
@@ -378,13 +405,20 @@ export function sys_prlimit64(p: task_struct, f: frame, nr: i32, resource: u32, 
 export function sys_unshare(p: task_struct, f: frame): i32 {
   let flags = <u32>f.a0;
   const known: u32 =
-    C.CLONE_THREAD | C.CLONE_FS | C.CLONE_SIGHAND | C.CLONE_VM | C.CLONE_FILES | C.CLONE_SYSVSEM |
-    C.CLONE_NEWUSER | C.CLONE_NEWTIME | CLONE_NS_FLAGS;
+    C.CLONE_THREAD |
+    C.CLONE_FS |
+    C.CLONE_SIGHAND |
+    C.CLONE_VM |
+    C.CLONE_FILES |
+    C.CLONE_SYSVSEM |
+    C.CLONE_NEWUSER |
+    C.CLONE_NEWTIME |
+    CLONE_NS_FLAGS;
   if (flags & C.CLONE_NEWUSER) flags |= C.CLONE_THREAD | C.CLONE_FS;
   if (flags & C.CLONE_VM) flags |= C.CLONE_SIGHAND;
   if (flags & C.CLONE_SIGHAND) flags |= C.CLONE_THREAD;
   if (flags & C.CLONE_NEWNS) flags |= C.CLONE_FS;
-  if (f.a0 & ~<u64>known) return -E.EINVAL;
+  if (f.a0 & ~(<u64>known)) return -E.EINVAL;
   const k = cold(p);
   if (flags & (C.CLONE_THREAD | C.CLONE_SIGHAND | C.CLONE_VM)) {
     if (p.signal.nr_threads > 1) return -E.EINVAL;

@@ -3,7 +3,14 @@ import { nil, same } from "./err.ts";
 import { unshare_sighand } from "./exec.ts";
 import { frame } from "./frame.ts";
 import { list_head } from "./list.ts";
-import { find_ge_pid, find_pid_ns, find_task_by_pid_ns, pid, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
+import {
+  find_ge_pid,
+  find_pid_ns,
+  find_task_by_pid_ns,
+  pid,
+  pid_nr_ns,
+  task_active_pid_ns,
+} from "./pid.ts";
 import { SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
 import { flush_sigqueue_mask, siginfo } from "./sigqueue.ts";
@@ -45,7 +52,7 @@ function kill_everyone(p: task_struct, sig: i32): i32 {
   const ns = task_active_pid_ns(p);
   let result = 0;
   let count = 0;
-  for (let nr = 2; ; ) {
+  for (let nr = 2; ;) {
     const number = find_ge_pid(nr, ns);
     if (nil(number)) break;
     nr = pid_nr_ns(number, ns) + 1;
@@ -289,7 +296,8 @@ export function sys_rt_sigtimedwait(p: task_struct, f: frame, compat: bool): i32
     const bytes: u32 = compat ? 8 : 16;
     const bad_time = copy_from_user(f, SCRATCH_USER, f.a2, bytes);
     if (bad_time) return bad_time;
-    poll = load<u64>(SCRATCH_USER) == 0 && (compat || load<u64>(SCRATCH_USER, 8) == 0);
+    poll = load<u64>(SCRATCH_USER) == 0;
+    if (!compat && load<u64>(SCRATCH_USER, 8) != 0) poll = false;
   }
   if (f.a1 && access_ok(f, f.a1, 48, WINDOW_WRITE) < -4096) return prepare_write(f, f.a1, 48);
   const k = cold(p);

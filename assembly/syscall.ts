@@ -27,45 +27,76 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   const a1 = <i32>f.a1;
   const a2 = <i32>f.a2;
   switch (op) {
-    case O.OP_FORK: return Y.sys_fork(p, f);
-    case O.OP_WAIT4: return kernel_wait4(p, f, a0, f.a1, a2, f.r10, compat ? 72 : 144);
+    case O.OP_FORK:
+      return Y.sys_fork(p, f);
+    case O.OP_WAIT4:
+      return kernel_wait4(p, f, a0, f.a1, a2, f.r10, compat ? 72 : 144);
     case O.OP_EXIT_GROUP:
       do_group_exit(p, (a0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_EXIT:
       do_exit(p, (a0 & 0xff) << 8);
       return R.RET_EXITED;
-    case O.OP_VFORK: return Y.sys_vfork(p, f);
+    case O.OP_VFORK:
+      return Y.sys_vfork(p, f);
     case O.OP_CLONE:
       return compat ? Y.sys_clone(p, f, f.a2, f.r8) : Y.sys_clone(p, f, f.a2, f.r10);
-    case O.OP_CLONE3: return Y.sys_clone3(p, f);
-    case O.OP_WAITPID: return kernel_wait4(p, f, a0, f.a1, a2, 0, 0);
-    case O.OP_WAITID: return kernel_waitid(p, f, a0, a1, f.a2, <i32>f.r10, f.r8, compat);
-    case O.OP_EXECVE: return do_execve(p, f, f.a0);
-    case O.OP_EXECVEAT: return do_execve(p, f, f.a1);
-    case O.OP_RESTART_SYSCALL: return D.sys_world_call(f, -E.EINTR);
-    case O.OP_GETPID: return Y.sys_getpid(p);
-    case O.OP_GETPPID: return Y.sys_getppid(p);
-    case O.OP_GETTID: return pid_nr_ns(p.thread_pid, task_active_pid_ns(p));
-    case O.OP_GETPGID: return Y.sys_getpgid(p, a0);
-    case O.OP_GETPGRP: return Y.sys_getpgid(p, 0);
-    case O.OP_SETPGID: return Y.sys_setpgid(p, f);
-    case O.OP_SETSID: return Y.sys_setsid(p);
-    case O.OP_GETSID: return Y.sys_getsid(p, a0);
-    case O.OP_SET_TID_ADDRESS: return Y.sys_set_tid_address(p, f);
-    case O.OP_GETUID: return I.sys_getuid(p);
-    case O.OP_GETEUID: return I.sys_geteuid(p);
-    case O.OP_GETGID: return I.sys_getgid(p);
-    case O.OP_GETEGID: return I.sys_getegid(p);
-    case O.OP_SETUID: return I.sys_setuid(p, a0);
-    case O.OP_SETGID: return I.sys_setgid(p, a0);
-    case O.OP_SETREUID: return I.sys_setreuid(p, a0, a1);
-    case O.OP_SETREGID: return I.sys_setregid(p, a0, a1);
-    case O.OP_SETRESUID: return I.sys_setresuid(p, a0, a1, a2);
-    case O.OP_GETRESUID: return I.sys_getresuid(p, f);
-    case O.OP_SETRESGID: return I.sys_setresgid(p, a0, a1, a2);
-    case O.OP_GETRESGID: return I.sys_getresgid(p, f);
-    default: return do_op_signal_or_file(op, p, f, compat);
+    case O.OP_CLONE3:
+      return Y.sys_clone3(p, f);
+    case O.OP_WAITPID:
+      return kernel_wait4(p, f, a0, f.a1, a2, 0, 0);
+    case O.OP_WAITID:
+      return kernel_waitid(p, f, a0, a1, f.a2, <i32>f.r10, f.r8, compat);
+    case O.OP_EXECVE:
+      return do_execve(p, f, f.a0);
+    case O.OP_EXECVEAT:
+      return do_execve(p, f, f.a1);
+    case O.OP_RESTART_SYSCALL:
+      return D.sys_world_call(f, -E.EINTR);
+    case O.OP_GETPID:
+      return Y.sys_getpid(p);
+    case O.OP_GETPPID:
+      return Y.sys_getppid(p);
+    case O.OP_GETTID:
+      return pid_nr_ns(p.thread_pid, task_active_pid_ns(p));
+    case O.OP_GETPGID:
+      return Y.sys_getpgid(p, a0);
+    case O.OP_GETPGRP:
+      return Y.sys_getpgid(p, 0);
+    case O.OP_SETPGID:
+      return Y.sys_setpgid(p, f);
+    case O.OP_SETSID:
+      return Y.sys_setsid(p);
+    case O.OP_GETSID:
+      return Y.sys_getsid(p, a0);
+    case O.OP_SET_TID_ADDRESS:
+      return Y.sys_set_tid_address(p, f);
+    case O.OP_GETUID:
+      return I.sys_getuid(p);
+    case O.OP_GETEUID:
+      return I.sys_geteuid(p);
+    case O.OP_GETGID:
+      return I.sys_getgid(p);
+    case O.OP_GETEGID:
+      return I.sys_getegid(p);
+    case O.OP_SETUID:
+      return I.sys_setuid(p, a0);
+    case O.OP_SETGID:
+      return I.sys_setgid(p, a0);
+    case O.OP_SETREUID:
+      return I.sys_setreuid(p, a0, a1);
+    case O.OP_SETREGID:
+      return I.sys_setregid(p, a0, a1);
+    case O.OP_SETRESUID:
+      return I.sys_setresuid(p, a0, a1, a2);
+    case O.OP_GETRESUID:
+      return I.sys_getresuid(p, f);
+    case O.OP_SETRESGID:
+      return I.sys_setresgid(p, a0, a1, a2);
+    case O.OP_GETRESGID:
+      return I.sys_getresgid(p, f);
+    default:
+      return do_op_signal_or_file(op, p, f, compat);
   }
 }
 
@@ -75,46 +106,85 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
   const a1 = <i32>f.a1;
   const a2 = <i32>f.a2;
   switch (op) {
-    case O.OP_KILL: return G.sys_kill(p, a0, a1);
-    case O.OP_TKILL: return G.sys_tkill(p, a0, a1);
-    case O.OP_TGKILL: return G.sys_tgkill(p, a0, a1, a2);
-    case O.OP_RT_SIGQUEUEINFO: return G.sys_sigqueueinfo(p, f, a0, 0, a1, f.a2, compat);
-    case O.OP_RT_TGSIGQUEUEINFO: return G.sys_sigqueueinfo(p, f, a0, a1, a2, f.r10, compat);
-    case O.OP_RT_SIGACTION: return G.sys_rt_sigaction(p, f, compat);
-    case O.OP_RT_SIGPROCMASK: return G.sys_rt_sigprocmask(p, f);
-    case O.OP_RT_SIGPENDING: return G.sys_rt_sigpending(p, f);
-    case O.OP_RT_SIGSUSPEND: return G.sys_rt_sigsuspend(p, f);
-    case O.OP_RT_SIGRETURN: return sys_rt_sigreturn(p, f);
-    case O.OP_RT_SIGTIMEDWAIT: return G.sys_rt_sigtimedwait(p, f, compat);
-    case O.OP_PAUSE: return G.sys_pause(p, f);
-    case O.OP_CLOSE: return close_fd(p, a0);
-    case O.OP_CLOSE_RANGE: return close_range(p, <u32>a0, <u32>a1, <u32>a2);
-    case O.OP_DUP: return D.sys_dup(p, a0);
-    case O.OP_DUP2: return D.sys_dup2(p, a0, a1);
-    case O.OP_DUP3: return D.sys_dup3(p, a0, a1, <u32>a2);
-    case O.OP_FCNTL: return D.sys_fcntl(p, f, a0, a1, f.a2);
-    case O.OP_PIPE: return D.sys_pipe2(p, f, f.a0, 0);
-    case O.OP_PIPE2: return D.sys_pipe2(p, f, f.a0, <u32>a1);
-    case O.OP_POLL: return D.sys_poll(p, f, a2);
-    case O.OP_READ: return D.sys_read(p, f, a0);
-    case O.OP_WRITE: return D.sys_write(p, f, a0);
-    case O.OP_WORLD_FD: return D.sys_world_fd(p, f);
-    case O.OP_WORLD_FD_PAIR: return D.sys_world_fd_pair(p, f, f.r10);
-    case O.OP_WORLD_CALL: return D.sys_world_call(f, -E.ENOSYS);
-    case O.OP_PRCTL: return Y.sys_prctl(p, f);
-    case O.OP_PRLIMIT64: return Y.sys_prlimit64(p, f, a0, <u32>a1, f.a2, f.r10);
-    case O.OP_GETRLIMIT: return Y.sys_prlimit64(p, f, 0, <u32>a0, 0, f.a1);
-    case O.OP_SETRLIMIT: return Y.sys_prlimit64(p, f, 0, <u32>a0, f.a1, 0);
-    case O.OP_UMASK: return D.sys_umask(p, <u32>a0);
-    case O.OP_UNSHARE: return Y.sys_unshare(p, f);
-    case O.OP_CONTAINER_CREATE: return B.sys_container_create(p, f);
-    case O.OP_FORK_INTO_CONTAINER: return Y.sys_fork_into_container(p, f);
-    case O.OP_CONTAINER_WAIT: return B.sys_container_wait(p, f);
-    case O.OP_CONTAINER_KILL: return B.sys_container_kill(p, f);
+    case O.OP_KILL:
+      return G.sys_kill(p, a0, a1);
+    case O.OP_TKILL:
+      return G.sys_tkill(p, a0, a1);
+    case O.OP_TGKILL:
+      return G.sys_tgkill(p, a0, a1, a2);
+    case O.OP_RT_SIGQUEUEINFO:
+      return G.sys_sigqueueinfo(p, f, a0, 0, a1, f.a2, compat);
+    case O.OP_RT_TGSIGQUEUEINFO:
+      return G.sys_sigqueueinfo(p, f, a0, a1, a2, f.r10, compat);
+    case O.OP_RT_SIGACTION:
+      return G.sys_rt_sigaction(p, f, compat);
+    case O.OP_RT_SIGPROCMASK:
+      return G.sys_rt_sigprocmask(p, f);
+    case O.OP_RT_SIGPENDING:
+      return G.sys_rt_sigpending(p, f);
+    case O.OP_RT_SIGSUSPEND:
+      return G.sys_rt_sigsuspend(p, f);
+    case O.OP_RT_SIGRETURN:
+      return sys_rt_sigreturn(p, f);
+    case O.OP_RT_SIGTIMEDWAIT:
+      return G.sys_rt_sigtimedwait(p, f, compat);
+    case O.OP_PAUSE:
+      return G.sys_pause(p, f);
+    case O.OP_CLOSE:
+      return close_fd(p, a0);
+    case O.OP_CLOSE_RANGE:
+      return close_range(p, <u32>a0, <u32>a1, <u32>a2);
+    case O.OP_DUP:
+      return D.sys_dup(p, a0);
+    case O.OP_DUP2:
+      return D.sys_dup2(p, a0, a1);
+    case O.OP_DUP3:
+      return D.sys_dup3(p, a0, a1, <u32>a2);
+    case O.OP_FCNTL:
+      return D.sys_fcntl(p, f, a0, a1, f.a2);
+    case O.OP_PIPE:
+      return D.sys_pipe2(p, f, f.a0, 0);
+    case O.OP_PIPE2:
+      return D.sys_pipe2(p, f, f.a0, <u32>a1);
+    case O.OP_POLL:
+      return D.sys_poll(p, f, a2);
+    case O.OP_READ:
+      return D.sys_read(p, f, a0);
+    case O.OP_WRITE:
+      return D.sys_write(p, f, a0);
+    case O.OP_WORLD_FD:
+      return D.sys_world_fd(p, f);
+    case O.OP_WORLD_FD_PAIR:
+      return D.sys_world_fd_pair(p, f, f.r10);
+    case O.OP_WORLD_CALL:
+      return D.sys_world_call(f, -E.ENOSYS);
+    case O.OP_PRCTL:
+      return Y.sys_prctl(p, f);
+    case O.OP_PRLIMIT64:
+      return Y.sys_prlimit64(p, f, a0, <u32>a1, f.a2, f.r10);
+    case O.OP_GETRLIMIT:
+      return Y.sys_prlimit64(p, f, 0, <u32>a0, 0, f.a1);
+    case O.OP_SETRLIMIT:
+      return Y.sys_prlimit64(p, f, 0, <u32>a0, f.a1, 0);
+    case O.OP_UMASK:
+      return D.sys_umask(p, <u32>a0);
+    case O.OP_UNSHARE:
+      return Y.sys_unshare(p, f);
+    case O.OP_CONTAINER_CREATE:
+      return B.sys_container_create(p, f);
+    case O.OP_FORK_INTO_CONTAINER:
+      return Y.sys_fork_into_container(p, f);
+    case O.OP_CONTAINER_WAIT:
+      return B.sys_container_wait(p, f);
+    case O.OP_CONTAINER_KILL:
+      return B.sys_container_kill(p, f);
     // no file system is registered: every name is unknown, no descriptor is a context
-    case O.OP_FSOPEN: return -E.ENODEV;
-    case O.OP_FSMOUNT: return -E.EBADF;
-    default: return -E.ENOSYS;
+    case O.OP_FSOPEN:
+      return -E.ENODEV;
+    case O.OP_FSMOUNT:
+      return -E.EBADF;
+    default:
+      return -E.ENOSYS;
   }
 }
 
@@ -166,7 +236,8 @@ export function do_syscall(f: frame): i32 {
     f.a2 = f.rdx;
   }
   // a 64-bit number with a bit above 31 set is no number of the table
-  const op = nr < table.len && (compat || f.rax <= 0xffffffff) ? load<u16>(table.ops + (nr << 1)) : 0;
+  const op =
+    nr < table.len && (compat || f.rax <= 0xffffffff) ? load<u16>(table.ops + (nr << 1)) : 0;
   f.op = op;
   const result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
   return finish(f, result);

@@ -74,9 +74,7 @@ export class task_struct {
     return list_at(changetype<usize>(this), offsetof<task_struct>("sibling_next"));
   }
   static from_sibling(l: list_head): task_struct {
-    return changetype<task_struct>(
-      changetype<usize>(l) - offsetof<task_struct>("sibling_next"),
-    );
+    return changetype<task_struct>(changetype<usize>(l) - offsetof<task_struct>("sibling_next"));
   }
 }
 export const TASK_BYTES: u32 = 64;

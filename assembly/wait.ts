@@ -43,7 +43,13 @@ function eligible(w: wait_opts, child: task_struct): bool {
   return clone_child == ((w.options & W.__WCLONE) != 0);
 }
 
-function found(w: wait_opts, waiter: task_struct, child: task_struct, status: i32, code: i32): bool {
+function found(
+  w: wait_opts,
+  waiter: task_struct,
+  child: task_struct,
+  status: i32,
+  code: i32,
+): bool {
   w.nr = pid_nr_ns(child.thread_pid, task_active_pid_ns(waiter));
   w.uid = from_kuid_munged(waiter.cred.user_ns, child.cred.uid);
   w.status = status;
@@ -195,7 +201,14 @@ export function kernel_waitid(
   compat: bool,
 ): i32 {
   const known =
-    W.WNOHANG | W.WNOWAIT | W.WEXITED | W.WSTOPPED | W.WCONTINUED | W.__WNOTHREAD | W.__WCLONE | W.__WALL;
+    W.WNOHANG |
+    W.WNOWAIT |
+    W.WEXITED |
+    W.WSTOPPED |
+    W.WCONTINUED |
+    W.__WNOTHREAD |
+    W.__WCLONE |
+    W.__WALL;
   if (options & ~known) return -E.EINVAL;
   if (!(options & (W.WEXITED | W.WSTOPPED | W.WCONTINUED))) return -E.EINVAL;
   const rusage_bytes: u32 = compat ? 72 : 144;

@@ -92,7 +92,6 @@ export function signal_pending(p: task_struct): bool {
   return (p.flags & TIF_SIGPENDING) != 0;
 }
 
-
 /** The sleeping call of `p` is over without a result: an observation of the host. */
 export function abort_sleep(p: task_struct): void {
   remove_waiters(p);

@@ -191,7 +191,8 @@ class Checker {
         this.#say(`container ${id}: member count`);
       }
       const init_signal = this.#word(at + C.init);
-      if (this.#word(at + C.flags) & DEAD && init_signal) this.#say(`container ${id}: dead with init`);
+      if (this.#word(at + C.flags) & DEAD && init_signal)
+        this.#say(`container ${id}: dead with init`);
       if (init_signal) this.#ref('signal', init_signal);
       this.#ref('cred', this.#word(at + C.cred));
       this.#ref('nsproxy', this.#word(at + C.ns));

@@ -28,6 +28,7 @@ export interface KernelExports {
   set_core(tid: number): number;
   set_traced(tid: number, on: number): number;
   set_blocked(tid: number, lo: number, hi: number): number;
+  set_temporary_mask(tid: number, lo: number, hi: number): number;
   raise(
     tid: number,
     group: number,

@@ -224,6 +224,7 @@ export class Frame {
 
 function registerOffset(name: string): number {
   const offset = (L as Record<string, number>)[name === 'rflags' ? 'eflags' : name];
-  if (offset === undefined || offset >= L.task) throw new RangeError(`no register is called ${name}`);
+  if (offset === undefined || offset >= L.task)
+    throw new RangeError(`no register is called ${name}`);
   return offset;
 }

@@ -337,6 +337,12 @@ export class Kernel implements FrameOwner {
     this.exports.set_blocked(tid, Number(mask & 0xffffffffn), Number((mask >> 32n) & 0xffffffffn));
   }
 
+  /** The mask of one call that the kernel does not run; the task's own comes back after it. */
+  setTemporaryMask(tid: number, mask: bigint): void {
+    const halves = [Number(mask & 0xffffffffn), Number((mask >> 32n) & 0xffffffffn)] as const;
+    this.exports.set_temporary_mask(tid, ...halves);
+  }
+
   /** A signal of the world's: a timer, a fault, a terminal, a process outside. */
   raise(tid: number, group: boolean, info: Partial<SigInfo> & { signo: number }): void {
     const value = info.value ?? 0n;
@@ -402,7 +408,8 @@ export class Kernel implements FrameOwner {
       header.getUint32(4, true) === SNAPSHOT_VERSION &&
       header.getUint32(8, true) === this.exports.abi_version() &&
       header.getUint32(12, true) + SNAPSHOT_HEADER === snapshot.length;
-    if (!valid) throw new RangeError('not a snapshot of this kernel: magic, version or size differ');
+    if (!valid)
+      throw new RangeError('not a snapshot of this kernel: magic, version or size differ');
     const size = header.getUint32(12, true);
     const missing = Math.ceil((size - this.memory.buffer.byteLength) / 65536);
     if (missing > 0) this.memory.grow(missing);

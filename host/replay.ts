@@ -2,6 +2,7 @@
 // kernel, and says where the two agree.
 import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
 import { Replay } from './replay/engine.ts';
+import type { TreeProcess } from './render/tree.ts';
 import { newResult, type ReplayResult } from './replay/result.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './calls/table.ts';
 import { indexForks } from './trace/index.ts';
@@ -20,6 +21,8 @@ export interface ReplayOptions {
 
 export interface Replayed {
   result: ReplayResult;
+  /** every process of the log, dead ones included */
+  processes: TreeProcess[];
   kernel: Kernel;
 }
 
@@ -60,5 +63,5 @@ export async function replayStrace(
   result.lines = log.lines;
   result.skipped = log.lines.unparsed;
   result.seconds = (performance.now() - started) / 1000;
-  return { result, kernel };
+  return { result, kernel, processes: replay.processes };
 }

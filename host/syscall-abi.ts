@@ -3,139 +3,130 @@
 // 335 are three different things in the proposal's table, in its example and in today's Linux.
 import * as OP from '../assembly/uapi/op.ts';
 import {
-  I386_LAST_2017,
-  I386_NUMBERS,
-  type NumberRun,
-  X86_64_LAST_2017,
-  X86_64_NUMBERS,
-} from './abi/numbers.ts';
-import { DEFINITIONS, type CallDefinition } from './abi/definitions.ts';
+  ALIASES,
+  type CallDef,
+  CONTAINER_CALLS,
+  I386,
+  MODELLED,
+  UNIMPLEMENTED,
+  UNMODELLED,
+} from './abi/calls.ts';
+import { type ArgKind, parseKinds, shortKind } from './abi/kinds.ts';
+import * as N from './abi/numbers.ts';
+
+export type { CallClass, ClassRule, NewFd, Support } from './abi/calls.ts';
+export type { ArgKind, MemoryKind, ResultKind } from './abi/kinds.ts';
 
 export type AbiName =
-  | 'linux-x86_64'
-  | 'linux-i386'
-  | 'howells-2017'
-  | 'howells-2017-example'
-  | 'howells-2017-i386';
-
-/** Who decides a call: the kernel alone, the world one thing of it, or nobody here. */
-export type CallClass = 'emulated' | 'assisted' | 'unmodelled';
+  'linux-x86_64' | 'linux-i386' | 'howells-2017' | 'howells-2017-example' | 'howells-2017-i386';
 
 /** One row of a table. */
-export interface SyscallRow extends CallDefinition {
-  nr: number;
-  name: string;
+export interface SyscallRow extends Omit<CallDef, 'args'> {
+  readonly nr: number;
+  readonly name: string;
+  /** kinds of the arguments in short: `pid`, `out:int`, `in:sigset`, `in:str` */
+  readonly args: readonly string[];
+  /** the same with everything that is known: sets of flags, lengths */
+  readonly kinds: readonly ArgKind[];
 }
 
 export interface SyscallTable {
-  name: AbiName;
-  compat: boolean;
-  rows: readonly SyscallRow[];
-  byNumber: ReadonlyMap<number, SyscallRow>;
-  byName: ReadonlyMap<string, SyscallRow>;
+  readonly name: AbiName;
+  /** 32-bit registers and structures */
+  readonly compat: boolean;
+  /** in order of number */
+  readonly rows: readonly SyscallRow[];
+  readonly byNumber: ReadonlyMap<number, SyscallRow>;
+  /** a name with two numbers leads to the table's own, not to the private block */
+  readonly byName: ReadonlyMap<string, SyscallRow>;
 }
-
-export const ABI_NAMES: readonly AbiName[] = [
-  'linux-x86_64',
-  'linux-i386',
-  'howells-2017',
-  'howells-2017-example',
-  'howells-2017-i386',
-];
-
-/** Calls that the proposal describes without a number, in the private block of its tables. */
-export const PRIVATE_BLOCK: readonly NumberRun[] = [
-  [
-    1000,
-    'container_create fork_into_container container_wait container_kill container_mount ' +
-      'container_chroot container_bind_mount_across container_socket container_add_key ' +
-      'container_devices',
-  ],
-];
-
-/** What a call is that no definition names: counted, never sent to the kernel. */
-const UNMODELLED: CallDefinition = {
-  op: OP.OP_NONE,
-  args: [],
-  class: 'unmodelled',
-  support: 'none',
-};
 
 interface Recipe {
-  compat: boolean;
-  numbers: readonly NumberRun[];
-  last: number;
-  /** the proposal's own rows; they replace what is there */
-  own: readonly NumberRun[];
-  privateBlock: boolean;
+  readonly compat: boolean;
+  readonly linux: readonly string[];
+  /** the proposal's own rows */
+  readonly proposal: string;
 }
 
-const ALL = Number.POSITIVE_INFINITY;
-const RECIPES: Record<AbiName, Recipe> = {
-  'linux-x86_64': { compat: false, numbers: X86_64_NUMBERS, last: ALL, own: [], privateBlock: false },
-  'linux-i386': { compat: true, numbers: I386_NUMBERS, last: ALL, own: [], privateBlock: false },
-  'howells-2017': {
+const V4_12: Recipe = { compat: false, linux: [N.X86_64_V4_12], proposal: N.HOWELLS_2017 };
+
+const RECIPES: Readonly<Record<AbiName, Recipe>> = {
+  'linux-x86_64': {
     compat: false,
-    numbers: X86_64_NUMBERS,
-    last: X86_64_LAST_2017,
-    own: [[333, 'fsopen_2017 fsmount_2017 container_create']],
-    privateBlock: true,
+    linux: [N.X86_64_V4_12, N.X86_64_LATER, N.COMMON_LATER],
+    proposal: '',
   },
-  'howells-2017-example': {
-    compat: false,
-    numbers: X86_64_NUMBERS,
-    last: X86_64_LAST_2017,
-    own: [[333, 'container_create fork_into_container']],
-    privateBlock: true,
+  'linux-i386': {
+    compat: true,
+    linux: [N.I386_V4_12, N.I386_LATER, N.COMMON_LATER],
+    proposal: '',
   },
+  'howells-2017': V4_12,
+  'howells-2017-example': { ...V4_12, proposal: N.HOWELLS_2017_EXAMPLE },
   'howells-2017-i386': {
     compat: true,
-    numbers: I386_NUMBERS,
-    last: I386_LAST_2017,
-    own: [[385, 'fsopen_2017 fsmount_2017 container_create']],
-    privateBlock: true,
+    linux: [N.I386_V4_12],
+    proposal: N.HOWELLS_2017_I386,
   },
 };
 
-function* expand(runs: readonly NumberRun[], last = ALL): Generator<[number, string]> {
-  for (const [first, names] of runs) {
-    let nr = first;
-    for (const name of names.split(' ')) {
-      if (nr <= last) yield [nr, name];
-      nr += 1;
-    }
-  }
+export const ABI_NAMES = Object.keys(RECIPES) as readonly AbiName[];
+
+export function isAbiName(name: string): name is AbiName {
+  return Object.hasOwn(RECIPES, name);
 }
 
-function build(name: AbiName, recipe: Recipe, privateCalls: boolean): SyscallTable {
-  const byNumber = new Map<number, SyscallRow>();
-  const add = (nr: number, key: string): void => {
-    const definition = DEFINITIONS[key] ?? UNMODELLED;
-    byNumber.set(nr, { ...definition, nr, name: key.replace(/_2017$/, '') });
-  };
-  for (const [nr, key] of expand(recipe.numbers, recipe.last)) add(nr, key);
-  for (const [nr, key] of expand(recipe.own)) add(nr, key);
-  if (recipe.privateBlock || privateCalls) {
-    for (const [nr, key] of expand(PRIVATE_BLOCK)) add(nr, key);
+/** What Linux's call `name` is on x86-64 or, with `compat`, on i386. */
+function linuxCall(name: string, compat: boolean): CallDef {
+  if (UNIMPLEMENTED.has(name)) {
+    const note = 'Linux has the number and no code: ENOSYS';
+    return { ...UNMODELLED, op: OP.OP_NONE, class: 'emulated', support: 'full', note };
   }
+  const alias = compat ? ALIASES[name] : undefined;
+  if (alias) return { ...(MODELLED[alias[0]] ?? UNMODELLED), note: alias[1] };
+  const base = MODELLED[name] ?? UNMODELLED;
+  const other = compat ? I386[name] : undefined;
+  return other ? { ...base, ...other } : base;
+}
+
+function containerCall(name: string): CallDef {
+  const call = CONTAINER_CALLS[name];
+  if (!call) throw new Error(`the proposal has no call ${name}`);
+  return call;
+}
+
+function row(nr: number, name: string, call: CallDef): SyscallRow {
+  const kinds = parseKinds(call.args);
+  return { ...call, nr, name, kinds, args: kinds.map(shortKind) };
+}
+
+function build(name: AbiName, privateCalls: boolean): SyscallTable {
+  const { compat, linux, proposal } = RECIPES[name];
+  const byNumber = new Map<number, SyscallRow>();
+  for (const [nr, call] of linux.flatMap((list) => [...N.numbered(list)])) {
+    byNumber.set(nr, row(nr, call, linuxCall(call, compat)));
+  }
+  const own = [...N.numbered(proposal)];
+  if (privateCalls) own.push(...N.numbered(N.PRIVATE_BLOCK));
+  for (const [nr, call] of own) byNumber.set(nr, row(nr, call, containerCall(call)));
   const rows = [...byNumber.values()].sort((a, b) => a.nr - b.nr);
   const byName = new Map<string, SyscallRow>();
-  // the lowest number of a name is the one that the table itself gives it
-  for (const row of rows) if (!byName.has(row.name)) byName.set(row.name, row);
-  return { name, compat: recipe.compat, rows, byNumber, byName };
+  for (const one of rows) if (!byName.has(one.name)) byName.set(one.name, one);
+  return { name, compat, rows, byNumber, byName };
 }
 
 const cache = new Map<string, SyscallTable>();
 
 /**
- * The table of an ABI. `privateCalls` puts the private block (1000 and up) into a Linux table too,
- * where such numbers are ENOSYS otherwise.
+ * The table of an ABI. The proposal's tables have the private block (1000 and up); `privateCalls`
+ * puts it into a Linux table too, where such numbers are ENOSYS otherwise.
  */
 export function syscallTable(name: AbiName, privateCalls = false): SyscallTable {
-  const key = `${name} ${privateCalls}`;
+  const withPrivate = privateCalls || RECIPES[name].proposal !== '';
+  const key = `${name} ${withPrivate}`;
   let table = cache.get(key);
   if (!table) {
-    table = build(name, RECIPES[name], privateCalls);
+    table = build(name, withPrivate);
     cache.set(key, table);
   }
   return table;
@@ -143,12 +134,18 @@ export function syscallTable(name: AbiName, privateCalls = false): SyscallTable 
 
 /** Number -> operation, as Kernel.registerTable takes it. */
 export function opTable(table: SyscallTable): Uint16Array {
-  const last = table.rows[table.rows.length - 1]?.nr ?? 0;
+  const last = table.rows.at(-1)?.nr ?? 0;
   const ops = new Uint16Array(last + 1);
-  for (const row of table.rows) ops[row.nr] = row.op;
+  for (const one of table.rows) ops[one.nr] = one.op;
   return ops;
 }
 
-export function isAbiName(name: string): name is AbiName {
-  return (ABI_NAMES as readonly string[]).includes(name);
+const OP_NAMES = new Map<number, string>();
+for (const [name, value] of Object.entries(OP)) {
+  if (name.startsWith('OP_')) OP_NAMES.set(value, name.slice(3).toLowerCase());
+}
+
+/** Name of an operation of the kernel (`wait4`, `world_fd`), or its decimal. */
+export function opName(op: number): string {
+  return OP_NAMES.get(op) ?? String(op);
 }

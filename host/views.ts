@@ -361,14 +361,17 @@ export class Views {
     const task = this.#k.exports.task_ptr(tid) >>> 0;
     if (!task) return '';
     const own = this.word(task + L.task_struct.container);
-    const mapped = this.word(this.word(task + L.task_struct.cred) + L.cred.user_ns) ===
+    const mapped =
+      this.word(this.word(task + L.task_struct.cred) + L.cred.user_ns) ===
       this.root('init_user_ns');
     const rows = [`${'NAME'.padEnd(24)} ${'ID'.padStart(12)} USE FL OWNER GROUP`];
     const row = (at: number, name: string): void => {
       const cred = this.word(at + L.container.cred);
       const uid = mapped ? this.word(cred + L.cred.uid) : 65534;
       const gid = mapped ? this.word(cred + L.cred.gid) : 65534;
-      const flags = this.word(at + L.container.flags).toString(16).padStart(2, '0');
+      const flags = this.word(at + L.container.flags)
+        .toString(16)
+        .padStart(2, '0');
       const id = String(this.#id(at)).padStart(12);
       const usage = String(this.word(at + L.container.usage)).padStart(3);
       const owner = `${String(uid).padStart(5)} ${String(gid).padStart(5)}`;

@@ -1389,6 +1389,11 @@ typedef int32_t bh_set_core_fn(int32_t tid);
 typedef int32_t bh_set_traced_fn(int32_t tid, int32_t on);
 /* Sets the signal mask of a task: an observation of the host. */
 typedef int32_t bh_set_blocked_fn(int32_t tid, uint32_t lo, uint32_t hi);
+/*
+ * A mask for the time of one call that the kernel does not run (pselect6, ppoll): the old one
+ * comes back with the next handler's frame. 0 or -ESRCH.
+ */
+typedef int32_t bh_set_temporary_mask_fn(int32_t tid, uint32_t lo, uint32_t hi);
 /* A signal of the world's (a timer, a fault, a terminal): to tid or, with group, its group. */
 typedef int32_t bh_raise_fn(int32_t tid, int32_t group, int32_t signo, int32_t code, int32_t pid, int32_t uid, int32_t status, uint32_t value_lo, uint32_t value_hi);
 /* Address of a task's hot record, 0 when there is none; its cold half is at cold_ptr(). */

@@ -81,7 +81,6 @@ async function buildHost() {
     logLevel: 'warning',
   };
   await build({ ...common, entryPoints: ['host/index.ts'], outfile: 'dist/index.js' });
-  if (!existsSync('host/cli/main.ts')) return;
   await build({
     ...common,
     entryPoints: ['host/cli/main.ts'],
@@ -116,7 +115,7 @@ export async function buildAll({ types = false, check = false } = {}) {
   run(process.execPath, ['scripts/gen.mjs', ...(check ? ['--check'] : [])]);
   const config = ['package.json', 'package-lock.json', 'scripts/build.mjs'];
   const host = [...files('host', /\.ts$/), ...files('assembly/uapi', /\.ts$/), ...config];
-  await when('host', host, ['dist/index.js'], buildHost);
+  await when('host', host, ['dist/index.js', 'dist/cli.js'], buildHost);
   if (!types) return;
   const declared = [...host, 'tsconfig.json', 'host/tsconfig.build.json'];
   await when('types', declared, ['dist/types/host/index.d.ts'], buildTypes);

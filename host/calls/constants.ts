@@ -64,5 +64,7 @@ for (const [name, value] of Object.entries(signals)) {
 
 /** `SIGCHLD`, `SIGRT_3`, or the decimal. */
 export function signalName(signo: number): string {
-  return SIGNAL_NAMES[signo] ?? (signo >= 32 && signo <= 64 ? `SIGRT_${signo - 32}` : String(signo));
+  return (
+    SIGNAL_NAMES[signo] ?? (signo >= 32 && signo <= 64 ? `SIGRT_${signo - 32}` : String(signo))
+  );
 }

@@ -47,7 +47,7 @@ type Row = [op: number, args: string, cls: 'e' | 'a', note?: string];
 const CLASSES = { e: 'emulated', a: 'assisted' } as const;
 
 /** A file whose contents are the world's; the number of its descriptor is the kernel's. */
-const WORLD_FD = 'success is the world\'s, the descriptor\'s number the kernel\'s';
+const WORLD_FD = "success is the world's, the descriptor's number the kernel's";
 
 const ROWS: Record<string, Row> = {
   exit: [OP.OP_EXIT, 'int', 'e'],
@@ -56,10 +56,15 @@ const ROWS: Record<string, Row> = {
   vfork: [OP.OP_VFORK, '', 'e'],
   clone: [OP.OP_CLONE, 'flags addr out:int addr addr', 'e'],
   clone3: [OP.OP_CLONE3, 'in:clone_args uint', 'e'],
-  wait4: [OP.OP_WAIT4, 'pid out:int flags out:rusage', 'e', 'the rusage is the world\'s'],
+  wait4: [OP.OP_WAIT4, 'pid out:int flags out:rusage', 'e', "the rusage is the world's"],
   waitpid: [OP.OP_WAITPID, 'pid out:int flags', 'e'],
   waitid: [OP.OP_WAITID, 'int pid out:siginfo flags out:rusage', 'e'],
-  execve: [OP.OP_EXECVE, 'in:str addr addr', 'a', 'the file is the world\'s, the effect the kernel\'s'],
+  execve: [
+    OP.OP_EXECVE,
+    'in:str addr addr',
+    'a',
+    "the file is the world's, the effect the kernel's",
+  ],
   execveat: [OP.OP_EXECVEAT, 'fd in:str addr addr flags', 'a'],
   getpid: [OP.OP_GETPID, '', 'e'],
   getppid: [OP.OP_GETPPID, '', 'e'],
@@ -99,14 +104,34 @@ const ROWS: Record<string, Row> = {
   dup: [OP.OP_DUP, 'fd', 'e'],
   dup2: [OP.OP_DUP2, 'fd fd', 'e'],
   dup3: [OP.OP_DUP3, 'fd fd flags', 'e'],
-  fcntl: [OP.OP_FCNTL, 'fd flags long', 'e', 'record locks and the flags of a world\'s file are the world\'s'],
+  fcntl: [
+    OP.OP_FCNTL,
+    'fd flags long',
+    'e',
+    "record locks and the flags of a world's file are the world's",
+  ],
   pipe: [OP.OP_PIPE, 'out:pair', 'e'],
   pipe2: [OP.OP_PIPE2, 'out:pair flags', 'e'],
-  poll: [OP.OP_POLL, 'inout:pollfds uint int', 'a', 'readiness of the world\'s files is the world\'s'],
-  read: [OP.OP_READ, 'fd addr uint', 'a', 'bytes are the world\'s'],
-  write: [OP.OP_WRITE, 'fd addr uint', 'a', 'EPIPE and SIGPIPE are the kernel\'s'],
-  prctl: [OP.OP_PRCTL, 'flags addr addr addr addr', 'e', 'subreaper, pdeathsig, name, no_new_privs'],
-  prlimit64: [OP.OP_PRLIMIT64, 'pid flags in:rlimit out:rlimit', 'e', 'what was set before the trace is adopted'],
+  poll: [
+    OP.OP_POLL,
+    'inout:pollfds uint int',
+    'a',
+    "readiness of the world's files is the world's",
+  ],
+  read: [OP.OP_READ, 'fd addr uint', 'a', "bytes are the world's"],
+  write: [OP.OP_WRITE, 'fd addr uint', 'a', "EPIPE and SIGPIPE are the kernel's"],
+  prctl: [
+    OP.OP_PRCTL,
+    'flags addr addr addr addr',
+    'e',
+    'subreaper, pdeathsig, name, no_new_privs',
+  ],
+  prlimit64: [
+    OP.OP_PRLIMIT64,
+    'pid flags in:rlimit out:rlimit',
+    'e',
+    'what was set before the trace is adopted',
+  ],
   getrlimit: [OP.OP_GETRLIMIT, 'flags out:rlimit', 'e'],
   setrlimit: [OP.OP_SETRLIMIT, 'flags in:rlimit', 'e'],
   umask: [OP.OP_UMASK, 'int', 'e'],
@@ -148,7 +173,13 @@ function definitions(): Record<string, CallDefinition> {
     if (by) all[name].classBy = by;
   }
   for (const name of WORLD_FD_CALLS.split(' ')) {
-    all[name] = { op: OP.OP_WORLD_FD, args: [], class: 'assisted', support: 'partial', note: WORLD_FD };
+    all[name] = {
+      op: OP.OP_WORLD_FD,
+      args: [],
+      class: 'assisted',
+      support: 'partial',
+      note: WORLD_FD,
+    };
   }
   // other names of the same calls, on i386
   all.fcntl64 = all.fcntl!;

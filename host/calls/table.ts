@@ -12,11 +12,7 @@ import {
 import { DEFINITIONS, type CallDefinition } from './definitions.ts';
 
 export type AbiName =
-  | 'linux-x86_64'
-  | 'linux-i386'
-  | 'howells-2017'
-  | 'howells-2017-example'
-  | 'howells-2017-i386';
+  'linux-x86_64' | 'linux-i386' | 'howells-2017' | 'howells-2017-example' | 'howells-2017-i386';
 
 /** Who decides a call: the kernel alone, the world one thing of it, or nobody here. */
 export type CallClass = 'emulated' | 'assisted' | 'unmodelled';
@@ -72,7 +68,13 @@ interface Recipe {
 
 const ALL = Number.POSITIVE_INFINITY;
 const RECIPES: Record<AbiName, Recipe> = {
-  'linux-x86_64': { compat: false, numbers: X86_64_NUMBERS, last: ALL, own: [], privateBlock: false },
+  'linux-x86_64': {
+    compat: false,
+    numbers: X86_64_NUMBERS,
+    last: ALL,
+    own: [],
+    privateBlock: false,
+  },
   'linux-i386': { compat: true, numbers: I386_NUMBERS, last: ALL, own: [], privateBlock: false },
   'howells-2017': {
     compat: false,

@@ -2,6 +2,7 @@
 // filtered out. A first observation is adopted and not compared; later ones are.
 import * as OP from '../../assembly/uapi/op.ts';
 import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
+import { ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
 import { DISP_DONE } from '../kernel.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, failed, type ReplayTask } from './call.ts';
@@ -13,9 +14,18 @@ import { isFork, numberArg, type Outcome } from './run.ts';
 /** Calls whose result is a new descriptor. */
 const MAKES_FD = new Set([OP.OP_DUP, OP.OP_WORLD_FD, OP.OP_FCNTL]);
 const FD_CALLS = new Set([
-  OP.OP_DUP, OP.OP_DUP2, OP.OP_DUP3, OP.OP_CLOSE, OP.OP_FCNTL, OP.OP_WORLD_FD, OP.OP_PIPE, OP.OP_PIPE2,
+  OP.OP_DUP,
+  OP.OP_DUP2,
+  OP.OP_DUP3,
+  OP.OP_CLOSE,
+  OP.OP_FCNTL,
+  OP.OP_WORLD_FD,
+  OP.OP_PIPE,
+  OP.OP_PIPE2,
   OP.OP_WORLD_FD_PAIR,
 ]);
+/** Calls that wait under a signal mask of their own. */
+const MASK_CALLS = ['pselect6', 'ppoll', 'epoll_pwait', 'epoll_pwait2', 'io_pgetevents'];
 /** Options of prctl that the kernel decides. */
 const PRCTL = /^PR_(SET|GET)_(PDEATHSIG|CHILD_SUBREAPER|NAME|NO_NEW_PRIVS)$/;
 /** Commands of fcntl that the kernel decides. */
@@ -62,12 +72,16 @@ export class Adopter {
     const op = call.row!.op;
     if (!FD_CALLS.has(op) || failed(call)) return;
     const open = new Set(this.#r.kernel.fds(task.pid).map((f) => f.fd));
-    const uses = op === OP.OP_DUP || op === OP.OP_DUP2 || op === OP.OP_DUP3 || op === OP.OP_CLOSE ||
+    const uses =
+      op === OP.OP_DUP ||
+      op === OP.OP_DUP2 ||
+      op === OP.OP_DUP3 ||
+      op === OP.OP_CLOSE ||
       op === OP.OP_FCNTL;
     const fd = numberArg(call, 0);
     if (uses && fd !== undefined && fd >= 0 && !open.has(fd)) this.#adoptFd(task, fd);
     const made = this.#madeFd(call);
-    if (made === undefined || this.#fdsShown && made < 3) return;
+    if (made === undefined || (this.#fdsShown && made < 3)) return;
     if (this.#fdsShown) return;
     // gaps below the new number were opened where the log didn't look
     const from = op === OP.OP_FCNTL ? (numberArg(call, 2) ?? 0) : 0;
@@ -109,7 +123,10 @@ export class Adopter {
     const left = k.task(pid);
     if (!left) return;
     // nobody in the log waited for it: its parent does so now
-    k.frame.begin(left.ppid || 1, 0, OP.OP_WAIT4).setArg(0, pid).setArg(2, 0x4000_0001);
+    k.frame
+      .begin(left.ppid || 1, 0, OP.OP_WAIT4)
+      .setArg(0, pid)
+      .setArg(2, 0x4000_0001);
     k.trap();
   }
 
@@ -121,6 +138,20 @@ export class Adopter {
     if (!(view.pending & bit)) return false;
     this.#r.kernel.setBlocked(task.pid, view.blocked & ~bit);
     this.#r.adopted('signal mask from before the log');
+    return true;
+  }
+
+  /** A call that swaps the mask while it sleeps, hidden or not modelled, let this signal through. */
+  temporaryMask(task: ReplayTask, signo: number): boolean {
+    const k = this.#r.kernel;
+    const view = k.task(task.pid);
+    const bit = 1n << BigInt(signo - 1);
+    if (!view || !(view.pending & bit)) return false;
+    const hidden = !MASK_CALLS.some((name) => this.#r.index.names.has(name));
+    if (!hidden && !MASK_CALLS.includes(task.lastName)) return false;
+    k.setTemporaryMask(task.pid, view.blocked & ~bit);
+    if (hidden) task.lastRet = BigInt(-ERESTARTNOHAND);
+    this.#r.adopted('mask of a call that is not modelled');
     return true;
   }
 
@@ -219,7 +250,8 @@ export class Adopter {
       if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.maskKnown = false;
       return;
     }
-    if (call.row!.op === OP.OP_RT_SIGPROCMASK && call.args[2]?.kind === 'array') task.maskKnown = true;
+    if (call.row!.op === OP.OP_RT_SIGPROCMASK && call.args[2]?.kind === 'array')
+      task.maskKnown = true;
     if (call.row!.op === OP.OP_RT_SIGACTION) {
       const signo = numberArg(call, 0);
       if (signo !== undefined) task.actionsKnown?.add(signo);
@@ -236,7 +268,8 @@ export class Adopter {
       k.adopt({ pid: ret, ppid: task.pid, traced: true });
       this.#r.newTask(ret, task);
     }
-    if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID) && ret > 0 && k.task(ret)) this.removeStale(ret);
+    if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID) && ret > 0 && k.task(ret))
+      this.removeStale(ret);
     if (MAKES_FD.has(op) && ret >= 0 && outcome.rax < 0n) k.adoptFd(task.pid, ret);
     if (op === OP.OP_RT_SIGPROCMASK) {
       const old = sigsetOf(call.args[2]);

@@ -35,6 +35,7 @@ export interface ReplayTask {
   /** result register and number of the last call, for the return to user mode */
   lastRet: bigint;
   lastNr: number;
+  lastName: string;
   lastTable: SyscallTable;
   history: string[];
   /** facts from before the log, or that the log doesn't show */

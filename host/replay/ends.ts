@@ -88,6 +88,8 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   if (!deliverable(r, task.pid, line.signo)) {
     if (!task.maskKnown && r.adopter.unblock(task, line.signo)) {
       // the mask was from before the log
+    } else if (r.adopter.temporaryMask(task, line.signo)) {
+      // a call with a mask of its own let it through
     } else if (worldly(r, info, line.signo)) {
       raiseFromWorld(r, task, line);
     } else {
@@ -111,7 +113,14 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     return;
   }
   r.event('signal', 'diverged');
-  r.diverge(line.line, task, 'signal', line.text.replace(/^.*?--- /, '').slice(0, 160), wrong, line.text);
+  r.diverge(
+    line.line,
+    task,
+    'signal',
+    line.text.replace(/^.*?--- /, '').slice(0, 160),
+    wrong,
+    line.text,
+  );
 }
 
 function raiseFromWorld(r: Replay, task: ReplayTask, line: TraceLine): void {
@@ -143,6 +152,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   const view = r.kernel.task(task.pid);
   const status = statusOf(line);
   task.open = undefined;
+  r.ended(line.pid, line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`);
   if (task.exiting) {
     r.exitNow(task);
   } else if (view && view.state !== 'Z') {
@@ -161,10 +171,17 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   finishEnd(r, task, line, status, view?.exitCode);
 }
 
-function finishEnd(r: Replay, task: ReplayTask, line: TraceLine, status: number, before: number | undefined): void {
+function finishEnd(
+  r: Replay,
+  task: ReplayTask,
+  line: TraceLine,
+  status: number,
+  before: number | undefined,
+): void {
   const view = r.kernel.task(task.pid);
   const leader = view && view.tgid === view.tid;
-  const have = view?.state === 'Z' ? view.exitCode : before !== undefined && !view ? status : undefined;
+  const have =
+    view?.state === 'Z' ? view.exitCode : before !== undefined && !view ? status : undefined;
   task.dead = true;
   // a leader that left early says its own code, the process's is the group's
   if (have !== undefined && leader && (have & ~0x80) !== status && view.threads > 1) {
@@ -180,7 +197,14 @@ function finishEnd(r: Replay, task: ReplayTask, line: TraceLine, status: number,
 /** The log says that a task is dead which lives on in the kernel: it dies now. */
 function forceEnd(r: Replay, task: ReplayTask, line: TraceLine): void {
   r.event('exit', 'diverged');
-  r.diverge(line.line, task, 'exit', line.text.replace(/^.*?\+\+\+ /, ''), 'alive, no end pending', line.text);
+  r.diverge(
+    line.line,
+    task,
+    'exit',
+    line.text.replace(/^.*?\+\+\+ /, ''),
+    'alive, no end pending',
+    line.text,
+  );
   if (line.kind === 'killed') {
     r.kernel.raise(task.pid, true, { signo: 9 });
     r.kernel.die(task.pid, false);
@@ -199,13 +223,19 @@ export function onSuperseded(r: Replay, line: TraceLine): void {
   if (!task || !call) return;
   if (!call.done) r.runNow(call);
   const view = r.kernel.task(leader.pid);
-  if (view && view.state !== 'Z' && pendingStatus(r, leader.pid) >= 0) r.kernel.die(leader.pid, false);
+  if (view && view.state !== 'Z' && pendingStatus(r, leader.pid) >= 0)
+    r.kernel.die(leader.pid, false);
   r.kernel.events();
   if (r.kernel.isWoken(task.pid)) r.kernel.resume(task.pid);
   task.dead = true;
   task.open = undefined;
   // the thread's own state goes on under the leader's number
-  const merged: ReplayTask = { ...task, pid: line.pid, dead: false, open: { ...call, pid: line.pid, done: true } };
+  const merged: ReplayTask = {
+    ...task,
+    pid: line.pid,
+    dead: false,
+    open: { ...call, pid: line.pid, done: true },
+  };
   r.tasks.set(line.pid, merged);
   r.event('exit', 'matched');
 }

@@ -8,6 +8,7 @@ import type { SyscallRow, SyscallTable } from '../calls/table.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
+import type { TreeProcess } from '../render/tree.ts';
 import { Adopter } from './adopt.ts';
 import { type Call, callOf, expectedRax, type ReplayTask } from './call.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
@@ -17,7 +18,12 @@ import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from '.
 const HISTORY = 5;
 /** Calls that sleep until something happens: not run early unless nothing else helps. */
 const SLEEPERS = new Set([
-  OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID, OP.OP_PAUSE, OP.OP_RT_SIGSUSPEND, OP.OP_RT_SIGTIMEDWAIT,
+  OP.OP_WAIT4,
+  OP.OP_WAITID,
+  OP.OP_WAITPID,
+  OP.OP_PAUSE,
+  OP.OP_RT_SIGSUSPEND,
+  OP.OP_RT_SIGTIMEDWAIT,
 ]);
 
 export class Replay {
@@ -26,6 +32,9 @@ export class Replay {
   readonly result: ReplayResult;
   readonly tasks = new Map<number, ReplayTask>();
   readonly adopter: Adopter;
+  /** every process, in order of appearance, with its end */
+  readonly processes: TreeProcess[] = [];
+  readonly #process = new Map<number, TreeProcess>();
   readonly #tables: { x86: SyscallTable; i386: SyscallTable };
   readonly #tableIndex = new Map<SyscallTable, number>();
   #first = true;
@@ -116,6 +125,7 @@ export class Replay {
       dead: false,
       lastRet: 0n,
       lastNr: 0,
+      lastName: '',
       lastTable: this.#tables.x86,
       history: [],
       maskKnown: parent?.maskKnown ?? false,
@@ -126,7 +136,22 @@ export class Replay {
     };
     this.tasks.set(pid, task);
     this.result.tasks += 1;
+    const process = { pid, ppid: parent?.pid ?? 0, comm: '', end: '', container: '.init' };
+    this.processes.push(process);
+    this.#process.set(pid, process);
     return task;
+  }
+
+  /** How a process ended and what it was called, for the tree. */
+  ended(pid: number, end: string): void {
+    const process = this.#process.get(pid);
+    const view = this.kernel.task(pid);
+    if (!process) return;
+    process.end = end;
+    if (view) {
+      process.comm = view.comm;
+      if (view.tgid !== view.tid) process.comm = `${view.comm} (thread)`;
+    }
   }
 
   /** A task from outside the log: it appears under its recorded number. */
@@ -258,7 +283,8 @@ export class Replay {
       wrong = judge(call, outcome);
       if (!wrong) this.reordered(`${call.name} needed an open call's effect`);
     }
-    if (early && wrong && outcome.disposition !== DISP_BLOCKED && unchanged(call, outcome)) return false;
+    if (early && wrong && outcome.disposition !== DISP_BLOCKED && unchanged(call, outcome))
+      return false;
     if (outcome.disposition === DISP_BLOCKED && (early || isFork(call.row!.op))) {
       return this.#fallAsleep(task, call, outcome, early);
     }
@@ -273,7 +299,8 @@ export class Replay {
 
   /** Sleeping is no answer yet: the attempt is taken back. */
   #unsleep(call: Call, outcome: Outcome): void {
-    if (outcome.disposition === DISP_BLOCKED && !isFork(call.row!.op)) this.kernel.abortCall(call.pid);
+    if (outcome.disposition === DISP_BLOCKED && !isFork(call.row!.op))
+      this.kernel.abortCall(call.pid);
   }
 
   /** The call sleeps in the kernel until its end line. A vfork's child exists from here on. */
@@ -301,7 +328,12 @@ export class Replay {
     }
     if (!outcome || outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
     call.asleep = false;
-    const used = outcome ?? { disposition: DISP_BLOCKED, rax: 0n, frame: this.kernel.frame, unknown: false };
+    const used = outcome ?? {
+      disposition: DISP_BLOCKED,
+      rax: 0n,
+      frame: this.kernel.frame,
+      unknown: false,
+    };
     this.#conclude(task, call, used, wrong, this.adopter.classOf(task, call));
   }
 
@@ -314,7 +346,8 @@ export class Replay {
     cls: 'emulated' | 'assisted' | 'unmodelled' | 'injected',
   ): void {
     let verdict: Verdict = outcome.unknown ? 'blind' : 'matched';
-    if (outcome.unknown) addReason(this.result.reasons.blind, `${call.name}: an argument is not shown`);
+    if (outcome.unknown)
+      addReason(this.result.reasons.blind, `${call.name}: an argument is not shown`);
     if (wrong && this.adopter.adoptFact(task, call, outcome, wrong)) {
       verdict = 'blind';
       wrong = undefined;
@@ -333,6 +366,7 @@ export class Replay {
 
   #remember(task: ReplayTask, call: Call, rax: bigint): void {
     task.lastRet = rax;
+    task.lastName = call.name;
     if (call.row) {
       task.lastNr = call.row.nr;
       task.lastTable = call.table;
@@ -407,14 +441,25 @@ export class Replay {
     const exiting = task.exiting;
     if (!exiting || task.dead) return false;
     task.exiting = undefined;
-    const frame = this.kernel.frame.begin(task.pid, 0, exiting.group ? OP.OP_EXIT_GROUP : OP.OP_EXIT);
+    const frame = this.kernel.frame.begin(
+      task.pid,
+      0,
+      exiting.group ? OP.OP_EXIT_GROUP : OP.OP_EXIT,
+    );
     frame.setArg(0, exiting.code);
     this.kernel.trap();
     this.kernel.events();
     return true;
   }
 
-  diverge(line: number, task: ReplayTask, name: string, expected: string, actual: string, text: string): void {
+  diverge(
+    line: number,
+    task: ReplayTask,
+    name: string,
+    expected: string,
+    actual: string,
+    text: string,
+  ): void {
     if (this.result.divergences.length >= 10000) return;
     const view = this.kernel.task(task.pid);
     const about = view
@@ -439,7 +484,8 @@ export class Replay {
       if (open && !open.done) {
         const cls = this.adopter.classOf(task, open);
         const blind = cls === 'emulated' || cls === 'assisted';
-        if (blind) addReason(this.result.reasons.blind, `${open.name}: the log does not show its end`);
+        if (blind)
+          addReason(this.result.reasons.blind, `${open.name}: the log does not show its end`);
         countCall(this.result, open.name, cls, blind ? 'blind' : undefined);
       }
       task.open = undefined;
@@ -452,4 +498,3 @@ export class Replay {
     countEvent(this.result, name, verdict);
   }
 }
-

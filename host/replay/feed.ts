@@ -4,7 +4,15 @@
 import type { TraceLine } from '../trace/event.ts';
 
 export type EventType =
-  | 'whole' | 'begin' | 'end' | 'signal' | 'stopped' | 'exit' | 'superseded' | 'attach' | 'detach'
+  | 'whole'
+  | 'begin'
+  | 'end'
+  | 'signal'
+  | 'stopped'
+  | 'exit'
+  | 'superseded'
+  | 'attach'
+  | 'detach'
   | 'other';
 
 export interface LogEvent {
@@ -17,9 +25,18 @@ export interface LogEvent {
 const AHEAD = 32768;
 
 const TYPES: Record<TraceLine['kind'], EventType> = {
-  call: 'whole', unfinished: 'begin', resumed: 'end', signal: 'signal', stopped: 'stopped',
-  exit: 'exit', killed: 'exit', superseded: 'superseded', attach: 'attach', detach: 'detach',
-  other: 'other', unparsed: 'other',
+  call: 'whole',
+  unfinished: 'begin',
+  resumed: 'end',
+  signal: 'signal',
+  stopped: 'stopped',
+  exit: 'exit',
+  killed: 'exit',
+  superseded: 'superseded',
+  attach: 'attach',
+  detach: 'detach',
+  other: 'other',
+  unparsed: 'other',
 };
 
 export function eventOf(line: TraceLine, firstPid: number): LogEvent {
@@ -136,7 +153,8 @@ function later(a: PendingEnd, sec: number, nsec: number): boolean {
 
 /** Splits calls of merged files into beginning and end, where other tasks' lines lie between. */
 export async function* splitByTime(
-  batches: AsyncIterable<TraceLine[]>, firstPid: number,
+  batches: AsyncIterable<TraceLine[]>,
+  firstPid: number,
 ): AsyncGenerator<LogEvent[]> {
   const pending: PendingEnd[] = [];
   let out: LogEvent[] = [];
@@ -162,7 +180,11 @@ export async function* splitByTime(
         continue;
       }
       emit({ ...event, type: 'begin' });
-      const end = { sec: line.untilSec, nsec: line.untilNsec, event: { ...event, type: 'end' as const } };
+      const end = {
+        sec: line.untilSec,
+        nsec: line.untilNsec,
+        event: { ...event, type: 'end' as const },
+      };
       let at = pending.length;
       while (at > 0 && later(pending[at - 1]!, end.sec, end.nsec)) at -= 1;
       pending.splice(at, 0, end);
@@ -180,7 +202,8 @@ export async function* splitByTime(
 
 /** Events of a log whose lines stand in order. */
 export async function* plainEvents(
-  batches: AsyncIterable<TraceLine[]>, firstPid: number,
+  batches: AsyncIterable<TraceLine[]>,
+  firstPid: number,
 ): AsyncGenerator<LogEvent[]> {
   for await (const batch of batches) yield batch.map((line) => eventOf(line, firstPid));
 }

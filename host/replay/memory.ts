@@ -120,8 +120,17 @@ function bytesOfTimespec(node: ArgNode): Uint8Array | undefined {
 }
 
 const CLONE_ARGS = [
-  'flags', 'pidfd', 'child_tid', 'parent_tid', 'exit_signal', 'stack', 'stack_size', 'tls',
-  'set_tid', 'set_tid_size', 'cgroup',
+  'flags',
+  'pidfd',
+  'child_tid',
+  'parent_tid',
+  'exit_signal',
+  'stack',
+  'stack_size',
+  'tls',
+  'set_tid',
+  'set_tid_size',
+  'cgroup',
 ];
 
 /** struct clone_args, with the numbers of set_tid in a window of their own. */
@@ -148,7 +157,12 @@ function bytesOfCloneArgs(frame: Frame, node: ArgNode): Uint8Array | undefined {
   return bytes;
 }
 
-function inputBytes(frame: Frame, type: string, node: ArgNode, compat: boolean): Uint8Array | undefined {
+function inputBytes(
+  frame: Frame,
+  type: string,
+  node: ArgNode,
+  compat: boolean,
+): Uint8Array | undefined {
   switch (type) {
     case 'str': {
       if (node.kind !== 'str') return undefined;
@@ -222,7 +236,11 @@ function compareAction(bytes: Uint8Array, node: ArgNode, compat: boolean): strin
   const words = (b: Uint8Array): bigint[] => {
     const view = new DataView(b.buffer, b.byteOffset);
     if (compat) {
-      return [BigInt(view.getUint32(0, true)), BigInt(view.getUint32(4, true)), view.getBigUint64(12, true)];
+      return [
+        BigInt(view.getUint32(0, true)),
+        BigInt(view.getUint32(4, true)),
+        view.getBigUint64(12, true),
+      ];
     }
     return [view.getBigUint64(0, true), view.getBigUint64(8, true), view.getBigUint64(24, true)];
   };
@@ -262,7 +280,8 @@ export function compareOutput(
   node: ArgNode | undefined,
   compat: boolean,
 ): string | undefined {
-  if (!node || node.kind === 'null' || node.kind === 'int' || node.kind === 'ellipsis') return undefined;
+  if (!node || node.kind === 'null' || node.kind === 'int' || node.kind === 'ellipsis')
+    return undefined;
   const type = kind.slice(kind.indexOf(':') + 1);
   const bytes = frame.output(addressOf(i), (SIZES[type] ?? [8, 8])[compat ? 1 : 0]);
   if (!bytes) return undefined;

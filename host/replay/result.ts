@@ -53,7 +53,11 @@ export interface ReplayResult {
   byCall: Record<string, NameCounts>;
   divergences: Divergence[];
   /** why facts were adopted, calls blind, orders changed: reason -> how often */
-  reasons: { blind: Record<string, number>; adopted: Record<string, number>; reordered: Record<string, number> };
+  reasons: {
+    blind: Record<string, number>;
+    adopted: Record<string, number>;
+    reordered: Record<string, number>;
+  };
   /** numbers of lines that could not be parsed */
   unparsedLines: number[];
   seconds: number;
@@ -102,7 +106,12 @@ function counts(result: ReplayResult, name: string): NameCounts {
 }
 
 /** Counts one call. Unmodelled and injected calls have no verdict. */
-export function countCall(result: ReplayResult, name: string, cls: CallClass, verdict?: Verdict): void {
+export function countCall(
+  result: ReplayResult,
+  name: string,
+  cls: CallClass,
+  verdict?: Verdict,
+): void {
   const entry = counts(result, name);
   entry.calls += 1;
   entry[cls] += 1;

@@ -2,7 +2,14 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import { ASSIST_CLOEXEC, ASSIST_NONBLOCK } from '../../assembly/uapi/frame.ts';
 import { errnoName, errnoNumber } from '../calls/constants.ts';
-import { DISP_BLOCKED, DISP_DONE, DISP_DRAIN, DISP_EXITED, DISP_NEED, type Kernel } from '../kernel.ts';
+import {
+  DISP_BLOCKED,
+  DISP_DONE,
+  DISP_DRAIN,
+  DISP_EXITED,
+  DISP_NEED,
+  type Kernel,
+} from '../kernel.ts';
 import type { Frame } from '../frame.ts';
 import { fieldOf, sigsetOf, smallOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
@@ -17,7 +24,13 @@ export interface Outcome {
   unknown: boolean;
 }
 
-const FORKS = new Set([OP.OP_FORK, OP.OP_VFORK, OP.OP_CLONE, OP.OP_CLONE3, OP.OP_FORK_INTO_CONTAINER]);
+const FORKS = new Set([
+  OP.OP_FORK,
+  OP.OP_VFORK,
+  OP.OP_CLONE,
+  OP.OP_CLONE3,
+  OP.OP_FORK_INTO_CONTAINER,
+]);
 
 export function isFork(op: number): boolean {
   return FORKS.has(op);
@@ -37,8 +50,8 @@ function encodeClone(frame: Frame, call: Call): boolean {
   const at = (name: string): bigint => valueOf(fieldOf(call.args, name)) ?? 0n;
   const parent = BigInt(addressOf(2));
   const child = at('child_tidptr');
-  const wantsParent = fieldOf(call.args, 'parent_tid') !== undefined ||
-    fieldOf(call.args, 'pidfd') !== undefined;
+  const wantsParent =
+    fieldOf(call.args, 'parent_tid') !== undefined || fieldOf(call.args, 'pidfd') !== undefined;
   if (wantsParent) frame.window(parent, 4, 'w');
   const order = call.table.compat
     ? [value ?? 0n, at('child_stack'), wantsParent ? parent : 0n, 0n, child]
@@ -69,7 +82,9 @@ function encodePrctl(frame: Frame, call: Call): boolean {
   const name = option?.kind === 'sym' ? option.text : '';
   const second = call.args[1];
   if (name === 'PR_SET_NAME' && second?.kind === 'str') {
-    frame.window(addressOf(1), Buffer.from(`${second.value}\0`, 'latin1'), 'r').setArg(1, addressOf(1));
+    frame
+      .window(addressOf(1), Buffer.from(`${second.value}\0`, 'latin1'), 'r')
+      .setArg(1, addressOf(1));
     return true;
   }
   if (name.startsWith('PR_GET_') && second && second.kind !== 'null') {
@@ -116,7 +131,11 @@ export function runCall(kernel: Kernel, call: Call, tableIndex: number, childPid
   if (!known) return { disposition: DISP_DONE, rax: 0n, frame, unknown: true };
   if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) ensurePath(frame, call);
   let disposition = kernel.trap();
-  for (let tries = 0; tries < 8 && (disposition === DISP_NEED || disposition === DISP_DRAIN); ++tries) {
+  for (
+    let tries = 0;
+    tries < 8 && (disposition === DISP_NEED || disposition === DISP_DRAIN);
+    ++tries
+  ) {
     if (disposition === DISP_NEED) frame.window(frame.needAddr, frame.needLen, 'unmapped');
     else kernel.events();
     disposition = kernel.trap();
@@ -164,9 +183,17 @@ export function unchanged(call: Call, outcome: Outcome): boolean {
   if (outcome.disposition !== DISP_DONE) return outcome.disposition !== DISP_EXITED;
   if (outcome.rax < 0n) return true;
   const op = call.row!.op;
-  if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID || op === OP.OP_WAITPID) && outcome.rax === 0n) return true;
-  return op === OP.OP_GETPPID || op === OP.OP_KILL || op === OP.OP_TGKILL || op === OP.OP_GETPGID ||
-    op === OP.OP_GETSID || op === OP.OP_GETPGRP || op === OP.OP_GETPID;
+  if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID || op === OP.OP_WAITPID) && outcome.rax === 0n)
+    return true;
+  return (
+    op === OP.OP_GETPPID ||
+    op === OP.OP_KILL ||
+    op === OP.OP_TGKILL ||
+    op === OP.OP_GETPGID ||
+    op === OP.OP_GETSID ||
+    op === OP.OP_GETPGRP ||
+    op === OP.OP_GETPID
+  );
 }
 
 /** Number of a call's argument. */

@@ -1,19 +1,27 @@
 // Which recorder wrote a text, from its first lines.
 
 export type TraceFormat =
-  | 'strace' | 'script' | 'audit' | 'ausearch' | 'ftrace' | 'perf-script' | 'perf-trace' | 'ltrace'
-  | 'jsonl' | 'unknown';
+  | 'strace'
+  | 'script'
+  | 'audit'
+  | 'ausearch'
+  | 'ftrace'
+  | 'perf-script'
+  | 'perf-trace'
+  | 'ltrace'
+  | 'jsonl'
+  | 'unknown';
 
 /** How many lines are looked at, and how much of each. */
 const MAX_LINES = 400;
 const MAX_WIDTH = 2000;
 
 const STRACE_BODY = new RegExp(
-  '^(?:\\[pid +\\d+(?:<.*?>)?\\] |\\d{1,7}(?:<.*?>)? +)?'
-  + '(?: *(?:\\d+:\\d\\d:\\d\\d(?:\\.\\d+)?|\\d+(?:\\.\\d+)?) +(?:\\(\\+ *[\\d.]+\\) +)?)?'
-  + '(?:\\[ *(?:0x)?[0-9a-f?]+\\] +)*'
-  + '(?:[a-z_]\\w*\\(|<\\.\\.\\. \\S+ resumed|--- SIG|--- stopped'
-  + '|\\+\\+\\+ (?:exited|killed|super))',
+  '^(?:\\[pid +\\d+(?:<.*?>)?\\] |\\d{1,7}(?:<.*?>)? +)?' +
+    '(?: *(?:\\d+:\\d\\d:\\d\\d(?:\\.\\d+)?|\\d+(?:\\.\\d+)?) +(?:\\(\\+ *[\\d.]+\\) +)?)?' +
+    '(?:\\[ *(?:0x)?[0-9a-f?]+\\] +)*' +
+    '(?:[a-z_]\\w*\\(|<\\.\\.\\. \\S+ resumed|--- SIG|--- stopped' +
+    '|\\+\\+\\+ (?:exited|killed|super))',
 );
 
 /** One test for each format that a single line can give away; first match wins. */

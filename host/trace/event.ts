@@ -22,8 +22,18 @@ import type { ArgNode } from './args.ts';
  * - `unparsed`   nothing of the above; `note` says why
  */
 export type LineKind =
-  | 'call' | 'unfinished' | 'resumed' | 'signal' | 'stopped' | 'exit' | 'killed' | 'superseded'
-  | 'attach' | 'detach' | 'other' | 'unparsed';
+  | 'call'
+  | 'unfinished'
+  | 'resumed'
+  | 'signal'
+  | 'stopped'
+  | 'exit'
+  | 'killed'
+  | 'superseded'
+  | 'attach'
+  | 'detach'
+  | 'other'
+  | 'unparsed';
 
 /** How a call ended, as far as the line shows it. */
 export type RetKind =

@@ -66,9 +66,31 @@ const FORKS = new Set(['fork', 'vfork', 'clone', 'clone2', 'clone3', 'fork_into_
 
 /** Calls that wait for something; their splits carry nothing that the first half doesn't say. */
 const DULL = new Set([
-  'read', 'write', 'futex', 'poll', 'ppoll', 'select', 'pselect6', 'epoll_wait', 'epoll_pwait',
-  'nanosleep', 'clock_nanosleep', 'mmap', 'munmap', 'mprotect', 'brk', 'newfstatat', 'fstat',
-  'stat', 'lseek', 'getdents64', 'exit_group', 'exit', 'set_robust_list', 'rseq', 'madvise',
+  'read',
+  'write',
+  'futex',
+  'poll',
+  'ppoll',
+  'select',
+  'pselect6',
+  'epoll_wait',
+  'epoll_pwait',
+  'nanosleep',
+  'clock_nanosleep',
+  'mmap',
+  'munmap',
+  'mprotect',
+  'brk',
+  'newfstatat',
+  'fstat',
+  'stat',
+  'lseek',
+  'getdents64',
+  'exit_group',
+  'exit',
+  'set_robust_list',
+  'rseq',
+  'madvise',
 ]);
 
 /** True if this is a call that makes a task. */
@@ -112,7 +134,12 @@ function orderOverlapping(forks: ForkEntry[]): void {
 /** Builds an index line by line. */
 export class IndexBuilder {
   readonly index: TraceIndex = {
-    forks: new Map(), splits: new Map(), tasks: new Map(), firstPid: 0, names: new Map(), lines: 0,
+    forks: new Map(),
+    splits: new Map(),
+    tasks: new Map(),
+    firstPid: 0,
+    names: new Map(),
+    lines: 0,
   };
   readonly #keep: (name: string) => boolean;
   readonly #attached = new Set<number>();
@@ -219,7 +246,7 @@ export class IndexBuilder {
     if (line.kind === 'attach' || line.kind === 'detach') return;
     if (line.pid === 0) this.#someHidden = true;
     let spans = this.index.tasks.get(line.pid);
-    if (spans === undefined) this.index.tasks.set(line.pid, spans = []);
+    if (spans === undefined) this.index.tasks.set(line.pid, (spans = []));
     let span = spans[spans.length - 1];
     if (span === undefined || span.exit !== 0) {
       span = { pid: line.pid, first: line.seq, last: line.seq, exit: 0, fork: undefined };
@@ -248,14 +275,26 @@ export class IndexBuilder {
 
   #putFork(line: TraceLine, start: number, end: number, ret: number, child: number): void {
     this.index.forks.set(start, {
-      start, end, pid: line.start?.pid ?? line.pid, name: line.name, ret, child, inferred: false,
+      start,
+      end,
+      pid: line.start?.pid ?? line.pid,
+      name: line.name,
+      ret,
+      child,
+      inferred: false,
     });
   }
 
   #split(line: TraceLine, start: TraceLine): void {
     this.index.splits.set(start.seq, {
-      start: start.seq, end: line.seq, pid: start.pid, name: line.name,
-      argText: ownCopy(line.argText), retKind: line.retKind, ret: line.ret, errno: line.errno,
+      start: start.seq,
+      end: line.seq,
+      pid: start.pid,
+      name: line.name,
+      argText: ownCopy(line.argText),
+      retKind: line.retKind,
+      ret: line.ret,
+      errno: line.errno,
       signals: this.#signals.get(line.pid) ?? 0,
     });
   }
@@ -303,8 +342,9 @@ export class IndexBuilder {
   /** The first span of `pid` that begins behind the fork's start and has no parent yet. */
   #claim(fork: ForkEntry, pid: number): boolean {
     const spans = this.index.tasks.get(pid);
-    const span = spans?.find((one) =>
-      one.fork === undefined && (one.first > fork.start || !this.#ordered));
+    const span = spans?.find(
+      (one) => one.fork === undefined && (one.first > fork.start || !this.#ordered),
+    );
     if (span === undefined) {
       // A traced child always shows a line; without one it counts as that number, except inside
       // a pid namespace, where the number means another task.
@@ -318,8 +358,7 @@ export class IndexBuilder {
 
 /** Index of all lines of a pass. */
 export async function indexForks(
-  lines: AsyncIterable<TraceLine>
-    | { batches(): AsyncIterable<TraceLine[]>; ordered?: boolean },
+  lines: AsyncIterable<TraceLine> | { batches(): AsyncIterable<TraceLine[]>; ordered?: boolean },
   keep?: (name: string) => boolean,
 ): Promise<TraceIndex> {
   const builder = new IndexBuilder(keep);

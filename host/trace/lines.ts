@@ -18,8 +18,11 @@ export class LineSplitter {
     for (;;) {
       const to = text.indexOf('\n', from);
       if (to < 0) break;
-      out.push(this.#carried === 0 && !this.#dropping ? text.slice(from, to)
-        : this.#complete(text.slice(from, to)));
+      out.push(
+        this.#carried === 0 && !this.#dropping
+          ? text.slice(from, to)
+          : this.#complete(text.slice(from, to)),
+      );
       from = to + 1;
     }
     if (from < text.length) this.#keep(text.slice(from));

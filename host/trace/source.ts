@@ -76,21 +76,31 @@ async function* later(chunks: Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
 function plainFile(file: string, source: TraceSource): SourceFile {
   const now = (): Iterable<Uint8Array> => fileChunks(file, source);
   return {
-    name: file, pid: pidOfName(file), size: fs.statSync(file).size,
-    chunks: () => later(now()), chunksNow: now,
+    name: file,
+    pid: pidOfName(file),
+    size: fs.statSync(file).size,
+    chunks: () => later(now()),
+    chunksNow: now,
   };
 }
 
 function spilled(name: string, spill: Spill, from: number, to: number): SourceFile {
   const now = (): Iterable<Uint8Array> => spill.read(from, to, CHUNK);
   return {
-    name, pid: pidOfName(name), size: to - from, chunks: () => later(now()), chunksNow: now,
+    name,
+    pid: pidOfName(name),
+    size: to - from,
+    chunks: () => later(now()),
+    chunksNow: now,
   };
 }
 
 /** Reads a stream that cannot be rewound; the first run keeps what it saw for the next ones. */
 function onceReadable(
-  name: string, input: AsyncIterable<Uint8Array>, source: TraceSource, spill: Spill | undefined,
+  name: string,
+  input: AsyncIterable<Uint8Array>,
+  source: TraceSource,
+  spill: Spill | undefined,
 ): SourceFile {
   let state: 'fresh' | 'running' | 'kept' = 'fresh';
   async function* first(): AsyncIterable<Uint8Array> {
@@ -103,7 +113,10 @@ function onceReadable(
     state = 'kept';
   }
   return {
-    name, pid: 0, size: -1, chunksNow: undefined,
+    name,
+    pid: 0,
+    size: -1,
+    chunksNow: undefined,
     chunks() {
       if (state === 'fresh') return decompress(first(), source.warnings);
       if (state === 'running' || spill === undefined) {
@@ -125,8 +138,12 @@ async function headOf(chunks: AsyncIterable<Uint8Array>, want: number): Promise<
   return Buffer.concat(parts).subarray(0, want);
 }
 
-async function addFile(file: string, source: TraceSource, spill: () => Spill, many: boolean):
-  Promise<void> {
+async function addFile(
+  file: string,
+  source: TraceSource,
+  spill: () => Spill,
+  many: boolean,
+): Promise<void> {
   const plain = plainFile(file, source);
   source.progress.total += plain.size;
   const head = await headOf(plain.chunks(), 512);
@@ -161,15 +178,21 @@ function expand(name: string): string[] {
   if (stat !== undefined && !stat.isDirectory()) return [name];
   const dir = stat === undefined ? path.dirname(name) : name;
   if (!fs.existsSync(dir)) throw new SourceError(`${name}: no such file`);
-  const files = fs.readdirSync(dir, { withFileTypes: true })
-    .filter((entry) => !entry.isDirectory()).map((entry) => path.join(dir, entry.name));
+  const files = fs
+    .readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => path.join(dir, entry.name));
   const logs = files.filter((file) => pidOfName(file) !== 0);
-  const wanted = stat === undefined
-    ? logs.filter((file) => file.startsWith(`${path.normalize(name)}.`))
-    : logs.length > 0 ? logs : files;
+  const wanted =
+    stat === undefined
+      ? logs.filter((file) => file.startsWith(`${path.normalize(name)}.`))
+      : logs.length > 0
+        ? logs
+        : files;
   if (wanted.length === 0) {
-    throw new SourceError(stat === undefined ? `${name}: no such file`
-      : `${name}: no logs in this directory`);
+    throw new SourceError(
+      stat === undefined ? `${name}: no such file` : `${name}: no logs in this directory`,
+    );
   }
   return wanted;
 }
@@ -185,7 +208,11 @@ export async function openSource(
   let spill: Spill | undefined;
   const getSpill = (): Spill => (spill ??= new Spill());
   const source: TraceSource = {
-    name: names.join(' '), files: [], isSet: false, progress: { done: 0, total: 0 }, warnings: [],
+    name: names.join(' '),
+    files: [],
+    isSet: false,
+    progress: { done: 0, total: 0 },
+    warnings: [],
     close: () => spill?.close(),
   };
   if (names.length === 0) throw new SourceError('no trace given');

@@ -155,7 +155,9 @@ export class FileCursor {
 }
 
 /** All lines of a source, in order (see {@link StraceLog.ordered}). */
-export async function* readStrace(source: TraceSource, options: StraceOptions = {}):
-  AsyncIterable<TraceLine> {
+export async function* readStrace(
+  source: TraceSource,
+  options: StraceOptions = {},
+): AsyncIterable<TraceLine> {
   yield* new StraceLog(source, options);
 }

@@ -6,7 +6,11 @@ import type { ArgNode } from './args.ts';
 /** Resolves the name of a constant; undefined if it isn't known. */
 export type Resolver = (name: string) => number | bigint | undefined;
 
-const SIGNALS = new Map<string, number>([['SIGCLD', 17], ['SIGPOLL', 29], ['SIGIOT', 6]]);
+const SIGNALS = new Map<string, number>([
+  ['SIGCLD', 17],
+  ['SIGPOLL', 29],
+  ['SIGIOT', 6],
+]);
 for (const [name, value] of Object.entries(sig)) {
   if (/^SIG[A-Z0-9]+$/.test(name) && value >= 1 && value <= 64) SIGNALS.set(name, value);
 }
@@ -18,17 +22,46 @@ for (const [name, value] of SIGNALS) {
 }
 
 /** si_code names that aren't among the kernel's own constants; sigaction(2). */
-const CODES = new Map<string, number>(Object.entries({
-  SI_DETHREAD: -7, SI_ASYNCNL: -60,
-  ILL_ILLOPC: 1, ILL_ILLOPN: 2, ILL_ILLADR: 3, ILL_ILLTRP: 4, ILL_PRVOPC: 5, ILL_PRVREG: 6,
-  ILL_COPROC: 7, ILL_BADSTK: 8,
-  FPE_INTDIV: 1, FPE_INTOVF: 2, FPE_FLTDIV: 3, FPE_FLTOVF: 4, FPE_FLTUND: 5, FPE_FLTRES: 6,
-  FPE_FLTINV: 7, FPE_FLTSUB: 8,
-  SEGV_BNDERR: 3, SEGV_PKUERR: 4, BUS_ADRALN: 1, BUS_ADRERR: 2, BUS_OBJERR: 3,
-  BUS_MCEERR_AR: 4, BUS_MCEERR_AO: 5, TRAP_BRKPT: 1, TRAP_TRACE: 2, TRAP_BRANCH: 3,
-  TRAP_HWBKPT: 4, POLL_IN: 1, POLL_OUT: 2, POLL_MSG: 3, POLL_ERR: 4, POLL_PRI: 5, POLL_HUP: 6,
-  SYS_USER_DISPATCH: 2,
-}));
+const CODES = new Map<string, number>(
+  Object.entries({
+    SI_DETHREAD: -7,
+    SI_ASYNCNL: -60,
+    ILL_ILLOPC: 1,
+    ILL_ILLOPN: 2,
+    ILL_ILLADR: 3,
+    ILL_ILLTRP: 4,
+    ILL_PRVOPC: 5,
+    ILL_PRVREG: 6,
+    ILL_COPROC: 7,
+    ILL_BADSTK: 8,
+    FPE_INTDIV: 1,
+    FPE_INTOVF: 2,
+    FPE_FLTDIV: 3,
+    FPE_FLTOVF: 4,
+    FPE_FLTUND: 5,
+    FPE_FLTRES: 6,
+    FPE_FLTINV: 7,
+    FPE_FLTSUB: 8,
+    SEGV_BNDERR: 3,
+    SEGV_PKUERR: 4,
+    BUS_ADRALN: 1,
+    BUS_ADRERR: 2,
+    BUS_OBJERR: 3,
+    BUS_MCEERR_AR: 4,
+    BUS_MCEERR_AO: 5,
+    TRAP_BRKPT: 1,
+    TRAP_TRACE: 2,
+    TRAP_BRANCH: 3,
+    TRAP_HWBKPT: 4,
+    POLL_IN: 1,
+    POLL_OUT: 2,
+    POLL_MSG: 3,
+    POLL_ERR: 4,
+    POLL_PRI: 5,
+    POLL_HUP: 6,
+    SYS_USER_DISPATCH: 2,
+  }),
+);
 for (const [name, value] of Object.entries(sig)) {
   if (/^(SI|CLD|SEGV|ILL|FPE|BUS|TRAP|POLL|SYS)_/.test(name)) CODES.set(name, value);
 }
@@ -95,13 +128,18 @@ function partValue(part: string | number | bigint, resolve: Resolver): number | 
  * The number that a node stands for: an int, NULL, a constant or an or-ed word. undefined when a
  * name is unknown, or the node is no number. Signal names resolve without a resolver.
  */
-export function numberOf(node: ArgNode | undefined, resolve?: Resolver):
-  number | bigint | undefined {
+export function numberOf(
+  node: ArgNode | undefined,
+  resolve?: Resolver,
+): number | bigint | undefined {
   const find: Resolver = (name) => resolve?.(name) ?? (signalNumber(name) || undefined);
   switch (node?.kind) {
-    case 'int': return node.value;
-    case 'null': return 0;
-    case 'sym': return find(node.text);
+    case 'int':
+      return node.value;
+    case 'null':
+      return 0;
+    case 'sym':
+      return find(node.text);
     case 'flags': {
       let sum = 0n;
       for (const part of node.parts) {
@@ -111,7 +149,8 @@ export function numberOf(node: ArgNode | undefined, resolve?: Resolver):
       }
       return sum <= 9007199254740991n && sum >= -9007199254740991n ? Number(sum) : sum;
     }
-    default: return undefined;
+    default:
+      return undefined;
   }
 }
 
@@ -167,8 +206,10 @@ export function statusOf(node: ArgNode | undefined): number | undefined {
 }
 
 /** A field of a struct, or of an argument list, by its name. */
-export function fieldOf(node: ArgNode | readonly ArgNode[] | undefined, name: string):
-  ArgNode | undefined {
+export function fieldOf(
+  node: ArgNode | readonly ArgNode[] | undefined,
+  name: string,
+): ArgNode | undefined {
   if (node === undefined) return undefined;
   const list = 'kind' in node ? (node.kind === 'struct' ? node.fields : []) : node;
   return list.find((field) => field.name === name);

@@ -18,7 +18,8 @@ const RUNS = Number(process.env['BULKHEAD_RUNS'] ?? 300);
 const NAMES = ['sh_jobs_f', 'threads_12', 'pidns_3_trans', 'opt_C_summary', 'ltp_dup202', 'sigs_f'];
 const STYLES = ['terminal', 'comm-paths', 'ip-number', 'stacks', 'relative-and-day'];
 const LOGS = [
-  ...NAMES.map((name) => `${name}.strace.gz`), ...STYLES.map((name) => `styles/${name}.strace.gz`),
+  ...NAMES.map((name) => `${name}.strace.gz`),
+  ...STYLES.map((name) => `styles/${name}.strace.gz`),
 ].map((name) => zlib.gunzipSync(fs.readFileSync(path.join(DIR, name))));
 
 /** Reads bytes to the end and through every getter; checks the accounts. */
@@ -58,15 +59,21 @@ function digest(bytes: Uint8Array, chunk = 65536): StraceContext {
 
 describe('mangled logs', () => {
   it('survives a cut at any byte', () => {
-    fc.assert(fc.property(fc.nat(LOGS.length - 1), fc.double({ min: 0, max: 1, noNaN: true }),
-      (which, at) => {
-        const log = LOGS[which] as Buffer;
-        const from = Math.floor(at * log.length);
-        const context = digest(log.subarray(0, from));
-        // only the last line can have suffered
-        expect(context.lines.unparsed).toBeLessThanOrEqual(1);
-        digest(log.subarray(from, from + 20000));
-      }), { seed: SEED, numRuns: Math.ceil(RUNS / 4) });
+    fc.assert(
+      fc.property(
+        fc.nat(LOGS.length - 1),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (which, at) => {
+          const log = LOGS[which] as Buffer;
+          const from = Math.floor(at * log.length);
+          const context = digest(log.subarray(0, from));
+          // only the last line can have suffered
+          expect(context.lines.unparsed).toBeLessThanOrEqual(1);
+          digest(log.subarray(from, from + 20000));
+        },
+      ),
+      { seed: SEED, numRuns: Math.ceil(RUNS / 4) },
+    );
   });
 
   it('survives every cut inside of single lines', () => {
@@ -81,63 +88,148 @@ describe('mangled logs', () => {
 
   it('survives bytes changed, removed, doubled and swapped', () => {
     const edit = fc.record({
-      at: fc.double({ min: 0, max: 1, noNaN: true }), kind: fc.nat(3), byte: fc.nat(255),
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      kind: fc.nat(3),
+      byte: fc.nat(255),
       length: fc.integer({ min: 1, max: 300 }),
     });
-    fc.assert(fc.property(fc.nat(LOGS.length - 1), fc.array(edit, { minLength: 1, maxLength: 40 }),
-      fc.nat(4000), (which, edits, from) => {
-        let log: Uint8Array = (LOGS[which] as Buffer).subarray(from, from + 30000);
-        for (const { at, kind, byte, length } of edits) {
-          const p = Math.floor(at * log.length);
-          const head = log.subarray(0, p);
-          const part = log.subarray(p, p + length);
-          const tail = log.subarray(p + length);
-          const behind = log.subarray(p + 1);
-          if (kind === 0) log = Buffer.concat([head, Uint8Array.of(byte), behind]);
-          else if (kind === 1) log = Buffer.concat([head, tail]);
-          else if (kind === 2) log = Buffer.concat([head, part, part, tail]);
-          else log = Buffer.concat([tail, part, head]);
-        }
-        digest(log, 1 + (from % 5000));
-      }), { seed: SEED, numRuns: RUNS });
+    fc.assert(
+      fc.property(
+        fc.nat(LOGS.length - 1),
+        fc.array(edit, { minLength: 1, maxLength: 40 }),
+        fc.nat(4000),
+        (which, edits, from) => {
+          let log: Uint8Array = (LOGS[which] as Buffer).subarray(from, from + 30000);
+          for (const { at, kind, byte, length } of edits) {
+            const p = Math.floor(at * log.length);
+            const head = log.subarray(0, p);
+            const part = log.subarray(p, p + length);
+            const tail = log.subarray(p + length);
+            const behind = log.subarray(p + 1);
+            if (kind === 0) log = Buffer.concat([head, Uint8Array.of(byte), behind]);
+            else if (kind === 1) log = Buffer.concat([head, tail]);
+            else if (kind === 2) log = Buffer.concat([head, part, part, tail]);
+            else log = Buffer.concat([tail, part, head]);
+          }
+          digest(log, 1 + (from % 5000));
+        },
+      ),
+      { seed: SEED, numRuns: RUNS },
+    );
   });
 
   it('survives random bytes and random strace-like words', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 3000 }), (bytes) => {
-      digest(bytes, 100);
-      detectFormat(Buffer.from(bytes).toString('latin1'));
-    }), { seed: SEED, numRuns: RUNS });
-    const word = fc.constantFrom(
-      '1 ', '[pid 2] ', 'read(', '"', ')', ' = ', '<... ', ' resumed>',
-      ' <unfinished ...>', '--- SIGCHLD {', '} ---', '+++ ', 'exited with 1 +++', '[', ']', '{',
-      '}',
-      ', ', '=> ', '|', '0x1', '-1', 'NULL', '\\', '\n', '/* ', ' */', '~[', '<', '>', '@"', '...',
-      'strace: Process 3 attached', '(', '1<<', '12:00:01 ', '% time calls syscall', '?', ' ',
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 3000 }), (bytes) => {
+        digest(bytes, 100);
+        detectFormat(Buffer.from(bytes).toString('latin1'));
+      }),
+      { seed: SEED, numRuns: RUNS },
     );
-    fc.assert(fc.property(fc.array(word, { maxLength: 60 }), (words) => {
-      const text = words.join('');
-      digest(Buffer.from(text, 'latin1'));
-      parseArgs(text);
-      detectFormat(text);
-    }), { seed: SEED, numRuns: RUNS * 10 });
+    const word = fc.constantFrom(
+      '1 ',
+      '[pid 2] ',
+      'read(',
+      '"',
+      ')',
+      ' = ',
+      '<... ',
+      ' resumed>',
+      ' <unfinished ...>',
+      '--- SIGCHLD {',
+      '} ---',
+      '+++ ',
+      'exited with 1 +++',
+      '[',
+      ']',
+      '{',
+      '}',
+      ', ',
+      '=> ',
+      '|',
+      '0x1',
+      '-1',
+      'NULL',
+      '\\',
+      '\n',
+      '/* ',
+      ' */',
+      '~[',
+      '<',
+      '>',
+      '@"',
+      '...',
+      'strace: Process 3 attached',
+      '(',
+      '1<<',
+      '12:00:01 ',
+      '% time calls syscall',
+      '?',
+      ' ',
+    );
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 60 }), (words) => {
+        const text = words.join('');
+        digest(Buffer.from(text, 'latin1'));
+        parseArgs(text);
+        detectFormat(text);
+      }),
+      { seed: SEED, numRuns: RUNS * 10 },
+    );
   });
 });
 
 describe('huge lines', () => {
   const MEGABYTES = 8 << 20;
-  const units = ['a', '"', '\\"', '[', '{', '=> ', '<', '(', 'a(', '0x1|', '/* ', 'A=', ', ', '= ',
-    ') = ', ' ', '[1]=', '...', '<... ', 'x(1, ', '"", ', '|', '1<<', '~[', '9', '/**/', '"a',
-    '0 '];
-  it.each(units)('of %j', (unit) => {
-    for (const [head, tail] of [['1 read(', ') = 0'], ['', ''], ['1 --- SIGCHLD {', '} ---'],
-      ['1 read(3', ' <unfinished ...>'], ['1 <... read resumed>', ') = 0']] as const) {
-      const body = unit.repeat(Math.ceil((MEGABYTES >> 3) / unit.length));
-      const begin = performance.now();
-      digest(Buffer.from(`${head}${body}${tail}\n`, 'latin1'));
-      // linear work takes a fraction of this; quadratic work would take hours
-      expect(performance.now() - begin).toBeLessThan(20000);
-    }
-  }, 120000);
+  const units = [
+    'a',
+    '"',
+    '\\"',
+    '[',
+    '{',
+    '=> ',
+    '<',
+    '(',
+    'a(',
+    '0x1|',
+    '/* ',
+    'A=',
+    ', ',
+    '= ',
+    ') = ',
+    ' ',
+    '[1]=',
+    '...',
+    '<... ',
+    'x(1, ',
+    '"", ',
+    '|',
+    '1<<',
+    '~[',
+    '9',
+    '/**/',
+    '"a',
+    '0 ',
+  ];
+  it.each(units)(
+    'of %j',
+    (unit) => {
+      for (const [head, tail] of [
+        ['1 read(', ') = 0'],
+        ['', ''],
+        ['1 --- SIGCHLD {', '} ---'],
+        ['1 read(3', ' <unfinished ...>'],
+        ['1 <... read resumed>', ') = 0'],
+      ] as const) {
+        const body = unit.repeat(Math.ceil((MEGABYTES >> 3) / unit.length));
+        const begin = performance.now();
+        digest(Buffer.from(`${head}${body}${tail}\n`, 'latin1'));
+        // linear work takes a fraction of this; quadratic work would take hours
+        expect(performance.now() - begin).toBeLessThan(20000);
+      }
+    },
+    120000,
+  );
 
   it('keeps a whole call of many megabytes', () => {
     const text = 'x'.repeat(MEGABYTES);

@@ -64,7 +64,9 @@ async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Ar
 
 /** The unpacked stream; the same bytes when it isn't packed. */
 export async function* decompress(
-  chunks: AsyncIterable<Uint8Array>, warnings: string[], name = 'standard input',
+  chunks: AsyncIterable<Uint8Array>,
+  warnings: string[],
+  name = 'standard input',
 ): AsyncIterable<Uint8Array> {
   const iterator = chunks[Symbol.asyncIterator]();
   const head: Uint8Array[] = [];

@@ -35,8 +35,8 @@ export class Spill {
   *read(from: number, to: number, chunk: number): Iterable<Uint8Array> {
     let at = from;
     while (at < to) {
-      const piece = this.#fd >= 0 ? this.#readFile(at, Math.min(chunk, to - at))
-        : this.#readMemory(at, to);
+      const piece =
+        this.#fd >= 0 ? this.#readFile(at, Math.min(chunk, to - at)) : this.#readMemory(at, to);
       if (piece.length === 0) return;
       at += piece.length;
       yield piece;

@@ -1,7 +1,11 @@
 // The few parts of tar that archives of logs use: ustar, GNU and pax long names.
 import type { Spill } from './spill.ts';
 
-export interface TarMember { name: string; from: number; to: number }
+export interface TarMember {
+  name: string;
+  from: number;
+  to: number;
+}
 
 /** Hands out exact numbers of bytes of a stream of chunks. */
 class Feed {
@@ -57,13 +61,15 @@ const MAX_NAME = 65536;
 
 /** Puts the regular files of an archive into the spill, one after another. */
 export async function* tarMembers(
-  chunks: AsyncIterable<Uint8Array>, spill: Spill, warnings: string[],
+  chunks: AsyncIterable<Uint8Array>,
+  spill: Spill,
+  warnings: string[],
 ): AsyncIterable<TarMember> {
   const feed = new Feed(chunks);
   let longName: string | undefined;
   for (;;) {
     const header: Uint8Array[] = [];
-    if (!await feed.take(512, (piece) => header.push(piece))) break;
+    if (!(await feed.take(512, (piece) => header.push(piece)))) break;
     const block = Buffer.concat(header);
     if (block.every((byte) => byte === 0)) return;
     const length = size(block);
@@ -83,13 +89,18 @@ export async function* tarMembers(
     await feed.take((512 - (length % 512)) % 512, () => undefined);
     if (isName) {
       const body = Buffer.concat(meta).toString('utf8');
-      longName = type === 'L' ? body.replace(/\0.*$/s, '')
-        : (/(?:^|\n)\d+ path=(.*)\n/.exec(body)?.[1] ?? longName);
+      longName =
+        type === 'L'
+          ? body.replace(/\0.*$/s, '')
+          : (/(?:^|\n)\d+ path=(.*)\n/.exec(body)?.[1] ?? longName);
     } else if (isFile) {
       const prefix = text(block, 345, 155);
       const short = text(block, 0, 100);
-      yield { name: longName ?? (prefix === '' ? short : `${prefix}/${short}`), from,
-        to: spill.size };
+      yield {
+        name: longName ?? (prefix === '' ? short : `${prefix}/${short}`),
+        from,
+        to: spill.size,
+      };
       longName = undefined;
     }
     if (!whole) break;

@@ -11,7 +11,12 @@ export class StraceContext {
   readonly early = new Map<number, StraceLine>();
   readonly lines: LineTotals = newLineTotals();
   readonly calls: CallTotals = {
-    calls: 0, whole: 0, unfinished: 0, resumed: 0, resumedAlone: 0, neverResumed: 0,
+    calls: 0,
+    whole: 0,
+    unfinished: 0,
+    resumed: 0,
+    resumedAlone: 0,
+    neverResumed: 0,
   };
 
   /**

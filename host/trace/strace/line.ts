@@ -101,10 +101,10 @@ export function sigInfoOf(node: StructNode): SigInfoFields {
   const pid = fields.get('si_pid');
   const status = fields.get('si_status');
   const value = fields.get('si_value') ?? fields.get('si_int');
-  const shownValue = value?.kind === 'struct'
-    ? (fieldOf(value, 'sival_ptr') ?? fieldOf(value, 'sival_int')) : value;
-  const asInt = fields.get('si_int') ?? (value?.kind === 'struct' ? fieldOf(value, 'sival_int')
-    : undefined);
+  const shownValue =
+    value?.kind === 'struct' ? (fieldOf(value, 'sival_ptr') ?? fieldOf(value, 'sival_int')) : value;
+  const asInt =
+    fields.get('si_int') ?? (value?.kind === 'struct' ? fieldOf(value, 'sival_int') : undefined);
   const big = numberOf(shownValue) ?? numberOf(asInt);
   return {
     signo: smallOf(fields.get('si_signo')) ?? 0,
@@ -124,8 +124,12 @@ export function sigInfoOf(node: StructNode): SigInfoFields {
 export function parseRetDetail(retText: string, kind: RetKind): RetDetail {
   const text = retText.replace(/ \((?:INJECTED|DELAYED)\)/g, '');
   const out: RetDetail = {
-    path: undefined, note: undefined, noteArgs: NO_ARGS, errnoText: undefined,
-    pidInRecorderNs: undefined, base: 10,
+    path: undefined,
+    note: undefined,
+    noteArgs: NO_ARGS,
+    errnoText: undefined,
+    pidInRecorderNs: undefined,
+    base: 10,
   };
   const number = /^-?(?:0x[0-9a-f]+|[0-9]+)/.exec(text)?.[0] ?? '';
   if (number.includes('x')) out.base = 16;

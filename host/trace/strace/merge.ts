@@ -43,8 +43,7 @@ function setUntil(line: TraceLine, next: TraceLine | undefined): void {
 }
 
 /** Lines of all cursors by time; lines of one file keep their order whatever their times say. */
-export function* mergeByTime(cursors: FileCursor[], context: StraceContext):
-  Iterable<TraceLine[]> {
+export function* mergeByTime(cursors: FileCursor[], context: StraceContext): Iterable<TraceLine[]> {
   const heap = cursors.filter((cursor) => cursor.peek() !== undefined);
   for (let i = (heap.length >> 1) - 1; i >= 0; i--) sink(heap, i);
   let seq = 0;

@@ -102,8 +102,12 @@ export class SummaryTable {
   }
 
   #isTableLine(s: string): boolean {
-    if (/^ *(?:%|seconds|calls|errors|syscall|name)[\w%/ -]*\b(?:syscall|name|seconds|calls)\s*$/
-      .test(s) && / {2,}|^% time/.test(s)) {
+    if (
+      /^ *(?:%|seconds|calls|errors|syscall|name)[\w%/ -]*\b(?:syscall|name|seconds|calls)\s*$/.test(
+        s,
+      ) &&
+      / {2,}|^% time/.test(s)
+    ) {
       this.inside = true;
       return true;
     }

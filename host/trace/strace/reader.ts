@@ -366,10 +366,20 @@ export class StraceReader {
           calls.resumedAlone++;
         }
         break;
-      case 'signal': case 'stopped': lines.signals++; break;
-      case 'exit': case 'killed': case 'superseded': lines.exits++; break;
-      case 'unparsed': lines.unparsed++; break;
-      default: lines.other++;
+      case 'signal':
+      case 'stopped':
+        lines.signals++;
+        break;
+      case 'exit':
+      case 'killed':
+      case 'superseded':
+        lines.exits++;
+        break;
+      case 'unparsed':
+        lines.unparsed++;
+        break;
+      default:
+        lines.other++;
     }
   }
 }

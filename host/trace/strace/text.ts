@@ -19,7 +19,14 @@ export function isWord(c: number): boolean {
 }
 
 const SIMPLE_ESCAPES: Record<string, number> = {
-  a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, e: 27,
+  a: 7,
+  b: 8,
+  t: 9,
+  n: 10,
+  v: 11,
+  f: 12,
+  r: 13,
+  e: 27,
 };
 
 /** Resolves the escapes between two quotes; `text` is what stands between them. */

@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { parseArgs } from '../../../host/trace/strace/arg-parser.ts';
 import { parseInteger, unescapeString } from '../../../host/trace/strace/text.ts';
 import {
-  bytesOf, fieldOf, numberOf, numberSetOf, signalName, signalNumber, sigsetOf, statusOf,
+  bytesOf,
+  fieldOf,
+  numberOf,
+  numberSetOf,
+  signalName,
+  signalNumber,
+  sigsetOf,
+  statusOf,
   translatedPid,
 } from '../../../host/trace/values.ts';
 
@@ -28,27 +35,33 @@ describe('argument notation', () => {
   });
 
   it('reads flag words, comments and shifts', () => {
-    const [a, b, c] = parseArgs('CLONE_CHILD_SETTID|SIGCHLD, 0x1200000 /* A|B */|17 /* SIGCHLD */, '
-      + '1<<CAP_CHOWN|1<<3');
+    const [a, b, c] = parseArgs(
+      'CLONE_CHILD_SETTID|SIGCHLD, 0x1200000 /* A|B */|17 /* SIGCHLD */, ' + '1<<CAP_CHOWN|1<<3',
+    );
     expect(a).toMatchObject({ kind: 'flags', parts: ['CLONE_CHILD_SETTID', 'SIGCHLD'] });
-    expect(numberOf(a, (name) => (name === 'CLONE_CHILD_SETTID' ? 0x1000000 : undefined)))
-      .toBe(0x1000011);
+    expect(numberOf(a, (name) => (name === 'CLONE_CHILD_SETTID' ? 0x1000000 : undefined))).toBe(
+      0x1000011,
+    );
     expect(numberOf(a)).toBeUndefined();
     expect(numberOf(b)).toBe(0x1200011);
     expect(numberOf(c, () => 0)).toBe(9);
   });
 
   it('reads descriptors with paths and pids with names', () => {
-    const [a, b, c] = parseArgs('3</dev/pts/0<char 136:0>>, -100 /* AT_FDCWD */</tmp/x>, '
-      + '4<TCP:[127.0.0.1:5->127.0.0.1:6]>');
+    const [a, b, c] = parseArgs(
+      '3</dev/pts/0<char 136:0>>, -100 /* AT_FDCWD */</tmp/x>, ' +
+        '4<TCP:[127.0.0.1:5->127.0.0.1:6]>',
+    );
     expect(a).toMatchObject({ value: 3, path: '/dev/pts/0<char 136:0>' });
     expect(b).toMatchObject({ value: -100, comment: 'AT_FDCWD', path: '/tmp/x' });
     expect(c).toMatchObject({ value: 4, path: 'TCP:[127.0.0.1:5->127.0.0.1:6]' });
   });
 
   it('reads structs, arrays, out parts and calls', () => {
-    const args = parseArgs('{flags=CLONE_PARENT_SETTID, exit_signal=SIGCHLD, stack=NULL} '
-      + '=> {parent_tid=[123]}, 88, [{fd=3, events=POLLIN}, ...], makedev(0x1, 0x3), [28 => 16]');
+    const args = parseArgs(
+      '{flags=CLONE_PARENT_SETTID, exit_signal=SIGCHLD, stack=NULL} ' +
+        '=> {parent_tid=[123]}, 88, [{fd=3, events=POLLIN}, ...], makedev(0x1, 0x3), [28 => 16]',
+    );
     expect(args.length).toBe(5);
     expect(fieldOf(args[0], 'exit_signal')).toMatchObject({ kind: 'sym', text: 'SIGCHLD' });
     expect(fieldOf(args[0], 'stack')?.kind).toBe('null');

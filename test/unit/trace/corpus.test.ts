@@ -13,12 +13,17 @@ import type { LineKind } from '../../../host/trace/event.ts';
 const DIR = fileURLToPath(new URL('../../traces', import.meta.url));
 
 interface Entry {
-  file: string; name: string; format: string; lines: number; tasks_in_log?: number;
+  file: string;
+  name: string;
+  format: string;
+  lines: number;
+  tasks_in_log?: number;
   counts?: Record<string, number>;
   truth?: { processes?: [number, number, number, string, string][] };
 }
-const manifest = JSON.parse(fs.readFileSync(path.join(DIR, 'manifest.json'), 'utf8')) as
-  { traces: Entry[] };
+const manifest = JSON.parse(fs.readFileSync(path.join(DIR, 'manifest.json'), 'utf8')) as {
+  traces: Entry[];
+};
 const strace = manifest.traces.filter((entry) => entry.format.startsWith('strace'));
 
 /** Texts that argument decoding did not understand. */
@@ -33,7 +38,10 @@ function strangeNodes(nodes: ArgNode[], into: string[]): void {
 }
 
 async function facts(file: string): Promise<{
-  kinds: Partial<Record<LineKind, number>>; unparsed: string[]; strange: string[]; log: StraceLog;
+  kinds: Partial<Record<LineKind, number>>;
+  unparsed: string[];
+  strange: string[];
+  log: StraceLog;
   index: Awaited<ReturnType<typeof indexForks>>;
 }> {
   const source = await openSource([file]);
@@ -74,7 +82,7 @@ describe.each(strace)('$name', (entry) => {
     expect(log.lines.other).toBe((counts['other'] ?? 0) - extra);
     // The counter did not take `<pid changed to N ...>` for a first half.
     const isSet = entry.file.includes('.tar.');
-    const changed = isSet ? counts['superseded'] ?? 0 : 0;
+    const changed = isSet ? (counts['superseded'] ?? 0) : 0;
     expect(kinds.unfinished ?? 0).toBe((counts['unfinished'] ?? 0) + changed);
     expect(kinds.resumed ?? 0).toBe(counts['resumed'] ?? 0);
     expect(kinds.signal ?? 0).toBe(counts['signals'] ?? 0);
@@ -94,8 +102,13 @@ describe.each(strace)('$name', (entry) => {
     for (const [pid, parent] of entry.truth?.processes ?? []) {
       const spans = index.tasks.get(pid) ?? [];
       // forks by a thread count for its process in the truth, whose first task is the first pid
-      const ok = spans.length === 0 || pid === index.firstPid || spans.some((span) =>
-        span.fork?.pid === parent || (span.fork !== undefined && parent === index.firstPid));
+      const ok =
+        spans.length === 0 ||
+        pid === index.firstPid ||
+        spans.some(
+          (span) =>
+            span.fork?.pid === parent || (span.fork !== undefined && parent === index.firstPid),
+        );
       expect(ok, `${pid} forked by ${parent}`).toBe(true);
     }
   });
@@ -119,8 +132,14 @@ describe('option styles', () => {
 
 describe('formats', () => {
   const names: Record<string, string> = {
-    audit: 'audit', ausearch: 'ausearch', ftrace: 'ftrace', perfscript: 'perf-script',
-    perftrace: 'perf-trace', ltrace: 'ltrace', strace: 'strace', 'strace-ff': 'strace',
+    audit: 'audit',
+    ausearch: 'ausearch',
+    ftrace: 'ftrace',
+    perfscript: 'perf-script',
+    perftrace: 'perf-trace',
+    ltrace: 'ltrace',
+    strace: 'strace',
+    'strace-ff': 'strace',
   };
   it.each(manifest.traces)('$file', async ({ file }) => {
     const source = await openSource([path.join(DIR, file)]);

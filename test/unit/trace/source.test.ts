@@ -13,8 +13,9 @@ import type { TraceSource } from '../../../host/trace/source.ts';
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'bulkhead-test-'));
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 
-const LOG = '5 fork() = 6\n6 exit_group(1) = ?\n6 +++ exited with 1 +++\n'
-  + '5 wait4(-1, NULL, 0, NULL) = 6\n';
+const LOG =
+  '5 fork() = 6\n6 exit_group(1) = ?\n6 +++ exited with 1 +++\n' +
+  '5 wait4(-1, NULL, 0, NULL) = 6\n';
 
 function put(name: string, content: string | Uint8Array): string {
   const file = path.join(dir, name);
@@ -59,13 +60,21 @@ describe('sources', () => {
   it('merges a set by time, and says when it cannot', async () => {
     const timed = path.join(dir, 'timed');
     put('timed/t.5', '10:00:00 fork() = 6\n10:00:03 wait4(-1, NULL, 0, NULL) = 6\n');
-    put('timed/t.6', '10:00:01 getpid() = 6\n10:00:02 exit_group(0) = ?\n'
-      + '10:00:02 +++ exited with 0 +++\n');
+    put(
+      'timed/t.6',
+      '10:00:01 getpid() = 6\n10:00:02 exit_group(0) = ?\n' + '10:00:02 +++ exited with 0 +++\n',
+    );
     for (const name of [timed, path.join(timed, 't')]) {
       const log = new StraceLog(await openSource([name]));
       const got: [number, number, number][] = [];
       for await (const line of log) got.push([line.pid, line.line, line.seq]);
-      expect(got).toEqual([[5, 1, 1], [6, 1, 2], [6, 2, 3], [6, 3, 4], [5, 2, 5]]);
+      expect(got).toEqual([
+        [5, 1, 1],
+        [6, 1, 2],
+        [6, 2, 3],
+        [6, 3, 4],
+        [5, 2, 5],
+      ]);
       expect(log.ordered).toBe(true);
     }
     put('untimed/t.6', 'fork() = 5\n');
@@ -91,8 +100,9 @@ describe('sources', () => {
   it('refuses what is no trace with a clear error', async () => {
     await expect(openSource([])).rejects.toThrow(SourceError);
     await expect(openSource([path.join(dir, 'nothing')])).rejects.toThrow(/no such file/);
-    await expect(openSource([put('a.xz', Buffer.from('fd377a585a0000', 'hex'))]))
-      .rejects.toThrow(/not supported/);
+    await expect(openSource([put('a.xz', Buffer.from('fd377a585a0000', 'hex'))])).rejects.toThrow(
+      /not supported/,
+    );
     fs.mkdirSync(path.join(dir, 'empty'));
     await expect(openSource([path.join(dir, 'empty')])).rejects.toThrow(/no logs/);
     const source = await openSource([put('empty.strace', '')]);

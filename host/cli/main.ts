@@ -1,0 +1,85 @@
+// The command line. Exit status: 0 all compared calls agree, 1 divergences, 2 usage, 3 input
+// unreadable or not a trace, 4 internal fault, 130 interrupted.
+import { readFileSync } from 'node:fs';
+import { abiCommand } from './abi.ts';
+import { layoutCommand } from './layout.ts';
+import { replayCommand } from './replay.ts';
+import { EXIT_FAULT, EXIT_OK, EXIT_UNREADABLE, EXIT_USAGE, UsageError } from './status.ts';
+import { SourceError } from '../trace/source.ts';
+
+const HELP = `bulkhead - re-executes recorded system calls in a kernel core of WebAssembly
+
+usage: bulkhead replay [options] FILE...   replay a trace and compare (- is standard input)
+       bulkhead abi [TABLE]                the syscall tables: number, name, class, support, note
+       bulkhead layout                     the kernel's structures, as JSON
+       bulkhead --help | --version
+
+options of replay:
+  --json             one JSON object instead of the summary
+  --tree             process tree at the end
+  --containers       containers at the end
+  --abi NAME         syscall table of the trace (bulkhead abi lists them)
+  --format NAME      strace, script; found out by content otherwise
+  --private-calls    the private block of calls, 1000 and up, also in a Linux table
+  --explain LINE     the state before and after that line
+  --perturb SEED     change recorded facts one by one: how many does the replay notice?
+  --perturb-count N  how many facts to change (100)
+  --no-strict        exit 0 whatever diverged
+  --quiet            no summary
+  --no-color         no colours (NO_COLOR is respected too)
+
+exit status: 0 everything compared agrees, 1 divergences, 2 usage, 3 input unreadable or not a
+trace, 4 internal fault, 130 interrupted
+`;
+
+function version(): string {
+  const url = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(url, 'utf8')) as { version: string }).version;
+}
+
+async function main(argv: string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  switch (command) {
+    case 'replay':
+      return replayCommand(rest);
+    case 'abi':
+      return abiCommand(rest);
+    case 'layout':
+      return layoutCommand();
+    case '--version':
+    case '-V':
+      console.log(`bulkhead ${version()}`);
+      return EXIT_OK;
+    case '--help':
+    case '-h':
+    case 'help':
+      process.stdout.write(HELP);
+      return EXIT_OK;
+    case undefined:
+      process.stderr.write(HELP);
+      return EXIT_USAGE;
+    default:
+      throw new UsageError(`no such command: ${command}`);
+  }
+}
+
+// whoever reads our output may stop reading: no error
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT_OK);
+  throw error;
+});
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof UsageError) {
+    console.error(`bulkhead: ${error.message}\ntry: bulkhead --help`);
+    process.exitCode = EXIT_USAGE;
+  } else if (error instanceof SourceError) {
+    console.error(`bulkhead: ${error.message}`);
+    process.exitCode = EXIT_UNREADABLE;
+  } else {
+    console.error(`bulkhead: internal fault, please report it\n${(error as Error).stack ?? error}`);
+    process.exitCode = EXIT_FAULT;
+  }
+}

@@ -1,0 +1,100 @@
+// `bulkhead replay`: finds out the format, replays, prints.
+import { parseArgs } from 'node:util';
+import { ABI_NAMES, type AbiName, isAbiName } from '../calls/table.ts';
+import { type Replayed, replayStrace } from '../replay.ts';
+import { agrees } from '../replay/result.ts';
+import { styleFor } from '../render/style.ts';
+import { renderDivergences, renderSummary } from '../render/summary.ts';
+import { renderContainers, renderProcesses } from '../render/tree.ts';
+import { detectFormat } from '../trace/detect.ts';
+import { openSource, sourceHead, SourceError } from '../trace/source.ts';
+import { Progress } from './progress.ts';
+import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
+
+const OPTIONS = {
+  json: { type: 'boolean' },
+  tree: { type: 'boolean' },
+  containers: { type: 'boolean' },
+  abi: { type: 'string' },
+  format: { type: 'string' },
+  'private-calls': { type: 'boolean' },
+  'no-strict': { type: 'boolean' },
+  quiet: { type: 'boolean' },
+  'no-color': { type: 'boolean' },
+} as const;
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('\n')[0] ?? 'bad options');
+  }
+}
+
+function abiOf(name: string | undefined): AbiName | undefined {
+  if (name === undefined) return undefined;
+  if (!isAbiName(name))
+    throw new UsageError(`no such ABI: ${name}; there are ${ABI_NAMES.join(', ')}`);
+  return name;
+}
+
+export async function replayCommand(args: string[]): Promise<number> {
+  const { values, positionals } = parse(args);
+  if (positionals.length === 0)
+    throw new UsageError('replay needs a file, or - for standard input');
+  const abi = abiOf(values.abi);
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort());
+  const source = await openSource(positionals);
+  const progress = new Progress(process.stderr, values.quiet === true || values.json === true);
+  try {
+    const format =
+      values.format ?? detectFormat(Buffer.from(await sourceHead(source)).toString('latin1'));
+    if (format !== 'strace') {
+      throw new SourceError(
+        `${positionals[0]}: ${format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`}; --format names one`,
+      );
+    }
+    const replayed = await replayStrace(source, positionals.join(' '), {
+      ...(abi ? { abi } : {}),
+      privateCalls: values['private-calls'] === true,
+      progress: (share) => progress.update(share),
+      signal: abort.signal,
+    });
+    progress.end();
+    print(replayed, values);
+    if (abort.signal.aborted) return EXIT_INTERRUPTED;
+    return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
+  } finally {
+    progress.end();
+    source.close();
+  }
+}
+
+interface Shown {
+  json?: boolean | undefined;
+  tree?: boolean | undefined;
+  containers?: boolean | undefined;
+  quiet?: boolean | undefined;
+  'no-color'?: boolean | undefined;
+}
+
+function print(replayed: Replayed, values: Shown): void {
+  const { result, kernel } = replayed;
+  if (values.json) {
+    console.log(JSON.stringify(result));
+    return;
+  }
+  const s = styleFor(process.stdout, values['no-color'] ? false : undefined);
+  const parts: string[] = [];
+  if (result.divergences.length) parts.push(renderDivergences(result, s));
+  if (!values.quiet) parts.push(renderSummary(result, s));
+  if (values.tree) parts.push(`${s.bold('processes')}\n${renderProcesses(replayed.processes, s)}`);
+  if (values.containers) {
+    parts.push(`${s.bold('containers')}\n${renderContainers(kernel.containers(), s)}`);
+    parts.push(
+      `${s.dim('/proc/containers, as pid 1 reads it')}\n${kernel.procContainers(1).trimEnd()}`,
+    );
+  }
+  if (parts.length) console.log(parts.join('\n\n'));
+}

@@ -1,0 +1,107 @@
+// Imports point one way (ARCHITECTURE.md): a file imports its own layer and the ones below it.
+import { expect, test } from 'vitest';
+import ts from 'typescript';
+import { importsOf, kernelSources, sources } from './sources.ts';
+
+/** Layers of the kernel, lowest first; a file that is in none of them fails the test. */
+const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
+  ['uapi', /^uapi\//],
+  ['primitives', /^(bug|err|list|refcount|spinlock|slab|uaccess|root|frame|event)\.ts$/],
+  ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|waitqueue)\.ts$/],
+  ['objects', /^(namespace|nsproxy|user-namespace|file|fs|pipe)\.ts$/],
+  ['operations', /^(adopt|boot|containerfs|exec|exit|fork|sigdeliver|wait|sys-[a-z]+)\.ts$/],
+  ['syscall', /^syscall\.ts$/],
+  ['index', /^index\.ts$/],
+];
+
+/** Layers of the host, lowest first. */
+const HOST_LAYERS: [layer: string, files: RegExp][] = [
+  ['facts', /^(generated\/.*|exports|errno)\.ts$/],
+  ['kernel', /^(kernel|frame|module|events|views|check)\.ts$/],
+  ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
+  ['readers', /^trace\/.*\.ts$/],
+  ['replay', /^(replay|script-runner|(replay|script|render)\/.*)\.ts$/],
+  ['index', /^index\.ts$/],
+  ['front', /^(cli|web)\/.*\.ts$/],
+];
+
+function rank(layers: [string, RegExp][], file: string): number {
+  const layer = layers.find(([, files]) => files.test(file))?.[0];
+  return layers.findLastIndex(([name]) => name === layer);
+}
+
+/** Names of the classes and of the integer constants that a kernel file exports. */
+function structsOf(path: string): Set<string> {
+  const tree = kernelSources.find((s) => s.path === path)?.tree;
+  const classes = tree?.statements.filter(ts.isClassDeclaration) ?? [];
+  return new Set(classes.map((c) => c.name?.text ?? ''));
+}
+
+test('every kernel file has a layer', () => {
+  const stray = kernelSources.filter((s) => rank(KERNEL_LAYERS, s.path.slice(9)) < 0);
+  expect(stray.map((s) => s.path)).toEqual([]);
+});
+
+test('kernel files call downwards; upwards they only name a struct', () => {
+  const wrong: string[] = [];
+  for (const source of kernelSources) {
+    const mine = rank(KERNEL_LAYERS, source.path.slice(9));
+    for (const { target, names, line } of importsOf(source)) {
+      const theirs = target.startsWith('assembly/') ? rank(KERNEL_LAYERS, target.slice(9)) : -1;
+      if (theirs >= 0 && theirs <= mine) continue;
+      const structs = structsOf(target);
+      if (theirs >= 0 && names.every((name) => structs.has(name))) continue;
+      wrong.push(`${source.path}:${line} imports {${names.join(', ')}} of ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('every host file has a layer', () => {
+  const host = sources.filter((s) => /^host\/.*\.ts$/.test(s.path));
+  const stray = host.filter((s) => rank(HOST_LAYERS, s.path.slice(5)) < 0);
+  expect(stray.map((s) => s.path)).toEqual([]);
+});
+
+test('host files import downwards, and of assembly/ only uapi/', () => {
+  const wrong: string[] = [];
+  for (const source of sources.filter((s) => /^host\/.*\.ts$/.test(s.path))) {
+    const mine = rank(HOST_LAYERS, source.path.slice(5));
+    for (const { target, typeOnly, line } of importsOf(source)) {
+      const own = target.startsWith('host/') && rank(HOST_LAYERS, target.slice(5)) <= mine;
+      const foreign = /^(node:|assembly\/uapi\/|fzstd$)/.test(target);
+      // a type is not a call: it may be named from below
+      if (own || foreign || (typeOnly && target.startsWith('host/'))) continue;
+      wrong.push(`${source.path}:${line} imports ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('tests and benchmarks see assembly/ only through its constants', () => {
+  const wrong: string[] = [];
+  for (const source of sources.filter((s) => /^(test|bench)\//.test(s.path))) {
+    for (const { target, line } of importsOf(source)) {
+      if (!target.startsWith('assembly/') || target.startsWith('assembly/uapi/')) continue;
+      wrong.push(`${source.path}:${line} imports ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('the library loads no Node module before it needs one', () => {
+  const wrong: string[] = [];
+  const reached = new Set<string>();
+  const visit = (path: string): void => {
+    const source = sources.find((s) => s.path === path);
+    if (!source || reached.has(path)) return;
+    reached.add(path);
+    for (const { target, typeOnly, line } of importsOf(source)) {
+      if (typeOnly) continue;
+      if (target.startsWith('node:')) wrong.push(`${path}:${line} imports ${target}`);
+      visit(target);
+    }
+  };
+  visit('host/index.ts');
+  expect(wrong).toEqual([]);
+});
