@@ -32,7 +32,7 @@ import * as L from "./uapi/limits.ts";
 import { RLIM_NLIMITS, RLIMIT_NOFILE, RLIMIT_STACK } from "./uapi/resource.ts";
 import * as C from "./uapi/sched.ts";
 
-/** Inode numbers of the initial namespaces (include/uapi/linux/nsfs.h); others count up from here. */
+/** Inode numbers of the initial namespaces, as Linux has them; others count up from here. */
 const INUM_IPC: u32 = 0xefffffff;
 const INUM_UTS: u32 = 0xeffffffe;
 const INUM_USER: u32 = 0xeffffffd;

@@ -181,7 +181,7 @@ export function sys_container_create(p: task_struct, f: frame): i32 {
   return fd;
 }
 
-/** container_wait(cfd, status, options, rusage): init's end, told to any holder, reaping nothing. */
+/** container_wait(cfd, status, options, rusage): init's end, told to any holder. */
 export function sys_container_wait(p: task_struct, f: frame): i32 {
   const c = container_of_fd(p, <i32>f.a0);
   if (IS_ERR(c)) return PTR_ERR(c);

@@ -230,7 +230,8 @@ export function peek_signal(p: task_struct): i32 {
 /**
  * One step of the return to user mode of `p`, whose last frame is `f` (may be null). Takes at most
  * one signal; its siginfo is at taken_signal(). `want`: a host that knows in which order signals
- * came may ask for one of the pending ones; 0 takes the kernel's choice. Return: ACTION_*;
+ * came may ask for one of the pending ones; 0 takes the kernel's choice, -1 takes none and only
+ * lets a due notice of a continue out. Return: ACTION_*;
  * ACTION_NONE ends the return.
  */
 export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
@@ -245,6 +246,7 @@ export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
     emit(F.EVENT_CONT, p.pid, 0, 0, 0, 0);
     return F.ACTION_CONTINUED;
   }
+  if (want < 0) return F.ACTION_NONE;
   if (p.flags & T.JOBCTL_STOP_PENDING) {
     do_signal_stop(p);
     return F.ACTION_STOPPED;

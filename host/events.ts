@@ -19,7 +19,7 @@ export type KernelEvent =
   | { type: 'containerDead'; seq: number; id: number; exitCode: number }
   | { type: 'reap'; seq: number; tid: number; by: number };
 
-/** Event number `index` of the ring at `ring`; undefined for a kind that this host is too old for. */
+/** Event `index` of the ring at `ring`; undefined for a kind that this host does not know. */
 export function readEvent(u32: Uint32Array, ring: number, index: number): KernelEvent | undefined {
   const at = (ring + (index & (RING_SIZE - 1)) * E.size) >>> 2;
   const word = (offset: number): number => u32[at + (offset >>> 2)]! | 0;

@@ -8,7 +8,6 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -17,10 +16,12 @@ import { run, runAside, setup } from './setup.mjs';
 
 /** All files below `folder` that match, sorted. */
 export function files(folder, pattern) {
-  return readdirSync(folder, { recursive: true })
-    .map((name) => `${folder}/${name}`.replaceAll('\\', '/'))
-    .filter((name) => pattern.test(name) && statSync(name).isFile())
-    .sort();
+  const found = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return files(path, pattern);
+    return pattern.test(path) ? [path] : [];
+  });
+  return found.sort();
 }
 
 /** One hash over names and contents: what a build step depends on. */

@@ -1,5 +1,6 @@
 // Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
-// Flags of container_create and state bits of a container (seed: uapi/linux/container.h, include/linux/container.h).
+// Flags of container_create and state bits of a container (seed: uapi/linux/container.h and
+// include/linux/container.h).
 export const CONTAINER_NEW_FS_NS = 0x1;
 export const CONTAINER_NEW_EMPTY_FS_NS = 0x2;
 export const CONTAINER_NEW_CGROUP_NS = 0x4;

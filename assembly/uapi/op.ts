@@ -1,6 +1,7 @@
 // Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
 // Internal operation numbers. A syscall table maps the numbers of one ABI to these.
-// world_fd, world_fd_pair, world_call: the world decides success, the kernel what follows (a descriptor's number).
+// world_fd, world_fd_pair, world_call: the world decides success, the kernel what follows (a
+// descriptor's number).
 // 0 is no operation: the number is not in the table, ENOSYS.
 export const OP_NONE = 0;
 // processes.

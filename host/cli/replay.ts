@@ -51,9 +51,9 @@ export async function replayCommand(args: string[]): Promise<number> {
     const format =
       values.format ?? detectFormat(Buffer.from(await sourceHead(source)).toString('latin1'));
     if (format !== 'strace') {
-      throw new SourceError(
-        `${positionals[0]}: ${format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`}; --format names one`,
-      );
+      const why =
+        format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`;
+      throw new SourceError(`${positionals[0]}: ${why}; --format names one`);
     }
     const replayed = await replayStrace(source, positionals.join(' '), {
       ...(abi ? { abi } : {}),

@@ -12,7 +12,8 @@ function headline(r: ReplayResult, s: Style): string[] {
     : s.good('every compared call, signal and exit agrees');
   return [
     s.bold(`${printable(r.file)}`) + s.dim(`  ${r.format}, ${r.abi}`),
-    `${count(r.lines.total)} lines, ${count(r.tasks)} tasks, ${count(r.calls)} calls in ${r.seconds.toFixed(2)} s`,
+    `${count(r.lines.total)} lines, ${count(r.tasks)} tasks, ${count(r.calls)} calls ` +
+      `in ${r.seconds.toFixed(2)} s`,
     `${share} % of ${count(compared)} compared calls match: ${verdict}`,
   ];
 }
@@ -43,14 +44,10 @@ function table(r: ReplayResult, s: Style): string[] {
   const line = ([name, n]: [string, NameCounts]): string => {
     const wrong = n.diverged ? s.bad(String(n.diverged).padStart(9)) : s.dim('-'.padStart(9));
     const blind = n.blind ? s.warn(String(n.blind).padStart(6)) : s.dim('-'.padStart(6));
-    return `  ${name.padEnd(20)} ${String(n.calls).padStart(8)} ${String(n.matched).padStart(9)} ${wrong} ${blind}  ${s.dim(n.class)}`;
+    const numbers = `${String(n.calls).padStart(8)} ${String(n.matched).padStart(9)}`;
+    return `  ${name.padEnd(20)} ${numbers} ${wrong} ${blind}  ${s.dim(n.class)}`;
   };
-  const out = [
-    '',
-    s.bold(
-      `  ${'call'.padEnd(20)} ${'calls'.padStart(8)} ${'matched'.padStart(9)} ${'diverged'.padStart(9)} ${'blind'.padStart(6)}  class`,
-    ),
-  ];
+  const out = ['', s.bold(`  ${'call'.padEnd(20)}    calls   matched  diverged  blind  class`)];
   out.push(...rows.slice(0, ROWS).map(line));
   if (rows.length > ROWS)
     out.push(s.dim(`  ... and ${rows.length - ROWS} more names (--json has all)`));

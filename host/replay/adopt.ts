@@ -141,7 +141,7 @@ export class Adopter {
     return true;
   }
 
-  /** A call that swaps the mask while it sleeps, hidden or not modelled, let this signal through. */
+  /** A call that swaps the mask while it sleeps, hidden or not modelled, let the signal through. */
   temporaryMask(task: ReplayTask, signo: number): boolean {
     const k = this.#r.kernel;
     const view = k.task(task.pid);
@@ -172,6 +172,13 @@ export class Adopter {
         return this.#adoptMask(task, call);
       case OP.OP_RT_SIGACTION:
         return this.#adoptAction(task, call);
+      case OP.OP_WAIT4:
+      case OP.OP_WAITPID:
+        return this.#adoptChild(call);
+      case OP.OP_KILL:
+        return numberArg(call, 0) === -1 && call.ret === 0
+          ? 'processes outside the log'
+          : undefined;
       case OP.OP_GETPPID:
         return this.#adoptParent(task, call);
       case OP.OP_GETPGRP:
@@ -203,6 +210,13 @@ export class Adopter {
     if (signo === undefined || task.actionsKnown?.has(signo)) return undefined;
     task.actionsKnown?.add(signo);
     return 'signal action from before the log';
+  }
+
+  /** A child from before the log that was waited for: it is gone now. */
+  #adoptChild(call: Call): string | undefined {
+    const child = typeof call.ret === 'number' ? call.ret : 0;
+    if (child <= 0 || this.#r.tasks.has(child) || this.#r.kernel.task(child)) return undefined;
+    return 'child from before the log';
   }
 
   #adoptParent(task: ReplayTask, call: Call): string | undefined {

@@ -31,6 +31,8 @@ export interface ReplayTask {
   open: Call | undefined;
   /** exit or exit_group has been called and not carried out: its code */
   exiting: { code: number; group: boolean } | undefined;
+  /** name of an open call whose end has been settled already */
+  answered: string;
   dead: boolean;
   /** result register and number of the last call, for the return to user mode */
   lastRet: bigint;

@@ -1,11 +1,11 @@
 // Signal lines, exit lines, and the line that says whose number an exec took over.
 import * as OP from '../../assembly/uapi/op.ts';
-import type { SigInfo } from '../kernel.ts';
+import { DISP_DONE, type SigInfo } from '../kernel.ts';
 import { signalName } from '../calls/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
-import { addReason } from './result.ts';
+import { addReason, countCall } from './result.ts';
 
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
@@ -49,6 +49,10 @@ function await_(r: Replay, task: ReplayTask, line: TraceLine): void {
   const sender = line.siginfo?.pidInRecorderNs ?? line.siginfo?.pid ?? 0;
   for (let tries = 0; tries < 64 && !deliverable(r, task.pid, line.signo); ++tries) {
     const from = r.tasks.get(sender);
+    if (line.signo === 17 && from && r.kernel.exitToUser(sender, undefined, -1).action !== 'none') {
+      r.reordered('a continue was told before its signal line');
+      continue;
+    }
     if (line.signo === 17 && from && !from.dead && r.exitNow(from)) {
       r.reordered('a death was seen before its line');
       continue;
@@ -226,16 +230,13 @@ export function onSuperseded(r: Replay, line: TraceLine): void {
   if (view && view.state !== 'Z' && pendingStatus(r, leader.pid) >= 0)
     r.kernel.die(leader.pid, false);
   r.kernel.events();
-  if (r.kernel.isWoken(task.pid)) r.kernel.resume(task.pid);
+  const resumed = r.kernel.isWoken(task.pid) && r.kernel.resume(task.pid) === DISP_DONE;
   task.dead = true;
   task.open = undefined;
   // the thread's own state goes on under the leader's number
-  const merged: ReplayTask = {
-    ...task,
-    pid: line.pid,
-    dead: false,
-    open: { ...call, pid: line.pid, done: true },
-  };
+  const merged: ReplayTask = { ...task, pid: line.pid, dead: false, answered: call.name };
   r.tasks.set(line.pid, merged);
+  countCall(r.result, call.name, 'assisted', resumed ? 'matched' : 'diverged');
   r.event('exit', 'matched');
+  if (!resumed) r.diverge(line.line, merged, call.name, '0', 'the call sleeps', call.text);
 }

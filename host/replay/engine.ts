@@ -12,20 +12,12 @@ import type { TreeProcess } from '../render/tree.ts';
 import { Adopter } from './adopt.ts';
 import { type Call, callOf, expectedRax, type ReplayTask } from './call.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
+import { help } from './order.ts';
 import { addReason, countCall, countEvent, type ReplayResult, type Verdict } from './result.ts';
 import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from './run.ts';
 
 const HISTORY = 5;
-/** Calls that sleep until something happens: not run early unless nothing else helps. */
-const SLEEPERS = new Set([
-  OP.OP_WAIT4,
-  OP.OP_WAITID,
-  OP.OP_WAITPID,
-  OP.OP_PAUSE,
-  OP.OP_RT_SIGSUSPEND,
-  OP.OP_RT_SIGTIMEDWAIT,
-]);
-
+const UNNUMBERED = 4_194_303;
 export class Replay {
   readonly kernel: Kernel;
   readonly index: TraceIndex;
@@ -38,6 +30,7 @@ export class Replay {
   readonly #tables: { x86: SyscallTable; i386: SyscallTable };
   readonly #tableIndex = new Map<SyscallTable, number>();
   #first = true;
+  readonly #interruptible = new Set<Call>();
 
   constructor(
     kernel: Kernel,
@@ -56,6 +49,13 @@ export class Replay {
 
   /** One line of the log. */
   feed(line: TraceLine): void {
+    // a log without pids is of one task; it gets the number that no log gives
+    if (line.pid === 0) line.pid = this.index.firstPid || UNNUMBERED;
+    this.#feed(line);
+    if (this.#interruptible.size) this.#settleInterrupted();
+  }
+
+  #feed(line: TraceLine): void {
     switch (line.kind) {
       case 'call':
         this.result.events += 1;
@@ -122,6 +122,7 @@ export class Replay {
       pid,
       open: undefined,
       exiting: undefined,
+      answered: '',
       dead: false,
       lastRet: 0n,
       lastNr: 0,
@@ -225,14 +226,34 @@ export class Replay {
       return;
     }
     task.open = call;
+    // a fork that succeeded did so before any signal came: it runs where it begins
+    if (call.row && isFork(call.row.op) && call.retKind === 'value' && !call.injected)
+      this.runNow(call);
+    if (call.retKind === 'restart') this.#interruptible.add(call);
+  }
+
+  /** Calls that a signal is known to end do so as soon as it is there, before anything else. */
+  #settleInterrupted(): void {
+    for (const call of this.#interruptible) {
+      const task = this.tasks.get(call.pid);
+      if (call.done || task?.open !== call) this.#interruptible.delete(call);
+      else if (this.kernel.nextSignal(call.pid) && this.runNow(call))
+        this.#interruptible.delete(call);
+    }
   }
 
   #onResumed(line: TraceLine): void {
     const task = this.task(line.pid, line.seq);
     const open = task.open;
     task.open = undefined;
+    if (task.answered === line.name) {
+      // its end was settled when the number changed hands
+      task.answered = '';
+      return;
+    }
     if (!open || open.name !== line.name) {
-      this.execute(task, this.#callOf(line));
+      const call = this.#callOf(line);
+      if (!this.#isExit(call)) this.execute(task, call);
       return;
     }
     open.args = line.args;
@@ -407,33 +428,9 @@ export class Replay {
     }
   }
 
-  /**
-   * Carries out one open interval that may matter to `call` (or to a line of task `about`): deaths
-   * first, then calls that act, then sleepers. Return: whether anything happened.
-   */
+  /** Carries out one open interval that may matter; see order.ts. */
   help(call: Call | undefined, about = call?.pid ?? 0): boolean {
-    const tasks = [...this.tasks.values()].filter((task) => !task.dead);
-    for (const task of tasks) {
-      const open = task.open;
-      if (!open || open === call || open.done || !open.row || SLEEPERS.has(open.row.op)) continue;
-      if (this.runNow(open)) return true;
-    }
-    const wanted = this.#deathsFirst(tasks, call, about);
-    for (const task of wanted) if (this.exitNow(task)) return true;
-    for (const task of tasks) {
-      const open = task.open;
-      if (!open || open === call || open.done || !open.row || !SLEEPERS.has(open.row.op)) continue;
-      if (this.runNow(open)) return true;
-    }
-    return false;
-  }
-
-  /** Tasks whose exit is under way; the one that the call's result names comes first. */
-  #deathsFirst(tasks: ReplayTask[], call: Call | undefined, about: number): ReplayTask[] {
-    const named = call && typeof call.ret === 'number' ? call.ret : 0;
-    const rank = (task: ReplayTask): number =>
-      task.pid === named ? 0 : this.kernel.task(task.pid)?.ppid === about ? 1 : 2;
-    return tasks.filter((task) => task.exiting).sort((a, b) => rank(a) - rank(b));
+    return help(this, call, about);
   }
 
   /** Carries out the exit that a task has called. */

@@ -8,7 +8,7 @@ import { bigOf, fieldOf, sigsetOf, signalNumber, statusOf } from '../trace/value
 import { sigInfoOf } from '../trace/strace.ts';
 
 /** Guest addresses of the windows: argument i lies here. */
-const BASE = 0x7fff_0000_0000;
+const BASE = 0x7000_0000;
 const STRIDE = 0x10_0000;
 
 /** Sizes of what the pointers point at, 64-bit and compat. */
@@ -133,10 +133,18 @@ const CLONE_ARGS = [
   'cgroup',
 ];
 
+/** What a struct longer than the kernel's holds behind its known part: all zero, or not. */
+function tailIsSet(node: ArgNode): boolean {
+  if (node.kind !== 'struct') return false;
+  const tail = node.fields.find((field) => field.kind === 'str');
+  return tail?.kind === 'str' && /[^\0]/.test(tail.value);
+}
+
 /** struct clone_args, with the numbers of set_tid in a window of their own. */
-function bytesOfCloneArgs(frame: Frame, node: ArgNode): Uint8Array | undefined {
+function bytesOfCloneArgs(frame: Frame, node: ArgNode, size: number): Uint8Array | undefined {
   if (node.kind !== 'struct') return undefined;
-  const bytes = new Uint8Array(88);
+  const bytes = new Uint8Array(Math.max(88, Math.min(size, 4096)));
+  if (tailIsSet(node)) bytes[bytes.length - 1] = 1;
   const view = new DataView(bytes.buffer);
   for (const [i, name] of CLONE_ARGS.entries()) {
     const field = fieldOf(node, name);
@@ -162,6 +170,7 @@ function inputBytes(
   type: string,
   node: ArgNode,
   compat: boolean,
+  size: number,
 ): Uint8Array | undefined {
   switch (type) {
     case 'str': {
@@ -184,7 +193,7 @@ function inputBytes(
     case 'timespec':
       return bytesOfTimespec(node);
     case 'clone_args':
-      return bytesOfCloneArgs(frame, node);
+      return bytesOfCloneArgs(frame, node, size);
     default:
       return undefined;
   }
@@ -198,6 +207,7 @@ export function encodeArg(
   node: ArgNode | undefined,
   compat: boolean,
   fault: boolean,
+  size = 0,
 ): Encoded {
   const colon = kind.indexOf(':');
   if (colon < 0) {
@@ -210,7 +220,7 @@ export function encodeArg(
   const type = kind.slice(colon + 1);
   const at = addressOf(i);
   if (direction !== 'out') {
-    const bytes = inputBytes(frame, type, node, compat);
+    const bytes = inputBytes(frame, type, node, compat, size);
     if (bytes) {
       frame.window(at, bytes, direction === 'in' ? 'r' : 'rw');
       return { value: BigInt(at), unknown: false };

@@ -11,9 +11,9 @@ import {
   type Kernel,
 } from '../kernel.ts';
 import type { Frame } from '../frame.ts';
-import { fieldOf, sigsetOf, smallOf } from '../trace/values.ts';
+import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
-import { addressOf, compareOutput, encodeArg, resolve, valueOf } from './memory.ts';
+import { addressOf, compareOutput, encodeArg, valueOf } from './memory.ts';
 
 /** What the kernel did with a call. */
 export interface Outcome {
@@ -64,10 +64,11 @@ function encode(frame: Frame, call: Call): boolean {
   const row = call.row!;
   if (row.op === OP.OP_CLONE) return encodeClone(frame, call);
   const fault = call.errno === 'EFAULT';
+  const size = row.op === OP.OP_CLONE3 ? Number(valueOf(call.args[1]) ?? 88n) : 0;
   let known = true;
   row.args.forEach((kind, i) => {
     const node = call.args[i];
-    const { value, unknown } = encodeArg(frame, i, kind, node, call.table.compat, fault);
+    const { value, unknown } = encodeArg(frame, i, kind, node, call.table.compat, fault, size);
     if (unknown) known = false;
     frame.setArg(i, value ?? 0n);
   });
@@ -88,6 +89,10 @@ function encodePrctl(frame: Frame, call: Call): boolean {
     return true;
   }
   if (name.startsWith('PR_GET_') && second && second.kind !== 'null') {
+    if (call.errno === 'EFAULT') {
+      frame.window(addressOf(1), 16, 'unmapped').setArg(1, addressOf(1));
+      return true;
+    }
     frame.window(addressOf(1), 16, 'w').setArg(1, addressOf(1));
     return true;
   }
@@ -157,7 +162,11 @@ export function raxText(rax: bigint): string {
 
 /** Why the outcome isn't what was recorded; undefined when it is. */
 export function judge(call: Call, outcome: Outcome): string | undefined {
-  if (outcome.disposition === DISP_BLOCKED) return 'the call sleeps';
+  if (outcome.disposition === DISP_BLOCKED) {
+    // how long a timeout lasted is the world's to say
+    const timeout = call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN';
+    return timeout ? undefined : 'the call sleeps';
+  }
   if (outcome.disposition === DISP_EXITED) return call.retKind === 'unknown' ? undefined : 'exited';
   if (outcome.disposition !== DISP_DONE) return `not run (${outcome.disposition})`;
   const expected = expectedRax(call);
@@ -198,7 +207,8 @@ export function unchanged(call: Call, outcome: Outcome): boolean {
 
 /** Number of a call's argument. */
 export function numberArg(call: Call, i: number): number | undefined {
-  return smallOf(call.args[i], resolve);
+  const value = valueOf(call.args[i]);
+  return value === undefined ? undefined : Number(value);
 }
 
 export { expectedText };

@@ -1,3 +1,4 @@
+// What a reader of strace lines remembers from line to line.
 import type { CallTotals, LineTotals } from '../event.ts';
 import { newLineTotals } from '../event.ts';
 import type { StraceLine } from './line.ts';

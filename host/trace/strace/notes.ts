@@ -2,6 +2,10 @@
 import { signalNumber } from '../values.ts';
 import type { StraceLine } from './line.ts';
 
+/** The head of a summary table. */
+const TABLE_HEAD =
+  /^ *(?:%|seconds|calls|errors|syscall|name)[\w%/ -]*\b(?:syscall|name|seconds|calls)\s*$/;
+
 /** `--- SIGX {...} ---`, `--- stopped by SIGX ---`; at = position of the dashes. */
 export function readSignal(out: StraceLine, at: number): boolean {
   const s = out.text;
@@ -102,12 +106,7 @@ export class SummaryTable {
   }
 
   #isTableLine(s: string): boolean {
-    if (
-      /^ *(?:%|seconds|calls|errors|syscall|name)[\w%/ -]*\b(?:syscall|name|seconds|calls)\s*$/.test(
-        s,
-      ) &&
-      / {2,}|^% time/.test(s)
-    ) {
+    if (TABLE_HEAD.test(s) && / {2,}|^% time/.test(s)) {
       this.inside = true;
       return true;
     }

@@ -1,0 +1,57 @@
+// The order problem: effects lie somewhere inside their open intervals. When a result, a signal or
+// an end that the log shows is not there yet, one open interval after the other is carried out.
+import * as OP from '../../assembly/uapi/op.ts';
+import type { Call, ReplayTask } from './call.ts';
+import type { Replay } from './engine.ts';
+
+/** Calls that sleep until something happens: not run early unless nothing else helps. */
+const SLEEPERS = new Set([
+  OP.OP_WAIT4,
+  OP.OP_WAITID,
+  OP.OP_WAITPID,
+  OP.OP_PAUSE,
+  OP.OP_RT_SIGSUSPEND,
+  OP.OP_RT_SIGTIMEDWAIT,
+]);
+
+/** Runs the first open call of the wanted sort. */
+function runOpen(
+  r: Replay,
+  tasks: ReplayTask[],
+  call: Call | undefined,
+  sleepers: boolean,
+): boolean {
+  for (const task of tasks) {
+    const open = task.open;
+    if (!open || open === call || open.done || !open.row) continue;
+    if (SLEEPERS.has(open.row.op) !== sleepers) continue;
+    if (r.runNow(open)) return true;
+  }
+  return false;
+}
+
+/** Tasks whose exit is under way; the one that the call's result names comes first. */
+function deathsFirst(
+  r: Replay,
+  tasks: ReplayTask[],
+  call: Call | undefined,
+  about: number,
+): ReplayTask[] {
+  const named = call && typeof call.ret === 'number' ? call.ret : 0;
+  const rank = (task: ReplayTask): number => {
+    if (task.pid === named) return 0;
+    return r.kernel.task(task.pid)?.ppid === about ? 1 : 2;
+  };
+  return tasks.filter((task) => task.exiting).sort((a, b) => rank(a) - rank(b));
+}
+
+/**
+ * Carries out one open interval that may matter to `call`, or to a line of task `about`: calls
+ * that act first, then deaths, then sleepers. Return: whether anything happened.
+ */
+export function help(r: Replay, call: Call | undefined, about: number): boolean {
+  const tasks = [...r.tasks.values()].filter((task) => !task.dead);
+  if (runOpen(r, tasks, call, false)) return true;
+  for (const task of deathsFirst(r, tasks, call, about)) if (r.exitNow(task)) return true;
+  return runOpen(r, tasks, call, true);
+}
