@@ -175,7 +175,8 @@ export function do_notify_parent(p: task_struct): bool {
   const parent = p.real_parent;
   let sig = k.exit_signal;
   let autoreap = false;
-  const status = group_status(p);
+  // as Linux tells it: the leader's own code, which a reboot(2) inside does not touch
+  const status = k.exit_code;
   const sighand = cold(parent).sighand;
   if (nil(sighand)) {
     wake_up_all(parent.signal.wait_chldexit);
@@ -264,6 +265,10 @@ export function do_exit(p: task_struct, code: i32): void {
 /** The end of a pid namespace's init: true when it has to wait for the others to be gone. */
 function begin_zap(p: task_struct, ns: pid_namespace): bool {
   ns.dying = 1;
+  if (ns.reboot) {
+    p.signal.flags |= S.SIGNAL_GROUP_EXIT;
+    p.signal.group_exit_code = ns.reboot;
+  }
   // children that die now are reaped by nobody: their zombies must not keep the namespace
   for (let nr = 1; ;) {
     const number = find_ge_pid(nr, ns);
@@ -423,6 +428,7 @@ export function do_group_exit(p: task_struct, code: i32): void {
 export function die_now(p: task_struct): void {
   const signal = p.signal;
   if (signal.flags & S.SIGNAL_GROUP_EXIT) do_exit(p, signal.group_exit_code);
+  else if (!nil(signal.exec_task) && !same(signal.exec_task, p)) do_exit(p, 0);
   else do_group_exit(p, fatal_signal(p));
 }
 

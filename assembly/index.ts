@@ -3,7 +3,7 @@
 import { adopt_group, adopt_parent, adopt_task, find_task } from "./adopt.ts";
 import { start_kernel } from "./boot.ts";
 import { nil } from "./err.ts";
-import { die_now } from "./exit.ts";
+import { die_now, fatal_signal } from "./exit.ts";
 import { FILE_WORLD, alloc_file, fd_install, get_unused_fd } from "./file.ts";
 import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
 import { list_head } from "./list.ts";
@@ -181,7 +181,9 @@ export function fatal_pending(tid: i32): i32 {
   const p = find_task(tid);
   if (nil(p) || !p.kill_slot) return -1;
   if (p.signal.flags & SIGNAL_GROUP_EXIT) return p.signal.group_exit_code;
-  return p.pending & G.sigmask(SIGKILL) ? SIGKILL : 0;
+  // a thread that an exec gets rid of ends with status 0
+  if (!nil(p.signal.exec_task)) return 0;
+  return p.pending & G.sigmask(SIGKILL) ? SIGKILL : fatal_signal(p);
 }
 
 /** Carries out the end that is pending for `tid` alone. Return: 0 or -ESRCH. */

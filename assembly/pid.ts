@@ -195,6 +195,7 @@ function unhash_number(ns: pid_namespace, nr: i32): void {
  */
 export function alloc_pid(ns: pid_namespace, forced: i32, wanted: usize, nr_wanted: i32): pid {
   const level = ns.level;
+  if (nr_wanted > level + 1) return changetype<pid>(<usize>-EINVAL);
   const p = new_struct_pid(level);
   if (nil(p)) return changetype<pid>(<usize>-ENOMEM);
   let at = ns;

@@ -208,7 +208,8 @@ function act_on(p: task_struct, f: frame, sig: i32): i32 {
   if (G.sig_kernel_stop(sig)) {
     if (sig != N.SIGSTOP && is_orphaned(signal.pgrp)) return F.ACTION_IGNORED;
     start_group_stop(p, sig);
-    do_signal_stop(p);
+    // a tracer sees the signal first; the stop itself is a step of its own
+    if (!(p.flags & T.PF_TRACED)) do_signal_stop(p);
     return F.ACTION_STOPPED;
   }
   if (p.flags & T.PF_TRACED) {
@@ -231,7 +232,7 @@ export function peek_signal(p: task_struct): i32 {
  * One step of the return to user mode of `p`, whose last frame is `f` (may be null). Takes at most
  * one signal; its siginfo is at taken_signal(). `want`: a host that knows in which order signals
  * came may ask for one of the pending ones; 0 takes the kernel's choice, -1 takes none and only
- * lets a due notice of a continue out. Return: ACTION_*;
+ * lets a due notice of a continue out, -2 also a due stop. Return: ACTION_*;
  * ACTION_NONE ends the return.
  */
 export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
@@ -246,11 +247,12 @@ export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
     emit(F.EVENT_CONT, p.pid, 0, 0, 0, 0);
     return F.ACTION_CONTINUED;
   }
-  if (want < 0) return F.ACTION_NONE;
+  if (want == -1) return F.ACTION_NONE;
   if (p.flags & T.JOBCTL_STOP_PENDING) {
     do_signal_stop(p);
     return F.ACTION_STOPPED;
   }
+  if (want < 0) return F.ACTION_NONE;
   let blocked = cold(p).blocked;
   if (want > 0) blocked |= ~G.sigmask(want);
   const sig = dequeue_signal(p, blocked, taken_signal());

@@ -3,7 +3,7 @@
 import { container_of_fd, find_pidfd, unshare_files } from "./file.ts";
 import { container } from "./container.ts";
 import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
-import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
+import { IS_ERR, NULL, nil, PTR_ERR, RET_EXITED, same } from "./err.ts";
 import { set_comm, unshare_sighand } from "./exec.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
 import { frame } from "./frame.ts";
@@ -34,13 +34,21 @@ import {
   strncpy_from_user,
 } from "./uaccess.ts";
 import { create_user_ns } from "./user-namespace.ts";
-import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from "./uapi/capability.ts";
+import {
+  CAP_CHECKPOINT_RESTORE,
+  CAP_SYS_ADMIN,
+  CAP_SYS_BOOT,
+  CAP_SYS_RESOURCE,
+} from "./uapi/capability.ts";
 import * as E from "./uapi/errno.ts";
 import { ASSIST_PID, WINDOW_WRITE } from "./uapi/frame.ts";
 import * as P from "./uapi/prctl.ts";
 import { RLIM_NLIMITS, RLIMIT_NOFILE } from "./uapi/resource.ts";
 import * as C from "./uapi/sched.ts";
-import { SIGCHLD } from "./uapi/signal.ts";
+import { SIGCHLD, SIGHUP, SIGINT, SIGKILL } from "./uapi/signal.ts";
+import { do_group_exit } from "./exit.ts";
+import { start_group_exit } from "./signal.ts";
+import { sys_world_call } from "./sys-file.ts";
 
 /** Cleared arguments with what the recorder knows of the child's number. */
 function clone_args(f: frame): kernel_clone_args {
@@ -127,7 +135,6 @@ function clone3_set_tid(p: task_struct, f: frame, args: kernel_clone_args): i32 
   const bad = copy_from_user(f, to, at, (<u32>size) << 2);
   if (bad) return bad;
   const ns = cold(p).nsproxy.pid_ns_for_children;
-  if (<i32>size > ns.level + 1) return -E.EINVAL;
   const owner = changetype<ns_common>(ns.user_ns);
   if (
     !cred_ns_capable(p.cred, owner, CAP_CHECKPOINT_RESTORE) &&
@@ -471,4 +478,29 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
     p.cred = fresh;
   }
   return 0;
+}
+
+/** Commands of reboot(2). */
+const LINUX_REBOOT_MAGIC1: u32 = 0xfee1dead;
+const CMD_RESTART: u32 = 0x01234567;
+const CMD_RESTART2: u32 = 0xa1b2c3d4;
+const CMD_HALT: u32 = 0xcdef0123;
+const CMD_POWER_OFF: u32 = 0x4321fedc;
+
+/** reboot(2) in a pid namespace of its own ends that namespace; in the initial one, the world's. */
+export function sys_reboot(p: task_struct, f: frame): i32 {
+  const ns = task_active_pid_ns(p);
+  if (!cred_ns_capable(p.cred, changetype<ns_common>(<usize>ns.user_ns), CAP_SYS_BOOT)) {
+    return -E.EPERM;
+  }
+  if (<u32>f.a0 != LINUX_REBOOT_MAGIC1) return -E.EINVAL;
+  if (<u32>changetype<usize>(ns) == root().init_pid_ns) return sys_world_call(f, -E.EPERM);
+  const cmd = <u32>f.a2;
+  if (cmd == CMD_RESTART || cmd == CMD_RESTART2) ns.reboot = SIGHUP;
+  else if (cmd == CMD_HALT || cmd == CMD_POWER_OFF) ns.reboot = SIGINT;
+  else return -E.EINVAL;
+  const init = ns.child_reaper;
+  if (!nil(init)) start_group_exit(init.signal, SIGKILL);
+  do_group_exit(p, 0);
+  return RET_EXITED;
 }

@@ -296,6 +296,7 @@ export function sys_rt_sigtimedwait(p: task_struct, f: frame, compat: bool): i32
     const bytes: u32 = compat ? 8 : 16;
     const bad_time = copy_from_user(f, SCRATCH_USER, f.a2, bytes);
     if (bad_time) return bad_time;
+    if (!compat && load<u64>(SCRATCH_USER, 8) > 999999999) return -E.EINVAL;
     poll = load<u64>(SCRATCH_USER) == 0;
     if (!compat && load<u64>(SCRATCH_USER, 8) != 0) poll = false;
   }

@@ -168,6 +168,8 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
       return Y.sys_prlimit64(p, f, 0, <u32>a0, f.a1, 0);
     case O.OP_UMASK:
       return D.sys_umask(p, <u32>a0);
+    case O.OP_REBOOT:
+      return Y.sys_reboot(p, f);
     case O.OP_UNSHARE:
       return Y.sys_unshare(p, f);
     case O.OP_CONTAINER_CREATE:

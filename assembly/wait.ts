@@ -59,6 +59,7 @@ function found(
 
 function wait_task_zombie(w: wait_opts, waiter: task_struct, child: task_struct): bool {
   if (!(w.options & W.WEXITED)) return false;
+  w.found_child = 1;
   const status = group_status(child);
   let code = N.CLD_EXITED;
   if (status & 0x7f) code = status & 0x80 ? N.CLD_DUMPED : N.CLD_KILLED;
@@ -87,12 +88,13 @@ function wait_task_continued(w: wait_opts, waiter: task_struct, child: task_stru
 /** News of one child? */
 function wait_consider_task(w: wait_opts, waiter: task_struct, child: task_struct): bool {
   if (!eligible(w, child)) return false;
-  w.found_child = 1;
   if (child.state == EXIT_ZOMBIE) {
-    // a leader whose threads still run is not dead yet
+    // a dead child has no news but its end; a leader whose threads still run is not dead yet
     if (thread_group_empty(child)) return wait_task_zombie(w, waiter, child);
+    w.found_child = 1;
     if (child.signal.flags & SIGNAL_GROUP_EXIT) return false;
   }
+  w.found_child = 1;
   return wait_task_stopped(w, waiter, child) || wait_task_continued(w, waiter, child);
 }
 

@@ -9,6 +9,7 @@ import { CACHE_WAITER, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from
 import { cold, PF_WOKEN, task_struct, TASK_INTERRUPTIBLE, TASK_RUNNING } from "./task.ts";
 import { TASK_KILLABLE, TIF_SIGPENDING } from "./task.ts";
 import { ENOMEM } from "./uapi/errno.ts";
+import { OP_RT_SIGTIMEDWAIT } from "./uapi/op.ts";
 
 /** struct waiter - one task on one queue, 16 bytes. */
 @unmanaged
@@ -98,6 +99,11 @@ export function abort_sleep(p: task_struct): void {
   clear_woken(p);
   if (p.state == TASK_INTERRUPTIBLE || p.state == TASK_KILLABLE) p.state = TASK_RUNNING;
   const k = cold(p);
+  // sigtimedwait lets its set through only while it sleeps
+  if (!nil(k.frame) && k.frame.op == OP_RT_SIGTIMEDWAIT && k.frame.phase) {
+    k.blocked = k.saved_sigmask;
+    k.frame.phase = 0;
+  }
   const child = k.vfork_child;
   if (!nil(child)) {
     cold(child).vfork_parent = changetype<task_struct>(0);

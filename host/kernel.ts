@@ -309,6 +309,11 @@ export class Kernel implements FrameOwner {
     return this.exports.next_signal(tid);
   }
 
+  /** Who sent the SIGCHLD that is pending for the group of `tid`; 0 when none is queued. */
+  pendingChild(tid: number): number {
+    return this.#views.queuedSender(tid, 17);
+  }
+
   /** Gives up the sleeping call of `tid`: the host knows that it ended otherwise. */
   abortCall(tid: number): void {
     this.exports.abort_call(tid);

@@ -224,6 +224,17 @@ export class Views {
     return tids;
   }
 
+  /** si_pid of the first queued signal `signo` of the group of `tid`. */
+  queuedSender(tid: number, signo: number): number {
+    const at = this.#k.exports.task_ptr(tid) >>> 0;
+    if (!at) return 0;
+    const head = this.word(at + L.task_struct.signal) + L.signal_struct.queue_next;
+    for (let link = this.word(head); link !== head; link = this.word(link)) {
+      if (this.word(link + L.sigqueue.signo) === signo) return this.word(link + L.sigqueue.pid);
+    }
+    return 0;
+  }
+
   hot(cold: number): number {
     const chunk = (cold & ~0x3ffff) >>> 0;
     return chunk + (cold - chunk - 0x10000) / 3;

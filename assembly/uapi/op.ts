@@ -91,4 +91,6 @@ export const OP_CONTAINER_WAIT = 77;
 export const OP_CONTAINER_KILL = 78;
 export const OP_FSOPEN = 79;
 export const OP_FSMOUNT = 80;
-export const NR_OPS = 81;
+// the machine.
+export const OP_REBOOT = 81;
+export const NR_OPS = 82;

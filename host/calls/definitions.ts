@@ -136,6 +136,7 @@ const ROWS: Record<string, Row> = {
   setrlimit: [OP.OP_SETRLIMIT, 'flags in:rlimit', 'e'],
   umask: [OP.OP_UMASK, 'int', 'e'],
   unshare: [OP.OP_UNSHARE, 'flags', 'e'],
+  reboot: [OP.OP_REBOOT, 'flags flags flags addr', 'e', "in the initial namespace the world's"],
   container_create: [OP.OP_CONTAINER_CREATE, 'in:str flags long long long', 'e'],
   fork_into_container: [OP.OP_FORK_INTO_CONTAINER, 'fd', 'e'],
   container_wait: [OP.OP_CONTAINER_WAIT, 'fd out:int flags out:rusage', 'e'],

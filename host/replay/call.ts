@@ -34,6 +34,11 @@ export interface ReplayTask {
   /** name of an open call whose end has been settled already */
   answered: string;
   dead: boolean;
+  /** its parent, and whether a SIGCHLD line told of its end */
+  parent: number;
+  told: boolean;
+  /** wait status of its end line */
+  end: number | undefined;
   /** result register and number of the last call, for the return to user mode */
   lastRet: bigint;
   lastNr: number;

@@ -9,6 +9,8 @@ import { addReason, countCall } from './result.ts';
 
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
+/** exitToUser: let a due notice or stop out, take no signal. */
+const STOP_ONLY = -2;
 
 /** Is this signal deliverable to the task right now? */
 function deliverable(r: Replay, pid: number, signo: number): boolean {
@@ -44,13 +46,18 @@ function worldly(r: Replay, info: SigInfoFields | undefined, signo: number): boo
   return info.pid === undefined || info.pid === 0 || !r.tasks.has(info.pid) || signo === 14;
 }
 
+/** A stop or continue that is due in the kernel, though its line comes later. */
+export function letNoticesOut(r: Replay, pid: number): boolean {
+  return r.kernel.exitToUser(pid, undefined, STOP_ONLY).action !== 'none';
+}
+
 /** Runs open intervals until the signal is there. */
 function await_(r: Replay, task: ReplayTask, line: TraceLine): void {
   const sender = line.siginfo?.pidInRecorderNs ?? line.siginfo?.pid ?? 0;
   for (let tries = 0; tries < 64 && !deliverable(r, task.pid, line.signo); ++tries) {
     const from = r.tasks.get(sender);
-    if (line.signo === 17 && from && r.kernel.exitToUser(sender, undefined, -1).action !== 'none') {
-      r.reordered('a continue was told before its signal line');
+    if (line.signo === 17 && from && letNoticesOut(r, sender)) {
+      r.reordered('a stop or continue was told before its line');
       continue;
     }
     if (line.signo === 17 && from && !from.dead && r.exitNow(from)) {
@@ -83,12 +90,43 @@ function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
   return taken;
 }
 
+function isDeath(info: SigInfoFields | undefined): boolean {
+  return info?.signo === 17 && (info.code === 1 || info.code === 2 || info.code === 3);
+}
+
+/**
+ * A tracer may print a SIGCHLD late: it was taken before the next child's was sent, though that
+ * child's end stands above it. In the kernel the second one found the first still pending. Return:
+ * whether this line tells of such a death, which then is compared with the child's own end.
+ */
+function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
+  const info = line.siginfo!;
+  const child = r.tasks.get(info.pidInRecorderNs ?? info.pid ?? 0);
+  const pending = deliverable(r, task.pid, 17);
+  if (!child?.dead || child.told || child.end === undefined) return false;
+  if (pending && r.kernel.pendingChild(task.pid) === child.pid) {
+    child.told = true;
+    return false;
+  }
+  if (r.kernel.task(task.pid)?.nsLevel !== 0) return false;
+  child.told = true;
+  const status = child.end & 0x7f ? child.end & 0x7f : child.end >> 8;
+  const wrong = info.status !== undefined && info.status !== status;
+  if (!pending) raiseFromWorld(r, task, line, false);
+  take(r, task, 17);
+  r.event('signal', wrong ? 'diverged' : 'matched');
+  if (wrong) r.diverge(line.line, task, 'signal', line.text, `status ${status}`, line.text);
+  else r.reordered('a SIGCHLD was taken before the next was sent');
+  return true;
+}
+
 export function onSignalLine(r: Replay, line: TraceLine): void {
   const task = r.task(line.pid, line.seq);
   const info = line.siginfo;
   task.history.push(`${line.line}: ${signalName(line.signo)}`);
   if (!line.signo) return;
   await_(r, task, line);
+  if (isDeath(info) && outOfTurn(r, task, line)) return;
   if (!deliverable(r, task.pid, line.signo)) {
     if (!task.maskKnown && r.adopter.unblock(task, line.signo)) {
       // the mask was from before the log
@@ -127,7 +165,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   );
 }
 
-function raiseFromWorld(r: Replay, task: ReplayTask, line: TraceLine): void {
+function raiseFromWorld(r: Replay, task: ReplayTask, line: TraceLine, adopted = true): void {
   const info = line.siginfo;
   r.kernel.raise(task.pid, false, {
     signo: line.signo,
@@ -137,7 +175,7 @@ function raiseFromWorld(r: Replay, task: ReplayTask, line: TraceLine): void {
     status: info?.status ?? 0,
     value: info?.value ?? 0n,
   });
-  r.adopted('signal raised by the world');
+  if (adopted) r.adopted('signal raised by the world');
   if (!deliverable(r, task.pid, line.signo)) r.adopter.unblock(task, line.signo);
 }
 
@@ -156,6 +194,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   const view = r.kernel.task(task.pid);
   const status = statusOf(line);
   task.open = undefined;
+  task.end = status;
   r.ended(line.pid, line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`);
   if (task.exiting) {
     r.exitNow(task);

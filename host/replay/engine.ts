@@ -18,6 +18,8 @@ import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from '.
 
 const HISTORY = 5;
 const UNNUMBERED = 4_194_303;
+/** exitToUser: let a due stop happen, take no signal. */
+const STOP_ONLY = -2;
 export class Replay {
   readonly kernel: Kernel;
   readonly index: TraceIndex;
@@ -73,6 +75,9 @@ export class Replay {
         this.task(line.pid, line.seq);
         onSignalLine(this, line);
         break;
+      case 'stopped':
+        this.kernel.exitToUser(this.task(line.pid, line.seq).pid, undefined, STOP_ONLY);
+        break;
       case 'exit':
       case 'killed':
         this.result.events += 1;
@@ -124,6 +129,9 @@ export class Replay {
       exiting: undefined,
       answered: '',
       dead: false,
+      parent: parent?.pid ?? 0,
+      told: false,
+      end: undefined,
       lastRet: 0n,
       lastNr: 0,
       lastName: '',
@@ -310,6 +318,7 @@ export class Replay {
       return this.#fallAsleep(task, call, outcome, early);
     }
     call.done = true;
+    if (outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
     this.#conclude(task, call, outcome, wrong, cls);
     return true;
   }

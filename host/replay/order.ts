@@ -2,6 +2,7 @@
 // an end that the log shows is not there yet, one open interval after the other is carried out.
 import * as OP from '../../assembly/uapi/op.ts';
 import type { Call, ReplayTask } from './call.ts';
+import { letNoticesOut } from './ends.ts';
 import type { Replay } from './engine.ts';
 
 /** Calls that sleep until something happens: not run early unless nothing else helps. */
@@ -53,5 +54,6 @@ export function help(r: Replay, call: Call | undefined, about: number): boolean 
   const tasks = [...r.tasks.values()].filter((task) => !task.dead);
   if (runOpen(r, tasks, call, false)) return true;
   for (const task of deathsFirst(r, tasks, call, about)) if (r.exitNow(task)) return true;
+  for (const task of tasks) if (letNoticesOut(r, task.pid)) return true;
   return runOpen(r, tasks, call, true);
 }

@@ -72,6 +72,8 @@ function encode(frame: Frame, call: Call): boolean {
     if (unknown) known = false;
     frame.setArg(i, value ?? 0n);
   });
+  // without its mask it is not known which frame it goes back to
+  if (row.op === OP.OP_RT_SIGRETURN && call.args.length === 0) known = false;
   if (row.op === OP.OP_PRCTL) known = encodePrctl(frame, call);
   if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) known = true;
   return known;
