@@ -240,6 +240,11 @@ export function do_exit(p: task_struct, code: i32): void {
   signal.live -= 1;
   const group_dead = signal.live == 0;
   k.exit_code = code;
+  // the last thread's code is the process's, when nothing else ended it
+  if (group_dead && !(signal.flags & S.SIGNAL_GROUP_EXIT)) {
+    signal.flags |= S.SIGNAL_GROUP_EXIT;
+    signal.group_exit_code = code;
+  }
   // a stopped thread that is killed was running for a moment
   p.state = T.TASK_RUNNING;
   exit_resources(p);
@@ -384,6 +389,7 @@ function namespaces_shrank(ns: pid_namespace, level: i32): void {
 function leader_alone(leader: task_struct): void {
   const signal = leader.signal;
   if (leader.state == T.EXIT_ZOMBIE && signal.nr_threads == 1 && nil(signal.exec_task)) {
+    if (signal.flags & S.SIGNAL_GROUP_EXIT) cold(leader).exit_code = signal.group_exit_code;
     if (zap_reaps(leader) || do_notify_parent(leader)) {
       release_task(leader);
       return;
@@ -429,6 +435,7 @@ export function die_now(p: task_struct): void {
   const signal = p.signal;
   if (signal.flags & S.SIGNAL_GROUP_EXIT) do_exit(p, signal.group_exit_code);
   else if (!nil(signal.exec_task) && !same(signal.exec_task, p)) do_exit(p, 0);
+  else if (cold(p).fatal_signo) do_group_exit(p, cold(p).fatal_signo);
   else do_group_exit(p, fatal_signal(p));
 }
 

@@ -10,14 +10,15 @@ import { list_head } from "./list.ts";
 import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
 import { exit_to_user_step, peek_signal } from "./sigdeliver.ts";
 import * as G from "./signal.ts";
-import { SIGNAL_GROUP_EXIT } from "./signal-struct.ts";
+import { unshare_sighand } from "./exec.ts";
+import { action_of, sighand_must_copy, SIGNAL_GROUP_EXIT } from "./signal-struct.ts";
 import { kfree, kzalloc } from "./slab.ts";
 import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
 import * as T from "./task.ts";
 import { ENOMEM, ESRCH, EMFILE } from "./uapi/errno.ts";
 import { abort_sleep } from "./waitqueue.ts";
 import * as F from "./uapi/frame.ts";
-import { SIGKILL } from "./uapi/signal.ts";
+import { SIG_DFL, SIG_IGN, SIGKILL } from "./uapi/signal.ts";
 
 /** Version of this interface; changes with every incompatible change of exports or layouts. */
 export function abi_version(): i32 {
@@ -183,6 +184,7 @@ export function fatal_pending(tid: i32): i32 {
   if (p.signal.flags & SIGNAL_GROUP_EXIT) return p.signal.group_exit_code;
   // a thread that an exec gets rid of ends with status 0
   if (!nil(p.signal.exec_task)) return 0;
+  if (T.cold(p).fatal_signo) return T.cold(p).fatal_signo;
   return p.pending & G.sigmask(SIGKILL) ? SIGKILL : fatal_signal(p);
 }
 
@@ -234,9 +236,21 @@ export function set_core(tid: i32): i32 {
   const p = find_task(tid);
   if (nil(p)) return -ESRCH;
   const signal = p.signal;
+  const k = T.cold(p);
+  if (k.fatal_signo) k.fatal_signo |= 0x80;
   if (signal.flags & SIGNAL_GROUP_EXIT && signal.group_exit_code & 0x7f) {
     signal.group_exit_code |= 0x80;
   }
+  return 0;
+}
+
+/** A traced task's death began with the signal it had taken, before the SIGKILL that came after.
+ * 0 or -ESRCH. */
+export function prefer_taken(tid: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p) || !T.cold(p).fatal_signo) return -ESRCH;
+  p.signal.flags |= SIGNAL_GROUP_EXIT;
+  p.signal.group_exit_code = T.cold(p).fatal_signo;
   return 0;
 }
 
@@ -292,6 +306,19 @@ export function raise(
   info.value = (<u64>value_lo) | ((<u64>value_hi) << 32);
   G.send_signal(p, info, group != 0, true);
   return 0;
+}
+
+/** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS. */
+const FAULTS: u64 = 0x400004d8;
+
+/** The default action, unblocked: what force_sig does to a signal that was to be ignored. */
+function unprotect(p: T.task_struct, signo: i32): void {
+  const k = T.cold(p);
+  const blocked = (k.blocked & G.sigmask(signo)) != 0;
+  if (!blocked && action_of(k.sighand, signo).handler != SIG_IGN) return;
+  if (sighand_must_copy(k.sighand) && !unshare_sighand(p)) return;
+  action_of(k.sighand, signo).handler = SIG_DFL;
+  k.blocked &= ~G.sigmask(signo);
 }
 
 /** Address of a task's hot record, 0 when there is none; its cold half is at cold_ptr(). */

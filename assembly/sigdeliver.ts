@@ -213,8 +213,13 @@ function act_on(p: task_struct, f: frame, sig: i32): i32 {
     return F.ACTION_STOPPED;
   }
   if (p.flags & T.PF_TRACED) {
-    // the tracer has seen the signal; the death itself is a stop of its own and comes later
-    G.start_group_exit(signal, sig);
+    // the tracer has seen the signal; until the death itself a SIGKILL may still overtake it
+    if (signal.nr_threads == 1) {
+      cold(p).fatal_signo = sig;
+      G.mark_fatal(p);
+    } else {
+      G.start_group_exit(signal, sig);
+    }
     return F.ACTION_DIED;
   }
   do_group_exit(p, sig);

@@ -11,6 +11,7 @@ import { root } from "./root.ts";
 import { sys_rt_sigreturn } from "./sigdeliver.ts";
 import * as D from "./sys-file.ts";
 import * as I from "./sys-ids.ts";
+import * as X from "./sys-clone.ts";
 import * as Y from "./sys-process.ts";
 import * as G from "./sys-signal.ts";
 import * as T from "./task.ts";
@@ -28,7 +29,7 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   const a2 = <i32>f.a2;
   switch (op) {
     case O.OP_FORK:
-      return Y.sys_fork(p, f);
+      return X.sys_fork(p, f);
     case O.OP_WAIT4:
       return kernel_wait4(p, f, a0, f.a1, a2, f.r10, compat ? 72 : 144);
     case O.OP_EXIT_GROUP:
@@ -38,11 +39,11 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
       do_exit(p, (a0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_VFORK:
-      return Y.sys_vfork(p, f);
+      return X.sys_vfork(p, f);
     case O.OP_CLONE:
-      return compat ? Y.sys_clone(p, f, f.a2, f.r8) : Y.sys_clone(p, f, f.a2, f.r10);
+      return compat ? X.sys_clone(p, f, f.a2, f.r8) : X.sys_clone(p, f, f.a2, f.r10);
     case O.OP_CLONE3:
-      return Y.sys_clone3(p, f);
+      return X.sys_clone3(p, f);
     case O.OP_WAITPID:
       return kernel_wait4(p, f, a0, f.a1, a2, 0, 0);
     case O.OP_WAITID:
@@ -175,7 +176,7 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
     case O.OP_CONTAINER_CREATE:
       return B.sys_container_create(p, f);
     case O.OP_FORK_INTO_CONTAINER:
-      return Y.sys_fork_into_container(p, f);
+      return X.sys_fork_into_container(p, f);
     case O.OP_CONTAINER_WAIT:
       return B.sys_container_wait(p, f);
     case O.OP_CONTAINER_KILL:

@@ -109,6 +109,7 @@ export class task_cold {
   comm0: u64;
   comm1: u64;
   adopted: u32; // 1: came from outside (adopt), 0: forked
+  fatal_signo: i32; // traced: the fatal signal that was taken; the death itself comes later
   sas_flags: u32;
   start_seq: u64;
   pad0: u64;

@@ -328,6 +328,11 @@ export class Kernel implements FrameOwner {
     return this.exports.set_group(tid, pgid, sid) === 0;
   }
 
+  /** The death of `tid` began with the signal it took, before a SIGKILL that came after. */
+  preferTaken(tid: number): void {
+    this.exports.prefer_taken(tid);
+  }
+
   /** The end that is pending for `tid` leaves a core. */
   setCore(tid: number): void {
     this.exports.set_core(tid);

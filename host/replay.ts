@@ -2,7 +2,7 @@
 // kernel, and says where the two agree.
 import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
 import { Replay } from './replay/engine.ts';
-import type { TreeProcess } from './render/tree.ts';
+import type { TreeProcess } from './replay/processes.ts';
 import { newResult, type ReplayResult } from './replay/result.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './calls/table.ts';
 import { indexForks } from './trace/index.ts';
@@ -63,5 +63,5 @@ export async function replayStrace(
   result.lines = log.lines;
   result.skipped = log.lines.unparsed;
   result.seconds = (performance.now() - started) / 1000;
-  return { result, kernel, processes: replay.processes };
+  return { result, kernel, processes: replay.processes.list };
 }

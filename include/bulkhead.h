@@ -1216,7 +1216,9 @@ struct bh_task_cold {
   uint64_t comm0;
   uint64_t comm1;
   uint32_t adopted;
+  int32_t fatal_signo;
   uint32_t sas_flags;
+  uint8_t gap_132[4];
   uint64_t start_seq;
   uint64_t pad0;
   uint64_t pad1;
@@ -1247,10 +1249,11 @@ _Static_assert(offsetof(struct bh_task_cold, vfork_child) == 100, "vfork_child")
 _Static_assert(offsetof(struct bh_task_cold, comm0) == 104, "comm0");
 _Static_assert(offsetof(struct bh_task_cold, comm1) == 112, "comm1");
 _Static_assert(offsetof(struct bh_task_cold, adopted) == 120, "adopted");
-_Static_assert(offsetof(struct bh_task_cold, sas_flags) == 124, "sas_flags");
-_Static_assert(offsetof(struct bh_task_cold, start_seq) == 128, "start_seq");
-_Static_assert(offsetof(struct bh_task_cold, pad0) == 136, "pad0");
-_Static_assert(offsetof(struct bh_task_cold, pad1) == 144, "pad1");
+_Static_assert(offsetof(struct bh_task_cold, fatal_signo) == 124, "fatal_signo");
+_Static_assert(offsetof(struct bh_task_cold, sas_flags) == 128, "sas_flags");
+_Static_assert(offsetof(struct bh_task_cold, start_seq) == 136, "start_seq");
+_Static_assert(offsetof(struct bh_task_cold, pad0) == 144, "pad0");
+_Static_assert(offsetof(struct bh_task_cold, pad1) == 152, "pad1");
 
 struct bh_task_struct {
   uint32_t state;
@@ -1386,6 +1389,11 @@ typedef int32_t bh_set_parent_fn(int32_t tid, int32_t parent);
 typedef int32_t bh_set_group_fn(int32_t tid, int32_t pgid, int32_t sid);
 /* The end that is pending for tid's group leaves a core: its status says so. */
 typedef int32_t bh_set_core_fn(int32_t tid);
+/*
+ * A traced task's death began with the signal it had taken, before the SIGKILL that came after. 0
+ * or -ESRCH.
+ */
+typedef int32_t bh_prefer_taken_fn(int32_t tid);
 /* The traced flag of a task. */
 typedef int32_t bh_set_traced_fn(int32_t tid, int32_t on);
 /* Sets the signal mask of a task: an observation of the host. */

@@ -1,16 +1,7 @@
 // The process tree and the container tree.
-import type { ContainerView, TaskView } from '../views.ts';
+import type { TreeProcess } from '../replay/processes.ts';
+import type { ContainerView } from '../views.ts';
 import { printable, type Style } from './style.ts';
-
-/** A process of the tree: living ones from the kernel, dead ones from the replay's memory. */
-export interface TreeProcess {
-  pid: number;
-  ppid: number;
-  comm: string;
-  /** `exit 3`, `SIGKILL`, or empty while it lives */
-  end: string;
-  container: string;
-}
 
 interface Node<T> {
   item: T;
@@ -78,8 +69,4 @@ export function renderContainers(containers: readonly ContainerView[], s: Style,
     show,
     max,
   ).join('\n');
-}
-
-export function processOf(task: TaskView): TreeProcess {
-  return { pid: task.tid, ppid: task.ppid, comm: task.comm, end: '', container: task.container };
 }

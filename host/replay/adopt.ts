@@ -4,7 +4,7 @@ import * as OP from '../../assembly/uapi/op.ts';
 import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
 import { ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
 import { DISP_DONE } from '../kernel.ts';
-import { fieldOf, sigsetOf } from '../trace/values.ts';
+import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { addReason, type CallClass } from './result.ts';
@@ -35,10 +35,13 @@ export class Adopter {
   readonly #r: Replay;
   /** do the log's lines show every call that opens or closes a descriptor? */
   readonly #fdsShown: boolean;
+  /** does the log leave calls out? */
+  readonly #filtered: boolean;
 
   constructor(replay: Replay) {
     this.#r = replay;
     const names = replay.index.names;
+    this.#filtered = !names.has('mmap') && !names.has('mmap2');
     this.#fdsShown = names.has('openat') || names.has('open');
   }
 
@@ -175,6 +178,10 @@ export class Adopter {
       case OP.OP_WAIT4:
       case OP.OP_WAITPID:
         return this.#adoptChild(call);
+      case OP.OP_RT_SIGRETURN:
+        return this.#filtered && !task.interrupted
+          ? 'the interrupted call is not shown'
+          : undefined;
       case OP.OP_KILL:
         return numberArg(call, 0) === -1 && call.ret === 0
           ? 'processes outside the log'
@@ -210,6 +217,33 @@ export class Adopter {
     if (signo === undefined || task.actionsKnown?.has(signo)) return undefined;
     task.actionsKnown?.add(signo);
     return 'signal action from before the log';
+  }
+
+  /** A child that was forked in the log but is not recorded: its end is known by its wait. */
+  endUnseenChild(call: Call): void {
+    const op = call.row!.op;
+    if (op !== OP.OP_WAIT4 && op !== OP.OP_WAITPID) return;
+    const child = typeof call.ret === 'number' ? call.ret : 0;
+    const status = statusOf(call.args[1]) ?? 0;
+    if (child > 0) this.endUnseen(child, status);
+  }
+
+  /** The world says that an unrecorded task has ended. */
+  endUnseen(pid: number, status: number): void {
+    const k = this.#r.kernel;
+    const view = k.task(pid);
+    if (!view || view.state === 'Z' || this.#r.index.tasks.has(pid)) return;
+    if (status & 0x7f) {
+      k.raise(pid, true, { signo: status & 0x7f });
+      k.exitToUser(pid);
+      k.die(pid);
+    } else {
+      k.frame.begin(pid, 0, OP.OP_EXIT_GROUP).setArg(0, status >> 8);
+      k.trap();
+    }
+    const task = this.#r.tasks.get(pid);
+    if (task) task.dead = true;
+    this.#r.adopted('end of a task that is not recorded');
   }
 
   /** A child from before the log that was waited for: it is gone now. */

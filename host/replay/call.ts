@@ -37,12 +37,16 @@ export interface ReplayTask {
   /** its parent, and whether a SIGCHLD line told of its end */
   parent: number;
   told: boolean;
+  /** the fatal signal that it took */
+  took: number;
   /** wait status of its end line */
   end: number | undefined;
   /** result register and number of the last call, for the return to user mode */
   lastRet: bigint;
   lastNr: number;
   lastName: string;
+  /** the last call shown was interrupted by a signal */
+  interrupted: boolean;
   lastTable: SyscallTable;
   history: string[];
   /** facts from before the log, or that the log doesn't show */
@@ -96,4 +100,22 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     asleep: false,
     text: line.text,
   };
+}
+
+/** The tables that a log's calls are of. */
+export interface Tables {
+  x86: SyscallTable;
+  i386: SyscallTable;
+}
+
+/** Which table a line's call is of: i386 calls stand in a log without a mark. */
+export function rowOf(tables: Tables, line: TraceLine): [SyscallRow | undefined, SyscallTable] {
+  const { x86, i386 } = tables;
+  const row = x86.byName.get(line.name);
+  const compatRow = i386.byName.get(line.name);
+  if (line.nr >= 0) {
+    if (row?.nr === line.nr) return [row, x86];
+    if (compatRow?.nr === line.nr) return [compatRow, i386];
+  }
+  return row ? [row, x86] : [compatRow, i386];
 }

@@ -83,6 +83,7 @@ function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
     const next = r.kernel.nextSignal(task.pid);
     const want = next === signo || next === 0 ? 0 : signo;
     const { action, info } = r.kernel.exitToUser(task.pid, frame, want);
+    if (action === 'died') task.took = info.signo;
     if (info.signo === signo) taken = info;
     else if (action === 'none' || action === 'died') break;
   }
@@ -125,6 +126,10 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   const info = line.siginfo;
   task.history.push(`${line.line}: ${signalName(line.signo)}`);
   if (!line.signo) return;
+  if (isDeath(info) && info) {
+    const status = info.status ?? 0;
+    r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
+  }
   await_(r, task, line);
   if (isDeath(info) && outOfTurn(r, task, line)) return;
   if (!deliverable(r, task.pid, line.signo)) {
@@ -206,6 +211,14 @@ export function onExitLine(r: Replay, line: TraceLine): void {
     if (pendingStatus(r, task.pid) < 0 && r.kernel.task(task.pid)?.state !== 'Z') {
       forceEnd(r, task, line);
       return;
+    }
+    if (
+      line.kind === 'killed' &&
+      pendingStatus(r, task.pid) !== status &&
+      task.took === line.signo
+    ) {
+      r.kernel.preferTaken(task.pid);
+      r.reordered('a death began before the SIGKILL that came during it');
     }
     if (line.kind === 'killed' && line.core) r.kernel.setCore(task.pid);
     if (r.kernel.task(task.pid)?.state !== 'Z') r.kernel.die(task.pid, false);

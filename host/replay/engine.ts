@@ -4,20 +4,30 @@
 import * as OP from '../../assembly/uapi/op.ts';
 
 import { DISP_BLOCKED, type Kernel } from '../kernel.ts';
-import type { SyscallRow, SyscallTable } from '../calls/table.ts';
+import type { SyscallTable } from '../calls/table.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
-import type { TreeProcess } from '../render/tree.ts';
 import { Adopter } from './adopt.ts';
-import { type Call, callOf, expectedRax, type ReplayTask } from './call.ts';
+import { type Call, callOf, expectedRax, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
-import { help } from './order.ts';
-import { addReason, countCall, countEvent, type ReplayResult, type Verdict } from './result.ts';
+import { MergedEnds } from './merged.ts';
+import { expectSignal, help } from './order.ts';
+import { Processes } from './processes.ts';
+import {
+  addDivergence,
+  addReason,
+  countCall,
+  countEvent,
+  type ReplayResult,
+  type Verdict,
+} from './result.ts';
 import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from './run.ts';
 
 const HISTORY = 5;
+const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITPID]);
 const UNNUMBERED = 4_194_303;
+const TIMERS = ['setitimer', 'alarm', 'timer_settime'];
 /** exitToUser: let a due stop happen, take no signal. */
 const STOP_ONLY = -2;
 export class Replay {
@@ -27,18 +37,19 @@ export class Replay {
   readonly tasks = new Map<number, ReplayTask>();
   readonly adopter: Adopter;
   /** every process, in order of appearance, with its end */
-  readonly processes: TreeProcess[] = [];
-  readonly #process = new Map<number, TreeProcess>();
-  readonly #tables: { x86: SyscallTable; i386: SyscallTable };
+  readonly processes = new Processes();
+  readonly #tables: Tables;
   readonly #tableIndex = new Map<SyscallTable, number>();
   #first = true;
+  readonly merged: MergedEnds;
+  readonly #timers: boolean;
   readonly #interruptible = new Set<Call>();
 
   constructor(
     kernel: Kernel,
     index: TraceIndex,
     result: ReplayResult,
-    tables: { x86: SyscallTable; i386: SyscallTable },
+    tables: Tables,
     tableIndex: Map<SyscallTable, number>,
   ) {
     this.kernel = kernel;
@@ -47,12 +58,15 @@ export class Replay {
     this.#tables = tables;
     this.#tableIndex = tableIndex;
     this.adopter = new Adopter(this);
+    this.merged = new MergedEnds((call) => this.endOpen(call));
+    this.#timers = TIMERS.some((name) => index.names.has(name));
   }
 
   /** One line of the log. */
   feed(line: TraceLine): void {
     // a log without pids is of one task; it gets the number that no log gives
     if (line.pid === 0) line.pid = this.index.firstPid || UNNUMBERED;
+    this.merged.endDue(line);
     this.#feed(line);
     if (this.#interruptible.size) this.#settleInterrupted();
   }
@@ -131,10 +145,12 @@ export class Replay {
       dead: false,
       parent: parent?.pid ?? 0,
       told: false,
+      took: 0,
       end: undefined,
       lastRet: 0n,
       lastNr: 0,
       lastName: '',
+      interrupted: false,
       lastTable: this.#tables.x86,
       history: [],
       maskKnown: parent?.maskKnown ?? false,
@@ -145,22 +161,13 @@ export class Replay {
     };
     this.tasks.set(pid, task);
     this.result.tasks += 1;
-    const process = { pid, ppid: parent?.pid ?? 0, comm: '', end: '', container: '.init' };
-    this.processes.push(process);
-    this.#process.set(pid, process);
+    this.processes.add(pid, parent?.pid ?? 0);
     return task;
   }
 
-  /** How a process ended and what it was called, for the tree. */
+  /** How a process ended, for the tree. */
   ended(pid: number, end: string): void {
-    const process = this.#process.get(pid);
-    const view = this.kernel.task(pid);
-    if (!process) return;
-    process.end = end;
-    if (view) {
-      process.comm = view.comm;
-      if (view.tgid !== view.tid) process.comm = `${view.comm} (thread)`;
-    }
+    this.processes.end(pid, end, this.kernel.task(pid));
   }
 
   /** A task from outside the log: it appears under its recorded number. */
@@ -181,26 +188,21 @@ export class Replay {
     addReason(this.result.reasons.reordered, reason);
   }
 
-  /** Which table a line's call is of: i386 calls stand in a log without a mark. */
-  #rowOf(line: TraceLine): [SyscallRow | undefined, SyscallTable] {
-    const { x86, i386 } = this.#tables;
-    const row = x86.byName.get(line.name);
-    const compatRow = i386.byName.get(line.name);
-    if (line.nr >= 0) {
-      if (row?.nr === line.nr) return [row, x86];
-      if (compatRow?.nr === line.nr) return [compatRow, i386];
-    }
-    return row ? [row, x86] : [compatRow, i386];
-  }
-
   #callOf(line: TraceLine): Call {
-    const [row, table] = this.#rowOf(line);
+    const [row, table] = rowOf(this.#tables, line);
     return callOf(line, row, table);
   }
 
   #onCall(line: TraceLine): void {
     const task = this.task(line.pid, line.seq);
     const call = this.#callOf(line);
+    if (line.untilSec >= 0 && !this.#isExit(call)) {
+      if (task.open) this.merged.end(task.open);
+      task.open = call;
+      this.merged.add(call, line);
+      this.#begin(call);
+      return;
+    }
     if (this.#isExit(call)) this.#beginExit(task, call);
     else this.execute(task, call);
   }
@@ -214,6 +216,19 @@ export class Replay {
     task.exiting = { code, group: call.row!.op === OP.OP_EXIT_GROUP };
     countCall(this.result, call.name, 'emulated', 'matched');
     this.note(task, call, '?');
+    // a leader's end is shown when its last thread is gone, but it has left by then
+    const view = this.kernel.task(task.pid);
+    if (!task.exiting.group && view && view.threads > 1 && view.tid === view.tgid)
+      this.exitNow(task);
+  }
+
+  /** The end of a call that was open: it runs now, or goes on where it slept. */
+  endOpen(call: Call): void {
+    const task = this.tasks.get(call.pid);
+    if (!task || task.open !== call) return;
+    task.open = undefined;
+    if (!call.done) this.execute(task, call);
+    else if (call.asleep) this.#wake(task, call);
   }
 
   #onUnfinished(line: TraceLine): void {
@@ -234,9 +249,16 @@ export class Replay {
       return;
     }
     task.open = call;
+    this.#begin(call);
+  }
+
+  /** What a call does where it begins. */
+  #begin(call: Call): void {
     // a fork that succeeded did so before any signal came: it runs where it begins
     if (call.row && isFork(call.row.op) && call.retKind === 'value' && !call.injected)
       this.runNow(call);
+    // nothing to wait for yet: that was so at the start
+    if (call.row && WAITS.has(call.row.op) && call.ret === 0) this.runNow(call);
     if (call.retKind === 'restart') this.#interruptible.add(call);
   }
 
@@ -301,21 +323,22 @@ export class Replay {
       return true;
     }
     this.adopter.prepare(task, call);
-    if (call.retKind === 'restart' && !early) this.#expectSignal(call);
+    this.adopter.endUnseenChild(call);
+    if (call.retKind === 'restart' && !early) expectSignal(this, call);
     const child = this.#childOf(call);
     let outcome = this.#run(call, child);
-    let wrong = outcome.unknown ? undefined : judge(call, outcome);
+    let wrong = outcome.unknown ? undefined : judge(call, outcome, this.#timers);
     for (let tries = 0; wrong && !early && tries < 64 && unchanged(call, outcome); ++tries) {
       this.#unsleep(call, outcome);
       if (!this.help(call)) break;
       outcome = this.#run(call, child);
-      wrong = judge(call, outcome);
+      wrong = judge(call, outcome, this.#timers);
       if (!wrong) this.reordered(`${call.name} needed an open call's effect`);
     }
     if (early && wrong && outcome.disposition !== DISP_BLOCKED && unchanged(call, outcome))
       return false;
     if (outcome.disposition === DISP_BLOCKED && (early || isFork(call.row!.op))) {
-      return this.#fallAsleep(task, call, outcome, early);
+      return this.#fallAsleep(task, call, early);
     }
     call.done = true;
     if (outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
@@ -334,12 +357,11 @@ export class Replay {
   }
 
   /** The call sleeps in the kernel until its end line. A vfork's child exists from here on. */
-  #fallAsleep(task: ReplayTask, call: Call, outcome: Outcome, early: boolean): boolean {
+  #fallAsleep(task: ReplayTask, call: Call, early: boolean): boolean {
     call.done = true;
     call.asleep = true;
     if (isFork(call.row!.op)) this.#born(task, call);
     if (!early) this.#wake(task, call);
-    void outcome;
     return true;
   }
 
@@ -354,7 +376,7 @@ export class Replay {
     if (this.kernel.isWoken(call.pid) && frame) {
       const disposition = this.kernel.resume(call.pid);
       outcome = { disposition, rax: frame.resultBig, frame, unknown: false };
-      wrong = judge(call, outcome);
+      wrong = judge(call, outcome, this.#timers);
     }
     if (!outcome || outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
     call.asleep = false;
@@ -397,6 +419,7 @@ export class Replay {
   #remember(task: ReplayTask, call: Call, rax: bigint): void {
     task.lastRet = rax;
     task.lastName = call.name;
+    task.interrupted = call.retKind === 'restart';
     if (call.row) {
       task.lastNr = call.row.nr;
       task.lastTable = call.table;
@@ -424,17 +447,6 @@ export class Replay {
     const view = child ? this.kernel.task(child) : undefined;
     const old = this.tasks.get(child);
     if (view && (!old || old.dead)) this.newTask(child, task);
-  }
-
-  /** A restart code needs a pending signal: whatever is open and may send it is run first. */
-  #expectSignal(call: Call): void {
-    for (let tries = 0; tries < 64; ++tries) {
-      const view = this.kernel.task(call.pid);
-      if (!view || this.kernel.nextSignal(call.pid)) return;
-      if (call.row?.op === OP.OP_RT_SIGSUSPEND || call.row?.op === OP.OP_RT_SIGTIMEDWAIT) return;
-      if (!this.help(call)) return;
-      this.reordered(`${call.name} was interrupted by an open call's effect`);
-    }
   }
 
   /** Carries out one open interval that may matter; see order.ts. */
@@ -466,25 +478,14 @@ export class Replay {
     actual: string,
     text: string,
   ): void {
-    if (this.result.divergences.length >= 10000) return;
     const view = this.kernel.task(task.pid);
-    const about = view
-      ? `${view.tid} ${view.state} ppid ${view.ppid} pgid ${view.pgid} container ${view.container} ` +
-        `pending 0x${view.pending.toString(16)} blocked 0x${view.blocked.toString(16)}`
-      : `${task.pid} is gone`;
-    this.result.divergences.push({
-      line,
-      pid: task.pid,
-      call: text.length > 200 ? `${text.slice(0, 200)}...` : text || name,
-      expected,
-      actual,
-      tasks: [about],
-      history: [...task.history],
-    });
+    const about = { line, name, expected, actual, text };
+    addDivergence(this.result, about, task, view);
   }
 
   /** The end of the log. */
   finish(): ReplayResult {
+    this.merged.endAll();
     for (const task of this.tasks.values()) {
       const open = task.open;
       if (open && !open.done) {

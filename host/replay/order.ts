@@ -57,3 +57,13 @@ export function help(r: Replay, call: Call | undefined, about: number): boolean 
   for (const task of tasks) if (letNoticesOut(r, task.pid)) return true;
   return runOpen(r, tasks, call, true);
 }
+
+/** A restart code needs a pending signal: whatever is open and may send it is run first. */
+export function expectSignal(r: Replay, call: Call): void {
+  for (let tries = 0; tries < 64; ++tries) {
+    if (!r.kernel.task(call.pid) || r.kernel.nextSignal(call.pid)) return;
+    if (call.row?.op === OP.OP_RT_SIGSUSPEND || call.row?.op === OP.OP_RT_SIGTIMEDWAIT) return;
+    if (!help(r, call, call.pid)) return;
+    r.reordered(`${call.name} was interrupted by an open call's effect`);
+  }
+}

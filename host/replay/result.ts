@@ -1,5 +1,6 @@
 // What a replay says in the end; the shape of `--json`.
 import type { LineTotals } from '../trace/event.ts';
+import type { TaskView } from '../views.ts';
 
 export type CallClass = 'emulated' | 'assisted' | 'unmodelled' | 'injected';
 export type Verdict = 'matched' | 'diverged' | 'blind';
@@ -140,4 +141,25 @@ export function addReason(of: Record<string, number>, reason: string): void {
 /** Did everything that was compared agree? */
 export function agrees(result: ReplayResult): boolean {
   return result.divergences.length === 0;
+}
+
+const DIVERGENCES_MAX = 10000;
+const TEXT_MAX = 200;
+
+/** Writes a divergence down, with what the task looks like and what it did before. */
+export function addDivergence(
+  result: ReplayResult,
+  about: { line: number; name: string; expected: string; actual: string; text: string },
+  task: { pid: number; history: readonly string[] },
+  view: TaskView | undefined,
+): void {
+  if (result.divergences.length >= DIVERGENCES_MAX) return;
+  const { line, expected, actual, text } = about;
+  const state = view
+    ? `${view.tid} ${view.state} ppid ${view.ppid} pgid ${view.pgid} container ${view.container} ` +
+      `pending 0x${view.pending.toString(16)} blocked 0x${view.blocked.toString(16)}`
+    : `${task.pid} is gone`;
+  const call = text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}...` : text || about.name;
+  const history = [...task.history];
+  result.divergences.push({ line, pid: task.pid, call, expected, actual, tasks: [state], history });
 }

@@ -162,10 +162,14 @@ export function raxText(rax: bigint): string {
   return rax < 0n && rax > -4096n ? `-1 ${errnoName(Number(-rax))}` : String(rax);
 }
 
-/** Why the outcome isn't what was recorded; undefined when it is. */
-export function judge(call: Call, outcome: Outcome): string | undefined {
+/**
+ * Why the outcome isn't what was recorded; undefined when it is. `worldTimers`: the log has timers,
+ * and when one fires is the world's to say.
+ */
+export function judge(call: Call, outcome: Outcome, worldTimers: boolean): string | undefined {
   if (outcome.disposition === DISP_BLOCKED) {
     // how long a timeout lasted is the world's to say
+    if (call.retKind === 'restart' && worldTimers) return undefined;
     const timeout = call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN';
     return timeout ? undefined : 'the call sleeps';
   }

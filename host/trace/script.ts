@@ -70,7 +70,7 @@ function readSignal(f: Fields): SignalEvent {
 
 function readDies(f: Fields): ScriptEvent {
   f.only('task', 'dies');
-  const end = new Fields(f.line, '"dies"', f.get('dies'));
+  const end: Fields = new Fields(f.line, '"dies"', f.get('dies'));
   end.only('signal', 'code');
   const kind = end.has('signal') ? 'signal' : 'code';
   const value = end.plain(kind);

@@ -116,7 +116,7 @@ export function readRet(f: Fields): Num | undefined {
   const value = f.get('ret');
   if (value === '?') return undefined;
   const num = f.num('ret');
-  const isErrno = typeof value === 'string' && /^E[A-Z0-9]+$/.test(value);
+  const isErrno = typeof value === 'string' && /^E[A-Z0-9_]+$/.test(value);
   return isErrno && typeof num === 'bigint' ? -num : num;
 }
 
