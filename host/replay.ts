@@ -2,10 +2,10 @@
 // kernel, and says where the two agree.
 import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
 import { Replay } from './replay/engine.ts';
-import type { TreeProcess } from './replay/processes.ts';
-import { newResult, type ReplayResult } from './replay/result.ts';
+import { newResult, type Replayed } from './replay/result.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './calls/table.ts';
-import { indexForks } from './trace/index.ts';
+import type { TraceLine } from './trace/event.ts';
+import { indexForks, type TraceIndex } from './trace/index.ts';
 import type { TraceSource } from './trace/source.ts';
 import { StraceLog } from './trace/strace.ts';
 
@@ -15,15 +15,14 @@ export interface ReplayOptions {
   privateCalls?: boolean;
   /** called now and then with the share of the input that is read, 0..1 */
   progress?: (share: number) => void;
+  /** the first pass's index, when it is known already */
+  index?: TraceIndex;
+  /** changes a line before it is replayed: perturbation */
+  mutate?: (line: TraceLine) => void;
+  /** called before and after each line */
+  watch?: (line: TraceLine, replay: Replay, after: boolean) => void;
   /** stops the replay; what was done so far is the result */
   signal?: AbortSignal;
-}
-
-export interface Replayed {
-  result: ReplayResult;
-  /** every process of the log, dead ones included */
-  processes: TreeProcess[];
-  kernel: Kernel;
 }
 
 function registerTables(kernel: Kernel, abi: AbiName, privateCalls: boolean) {
@@ -49,12 +48,17 @@ export async function replayStrace(
     boot: { pidMax: 4194304, events: 0 },
   });
   const { tables, index: tableIndex } = registerTables(kernel, abi, options.privateCalls ?? false);
-  const index = await indexForks(new StraceLog(source));
+  const index = options.index ?? (await indexForks(new StraceLog(source)));
   const log = new StraceLog(source, { firstPid: index.firstPid });
   const result = newResult(name, 'strace', abi);
   const replay = new Replay(kernel, index, result, tables, tableIndex);
   for await (const batch of log.batches()) {
-    for (const line of batch) replay.feed(line);
+    for (const line of batch) {
+      options.mutate?.(line);
+      options.watch?.(line, replay, false);
+      replay.feed(line);
+      options.watch?.(line, replay, true);
+    }
     const { done, total } = source.progress;
     options.progress?.(total > 0 ? done / total : 0);
     if (options.signal?.aborted) break;

@@ -1,13 +1,17 @@
 // `bulkhead replay`: finds out the format, replays, prints.
 import { parseArgs } from 'node:util';
 import { ABI_NAMES, type AbiName, isAbiName } from '../calls/table.ts';
-import { type Replayed, replayStrace } from '../replay.ts';
-import { agrees } from '../replay/result.ts';
+import { explain } from '../replay/explain.ts';
+import { perturb } from '../replay/perturb.ts';
+import { replayStrace } from '../replay.ts';
+import { agrees, type Replayed } from '../replay/result.ts';
+import { runScript } from '../script/runner.ts';
+import { readScript, ScriptError } from '../trace/script.ts';
 import { styleFor } from '../render/style.ts';
 import { renderDivergences, renderSummary } from '../render/summary.ts';
 import { renderContainers, renderProcesses } from '../render/tree.ts';
 import { detectFormat } from '../trace/detect.ts';
-import { openSource, sourceHead, SourceError } from '../trace/source.ts';
+import { openSource, sourceHead, SourceError, type TraceSource } from '../trace/source.ts';
 import { Progress } from './progress.ts';
 import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
 
@@ -15,6 +19,9 @@ const OPTIONS = {
   json: { type: 'boolean' },
   tree: { type: 'boolean' },
   containers: { type: 'boolean' },
+  explain: { type: 'string' },
+  perturb: { type: 'string' },
+  'perturb-count': { type: 'string' },
   abi: { type: 'string' },
   format: { type: 'string' },
   'private-calls': { type: 'boolean' },
@@ -50,12 +57,29 @@ export async function replayCommand(args: string[]): Promise<number> {
   try {
     const format =
       values.format ?? detectFormat(Buffer.from(await sourceHead(source)).toString('latin1'));
+    if (format === 'script') {
+      const replayed = await replayScript(source, positionals[0]!);
+      print(replayed, values);
+      return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
+    }
     if (format !== 'strace') {
       const why =
         format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`;
       throw new SourceError(`${positionals[0]}: ${why}; --format names one`);
     }
-    const replayed = await replayStrace(source, positionals.join(' '), {
+    const name = positionals.join(' ');
+    if (values.explain !== undefined) {
+      console.log(await explain(source, name, numberOption('explain', values.explain)));
+      return EXIT_OK;
+    }
+    if (values.perturb !== undefined) {
+      const seed = numberOption('perturb', values.perturb);
+      const wanted = numberOption('perturb-count', values['perturb-count'] ?? '100');
+      const report = await perturb(source, name, seed, wanted);
+      console.log(values.json ? JSON.stringify(report) : report.text);
+      return report.share >= 0.99 || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
+    }
+    const replayed = await replayStrace(source, name, {
       ...(abi ? { abi } : {}),
       privateCalls: values['private-calls'] === true,
       progress: (share) => progress.update(share),
@@ -68,6 +92,24 @@ export async function replayCommand(args: string[]): Promise<number> {
   } finally {
     progress.end();
     source.close();
+  }
+}
+
+function numberOption(name: string, text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`--${name} takes a number, not ${text}`);
+  return Number(text);
+}
+
+/** A trap script is read whole: authors write it, machines don't. */
+async function replayScript(source: TraceSource, name: string): Promise<Replayed> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source.files[0]!.chunks()) chunks.push(Uint8Array.from(chunk));
+  try {
+    const script = readScript(Buffer.concat(chunks).toString('utf8'));
+    return { ...(await runScript(script, name)), processes: [] };
+  } catch (error) {
+    if (error instanceof ScriptError) throw new SourceError(`${name}: ${error.message}`);
+    throw error;
   }
 }
 
@@ -89,7 +131,9 @@ function print(replayed: Replayed, values: Shown): void {
   const parts: string[] = [];
   if (result.divergences.length) parts.push(renderDivergences(result, s));
   if (!values.quiet) parts.push(renderSummary(result, s));
-  if (values.tree) parts.push(`${s.bold('processes')}\n${renderProcesses(replayed.processes, s)}`);
+  if (values.tree && replayed.processes.length) {
+    parts.push(`${s.bold('processes')}\n${renderProcesses(replayed.processes, s)}`);
+  }
   if (values.containers) {
     parts.push(`${s.bold('containers')}\n${renderContainers(kernel.containers(), s)}`);
     parts.push(

@@ -5,7 +5,7 @@ import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
 import { ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
 import { DISP_DONE } from '../kernel.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
-import { type Call, failed, type ReplayTask } from './call.ts';
+import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { addReason, type CallClass } from './result.ts';
 import { limitOf, valueOf } from './memory.ts';
@@ -170,11 +170,14 @@ export class Adopter {
 
   #adopt(task: ReplayTask, call: Call, outcome: Outcome): string | undefined {
     if (outcome.disposition !== DISP_DONE) return undefined;
-    switch (call.row!.op) {
+    const op = call.row!.op;
+    // what differs must be what was written: a result itself is never a fact from before
+    const agrees = outcome.rax === expectedRax(call);
+    switch (op) {
       case OP.OP_RT_SIGPROCMASK:
-        return this.#adoptMask(task, call);
+        return agrees ? this.#adoptMask(task, call) : undefined;
       case OP.OP_RT_SIGACTION:
-        return this.#adoptAction(task, call);
+        return agrees ? this.#adoptAction(task, call) : undefined;
       case OP.OP_WAIT4:
       case OP.OP_WAITPID:
         return this.#adoptChild(call);
@@ -194,7 +197,7 @@ export class Adopter {
         return this.#adoptGroup(task, call);
       case OP.OP_PRLIMIT64:
       case OP.OP_GETRLIMIT:
-        return this.#adoptLimit(task, call);
+        return agrees ? this.#adoptLimit(task, call) : undefined;
       default:
         return undefined;
     }
@@ -249,7 +252,8 @@ export class Adopter {
   /** A child from before the log that was waited for: it is gone now. */
   #adoptChild(call: Call): string | undefined {
     const child = typeof call.ret === 'number' ? call.ret : 0;
-    if (child <= 0 || this.#r.tasks.has(child) || this.#r.kernel.task(child)) return undefined;
+    if (!this.#r.attached || child <= 0 || this.#r.tasks.has(child) || this.#r.kernel.task(child))
+      return undefined;
     return 'child from before the log';
   }
 

@@ -5,7 +5,7 @@ import { signalName } from '../calls/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
-import { addReason, countCall } from './result.ts';
+import { addReason, countCall, countEvent } from './result.ts';
 
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
@@ -115,7 +115,7 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   const wrong = info.status !== undefined && info.status !== status;
   if (!pending) raiseFromWorld(r, task, line, false);
   take(r, task, 17);
-  r.event('signal', wrong ? 'diverged' : 'matched');
+  countEvent(r.result, 'signal', wrong ? 'diverged' : 'matched');
   if (wrong) r.diverge(line.line, task, 'signal', line.text, `status ${status}`, line.text);
   else r.reordered('a SIGCHLD was taken before the next was sent');
   return true;
@@ -140,7 +140,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     } else if (worldly(r, info, line.signo)) {
       raiseFromWorld(r, task, line);
     } else {
-      r.event('signal', 'diverged');
+      countEvent(r.result, 'signal', 'diverged');
       const want = `${signalName(line.signo)} from ${info?.pid ?? '?'}`;
       r.diverge(line.line, task, 'signal', want, 'not pending', line.text);
       raiseFromWorld(r, task, line);
@@ -151,15 +151,15 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   const taken = take(r, task, line.signo);
   const wrong = taken ? compareInfo(taken, info) : 'not taken';
   if (!wrong) {
-    r.event('signal', 'matched');
+    countEvent(r.result, 'signal', 'matched');
     return;
   }
   if (info && info.uid !== taken?.uid && worldly(r, info, line.signo)) {
-    r.event('signal', 'blind');
+    countEvent(r.result, 'signal', 'blind');
     addReason(r.result.reasons.blind, 'signal: from outside the log');
     return;
   }
-  r.event('signal', 'diverged');
+  countEvent(r.result, 'signal', 'diverged');
   r.diverge(
     line.line,
     task,
@@ -200,7 +200,8 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   const status = statusOf(line);
   task.open = undefined;
   task.end = status;
-  r.ended(line.pid, line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`);
+  const end = line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`;
+  r.processes.end(line.pid, end, view);
   if (task.exiting) {
     r.exitNow(task);
   } else if (view && view.state !== 'Z') {
@@ -241,18 +242,18 @@ function finishEnd(
   task.dead = true;
   // a leader that left early says its own code, the process's is the group's
   if (have !== undefined && leader && (have & ~0x80) !== status && view.threads > 1) {
-    r.event('exit', 'blind');
+    countEvent(r.result, 'exit', 'blind');
     addReason(r.result.reasons.blind, 'exit: a leader that left before its threads');
     return;
   }
   const wrong = have !== undefined && (have & ~0x80) !== status;
-  r.event('exit', wrong ? 'diverged' : 'matched');
+  countEvent(r.result, 'exit', wrong ? 'diverged' : 'matched');
   if (wrong) r.diverge(line.line, task, 'exit', `status ${status}`, `status ${have}`, line.text);
 }
 
 /** The log says that a task is dead which lives on in the kernel: it dies now. */
 function forceEnd(r: Replay, task: ReplayTask, line: TraceLine): void {
-  r.event('exit', 'diverged');
+  countEvent(r.result, 'exit', 'diverged');
   r.diverge(
     line.line,
     task,
@@ -289,6 +290,6 @@ export function onSuperseded(r: Replay, line: TraceLine): void {
   const merged: ReplayTask = { ...task, pid: line.pid, dead: false, answered: call.name };
   r.tasks.set(line.pid, merged);
   countCall(r.result, call.name, 'assisted', resumed ? 'matched' : 'diverged');
-  r.event('exit', 'matched');
+  countEvent(r.result, 'exit', 'matched');
   if (!resumed) r.diverge(line.line, merged, call.name, '0', 'the call sleeps', call.text);
 }

@@ -12,7 +12,7 @@ import { Adopter } from './adopt.ts';
 import { type Call, callOf, expectedRax, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { MergedEnds } from './merged.ts';
-import { expectSignal, help } from './order.ts';
+import { expectSignal, help, TIMERS, WAITS } from './order.ts';
 import { Processes } from './processes.ts';
 import {
   addDivergence,
@@ -25,9 +25,7 @@ import {
 import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from './run.ts';
 
 const HISTORY = 5;
-const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITPID]);
 const UNNUMBERED = 4_194_303;
-const TIMERS = ['setitimer', 'alarm', 'timer_settime'];
 /** exitToUser: let a due stop happen, take no signal. */
 const STOP_ONLY = -2;
 export class Replay {
@@ -42,6 +40,8 @@ export class Replay {
   readonly #tableIndex = new Map<SyscallTable, number>();
   #first = true;
   readonly merged: MergedEnds;
+  /** the log begins in the middle of its first task's life */
+  attached = false;
   readonly #timers: boolean;
   readonly #interruptible = new Set<Call>();
 
@@ -65,6 +65,7 @@ export class Replay {
   /** One line of the log. */
   feed(line: TraceLine): void {
     // a log without pids is of one task; it gets the number that no log gives
+    if (line.seq === 1) this.attached = line.name !== 'execve';
     if (line.pid === 0) line.pid = this.index.firstPid || UNNUMBERED;
     this.merged.endDue(line);
     this.#feed(line);
@@ -163,11 +164,6 @@ export class Replay {
     this.result.tasks += 1;
     this.processes.add(pid, parent?.pid ?? 0);
     return task;
-  }
-
-  /** How a process ended, for the tree. */
-  ended(pid: number, end: string): void {
-    this.processes.end(pid, end, this.kernel.task(pid));
   }
 
   /** A task from outside the log: it appears under its recorded number. */
@@ -499,9 +495,5 @@ export class Replay {
     }
     this.result.containers = this.kernel.counts().containers;
     return this.result;
-  }
-
-  event(name: 'signal' | 'exit', verdict: Verdict): void {
-    countEvent(this.result, name, verdict);
   }
 }

@@ -15,6 +15,10 @@ const SLEEPERS = new Set([
   OP.OP_RT_SIGTIMEDWAIT,
 ]);
 
+export const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITPID]);
+
+export const TIMERS = ['setitimer', 'alarm', 'timer_settime'];
+
 /** Runs the first open call of the wanted sort. */
 function runOpen(
   r: Replay,

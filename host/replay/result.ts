@@ -1,6 +1,8 @@
 // What a replay says in the end; the shape of `--json`.
+import type { Kernel } from '../kernel.ts';
 import type { LineTotals } from '../trace/event.ts';
 import type { TaskView } from '../views.ts';
+import type { TreeProcess } from './processes.ts';
 
 export type CallClass = 'emulated' | 'assisted' | 'unmodelled' | 'injected';
 export type Verdict = 'matched' | 'diverged' | 'blind';
@@ -136,6 +138,14 @@ export function countEvent(result: ReplayResult, name: 'signal' | 'exit', verdic
 
 export function addReason(of: Record<string, number>, reason: string): void {
   of[reason] = (of[reason] ?? 0) + 1;
+}
+
+/** A log, replayed. */
+export interface Replayed {
+  result: ReplayResult;
+  /** every process of the log, dead ones included */
+  processes: TreeProcess[];
+  kernel: Kernel;
 }
 
 /** Did everything that was compared agree? */
