@@ -14,14 +14,7 @@ import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { MergedEnds } from './merged.ts';
 import { expectSignal, help, TIMERS, WAITS } from './order.ts';
 import { Processes } from './processes.ts';
-import {
-  addDivergence,
-  addReason,
-  countCall,
-  countEvent,
-  type ReplayResult,
-  type Verdict,
-} from './result.ts';
+import { addDivergence, addReason, countCall, type ReplayResult, type Verdict } from './result.ts';
 import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from './run.ts';
 
 const HISTORY = 5;
