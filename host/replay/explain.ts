@@ -52,9 +52,8 @@ function verdict(
   const r = replay.result;
   const found = r.divergences.slice(before.divergences);
   if (found.length) {
-    return found
-      .map((d) => `diverged: recorded ${d.expected}, the kernel says ${d.actual}`)
-      .join('\n');
+    const text = found.map((d) => `recorded ${d.expected}, the kernel says ${d.actual}`);
+    return `diverged: ${text.join('; ')}`;
   }
   if (r.matched > before.matched) return 'matched: the kernel answered what was recorded';
   if (r.blind > before.blind) return 'blind: the call depends on what the log does not show';

@@ -1,5 +1,5 @@
-// `--perturb SEED`: does the replay notice when the log lies? Recorded facts are changed one by one,
-// each in a replay of its own; a replay that echoes its log would notice none.
+// `--perturb SEED`: does the replay notice when the log lies? Recorded facts are changed one by
+// one, each in a replay of its own; a replay that echoes its log would notice none.
 import type { TraceLine } from '../trace/event.ts';
 import { indexForks } from '../trace/index.ts';
 import type { TraceSource } from '../trace/source.ts';
