@@ -3,7 +3,7 @@
 import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
 import { Replay } from './replay/engine.ts';
 import { newResult, type Replayed } from './replay/result.ts';
-import { type AbiName, opTable, type SyscallTable, syscallTable } from './calls/table.ts';
+import { type AbiName, opTable, type SyscallTable, syscallTable } from './syscall-abi.ts';
 import type { TraceLine } from './trace/event.ts';
 import { indexForks, type TraceIndex } from './trace/index.ts';
 import type { TraceSource } from './trace/source.ts';

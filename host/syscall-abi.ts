@@ -11,11 +11,15 @@ import {
   UNIMPLEMENTED,
   UNMODELLED,
 } from './abi/calls.ts';
-import { type ArgKind, parseKinds, shortKind } from './abi/kinds.ts';
+import { type ArgKind as KindDetail, parseKinds, shortKind } from './abi/kinds.ts';
 import * as N from './abi/numbers.ts';
 
 export type { CallClass, ClassRule, NewFd, Support } from './abi/calls.ts';
-export type { ArgKind, MemoryKind, ResultKind } from './abi/kinds.ts';
+export type { MemoryKind, ResultKind } from './abi/kinds.ts';
+export type { KindDetail };
+
+/** Kind of an argument in short: `pid`, `out:int`, `in:sigset`, `in:str`. */
+export type ArgKind = string;
 
 export type AbiName =
   'linux-x86_64' | 'linux-i386' | 'howells-2017' | 'howells-2017-example' | 'howells-2017-i386';
@@ -24,13 +28,10 @@ export type AbiName =
 export interface SyscallRow extends Omit<CallDef, 'args'> {
   readonly nr: number;
   readonly name: string;
-  /**
-   * Kinds of the arguments that the kernel looks at, in short: `pid`, `out:int`, `in:sigset`,
-   * `in:str`. None of a call that makes a descriptor by the world's leave.
-   */
-  readonly args: readonly string[];
+  /** what the kernel looks at; nothing of a call that makes a descriptor by the world's leave */
+  readonly args: readonly ArgKind[];
   /** the same with everything that is known: sets of flags, lengths */
-  readonly kinds: readonly ArgKind[];
+  readonly kinds: readonly KindDetail[];
 }
 
 export interface SyscallTable {

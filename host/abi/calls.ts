@@ -77,6 +77,7 @@ const PLAIN: NewFd = {
   always: false,
 };
 const ALWAYS: NewFd = { ...PLAIN, always: true };
+const REBOOT = "in the initial pid namespace the world's";
 const UID32 = 'ids are 32 bits wide';
 
 /** The calls that the kernel or the world decides. */
@@ -222,6 +223,7 @@ export const MODELLED: Readonly<Record<string, CallDef>> = {
   ),
   getrlimit: part(OP.OP_GETRLIMIT, 'zero', 'op out:rlimit', 'only RLIMIT_NOFILE has an effect'),
   setrlimit: part(OP.OP_SETRLIMIT, 'zero', 'op in:rlimit', 'only RLIMIT_NOFILE has an effect'),
+  reboot: part(OP.OP_REBOOT, 'zero', 'flags:reboot flags:reboot flags:reboot addr', REBOOT),
   umask: own(OP.OP_UMASK, 'mask', 'mode'),
   unshare: part(OP.OP_UNSHARE, 'zero', 'flags:clone', 'namespaces have identities, no contents'),
   setns: later(OP.OP_SETNS, 'zero', 'fd flags:clone'),

@@ -1,5 +1,5 @@
 // `bulkhead abi [TABLE]`: what every number of a table is and how far it is modelled.
-import { ABI_NAMES, isAbiName, syscallTable } from '../calls/table.ts';
+import { ABI_NAMES, isAbiName, syscallTable } from '../syscall-abi.ts';
 import { EXIT_OK, UsageError } from './status.ts';
 
 export function abiCommand(args: string[]): number {

@@ -1,6 +1,6 @@
 // `bulkhead replay`: finds out the format, replays, prints.
 import { parseArgs } from 'node:util';
-import { ABI_NAMES, type AbiName, isAbiName } from '../calls/table.ts';
+import { ABI_NAMES, type AbiName, isAbiName } from '../syscall-abi.ts';
 import { explain } from '../replay/explain.ts';
 import { perturb } from '../replay/perturb.ts';
 import { replayStrace } from '../replay.ts';

@@ -1,6 +1,6 @@
 // A recorded call as the replay handles it: where it stands, what it was asked, what it answered.
-import type { SyscallRow, SyscallTable } from '../calls/table.ts';
-import { errnoNumber } from '../calls/constants.ts';
+import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
+import { errnoNumber } from '../abi/constants.ts';
 import type { ArgNode } from '../trace/args.ts';
 import type { RetKind, TraceLine } from '../trace/event.ts';
 

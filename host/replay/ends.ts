@@ -1,7 +1,7 @@
 // Signal lines, exit lines, and the line that says whose number an exec took over.
 import * as OP from '../../assembly/uapi/op.ts';
 import { DISP_DONE, type SigInfo } from '../kernel.ts';
-import { signalName } from '../calls/constants.ts';
+import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';

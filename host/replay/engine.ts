@@ -4,7 +4,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 
 import { DISP_BLOCKED, type Kernel } from '../kernel.ts';
-import type { SyscallTable } from '../calls/table.ts';
+import type { SyscallTable } from '../syscall-abi.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';

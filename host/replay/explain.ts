@@ -57,5 +57,5 @@ function verdict(
   }
   if (r.matched > before.matched) return 'matched: the kernel answered what was recorded';
   if (r.blind > before.blind) return 'blind: the call depends on what the log does not show';
-  return 'nothing was compared on this line: it begins something, or touches no state of the kernel';
+  return 'nothing was compared: the line begins something, or touches no state of the kernel';
 }

@@ -1,7 +1,6 @@
 // Guest memory of a replayed call: what the log shows of it goes into windows before the trap,
 // what the kernel wrote is compared afterwards. A value that the log doesn't show is unknown.
-import type { ArgKind } from '../calls/definitions.ts';
-import { evaluate } from '../calls/constants.ts';
+import { evaluate } from '../abi/constants.ts';
 import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { bigOf, fieldOf, sigsetOf, signalNumber, statusOf } from '../trace/values.ts';
@@ -203,7 +202,7 @@ function inputBytes(
 export function encodeArg(
   frame: Frame,
   i: number,
-  kind: ArgKind,
+  kind: string,
   node: ArgNode | undefined,
   compat: boolean,
   fault: boolean,
@@ -286,7 +285,7 @@ function compareSiginfo(bytes: Uint8Array, node: ArgNode): string | undefined {
 export function compareOutput(
   frame: Frame,
   i: number,
-  kind: ArgKind,
+  kind: string,
   node: ArgNode | undefined,
   compat: boolean,
 ): string | undefined {

@@ -1,7 +1,7 @@
 // Running one recorded call on the kernel, and judging what came of it.
 import * as OP from '../../assembly/uapi/op.ts';
 import { ASSIST_CLOEXEC, ASSIST_NONBLOCK } from '../../assembly/uapi/frame.ts';
-import { errnoName, errnoNumber } from '../calls/constants.ts';
+import { errnoName, errnoNumber } from '../abi/constants.ts';
 import {
   DISP_BLOCKED,
   DISP_DONE,
