@@ -1,9 +1,10 @@
 // Sending signals (kernel/signal.c): who may, what is ignored, whom it wakes, what is fatal.
+import { zero } from "./zero.ts";
 import { cred_ns_capable } from "./cred.ts";
 import { nil, same } from "./err.ts";
 import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { root, SCRATCH_SIGINFO } from "./root.ts";
-import { flush_sigqueue_mask, queue_siginfo, siginfo } from "./sigqueue.ts";
+import { flush_sigqueue_mask, queue_siginfo, siginfo, SIGINFO_BYTES } from "./sigqueue.ts";
 import {
   action_of,
   SIGNAL_CLD_CONTINUED,
@@ -334,7 +335,7 @@ export function fill_siginfo(
   from: task_struct,
   to: task_struct,
 ): void {
-  memory.fill(changetype<usize>(info), 0, 32);
+  zero(changetype<usize>(info), SIGINFO_BYTES);
   info.signo = sig;
   info.code = code;
   info.pid = pid_nr_ns(from.signal.tgid_pid, task_active_pid_ns(to));

@@ -1,6 +1,7 @@
 // Memory. Pages of 64 KiB come from a bump pointer and from free lists by order; fixed-size
 // objects come from slab caches that carve pages; odd sizes from kmalloc's power-of-two caches.
 // A freed object's first word links the free list. Every allocation may fail: null.
+import { zero } from "./zero.ts";
 import { BUG, BUG_DOUBLE_FREE } from "./bug.ts";
 import { LOCK_PAGES, spin_lock, spin_unlock } from "./spinlock.ts";
 import { FIRST_PAGE, kernel_root, PAGE_LISTS, root, SLAB_CACHES } from "./root.ts";
@@ -149,7 +150,7 @@ export function kmem_cache_alloc(id: i32): usize {
 /** The same, all zero. */
 export function kmem_cache_zalloc(id: i32): usize {
   const object = kmem_cache_alloc(id);
-  if (object) memory.fill(object, 0, cache_at(id).object_size);
+  if (object) zero(object, cache_at(id).object_size);
   return object;
 }
 

@@ -1,4 +1,5 @@
 // fork, vfork, clone, clone3, fork_into_container: argument fetching and the checks of each.
+import { zero } from "./zero.ts";
 import { container_of_fd, find_pidfd } from "./file.ts";
 import { container } from "./container.ts";
 import { cred, cred_ns_capable } from "./cred.ts";
@@ -20,7 +21,7 @@ import { SIGCHLD } from "./uapi/signal.ts";
 /** Cleared arguments with what the recorder knows of the child's number. */
 function clone_args(f: frame): kernel_clone_args {
   const args = changetype<kernel_clone_args>(CLONE_ARGS);
-  memory.fill(CLONE_ARGS, 0, offsetof<kernel_clone_args>());
+  zero(CLONE_ARGS, 64);
   args.exit_signal = SIGCHLD;
   if (f.assist & ASSIST_PID) args.forced_pid = f.assist_pid;
   return args;

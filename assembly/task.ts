@@ -4,6 +4,7 @@
 //
 // The hot record is one cache line and holds what fork, kill and wait walk over; wider records
 // cost the kill loop five times more. cold(p) finds the other half by arithmetic.
+import { zero } from "./zero.ts";
 import { container } from "./container.ts";
 import { cred } from "./cred.ts";
 import { NULL } from "./err.ts";
@@ -125,7 +126,8 @@ export class task_cold {
     return list_at(changetype<usize>(this), offsetof<task_cold>("woken_next"));
   }
 }
-const COLD_BYTES: u32 = 192;
+/** What of the cold record is in use: the rest of its slot is never read. */
+const COLD_USED: usize = (offsetof<task_cold>() + 7) & ~7;
 if (offsetof<task_cold>() > 192) ERROR("the cold task record outgrew its slot");
 
 const CHUNK_ORDER = 2;
@@ -202,9 +204,9 @@ export function alloc_task(): task_struct {
   }
   c.live += 1;
   const p = changetype<task_struct>(at);
-  memory.fill(at, 0, 64);
+  zero(at, 64);
   const k = cold(p);
-  memory.fill(changetype<usize>(k), 0, COLD_BYTES);
+  zero(changetype<usize>(k), <u32>COLD_USED);
   list_head.init(p.children);
   list_head.init(p.sibling);
   list_head.init(k.thread_node);

@@ -98,8 +98,19 @@ function wait_consider_task(w: wait_opts, waiter: task_struct, child: task_struc
   return wait_task_stopped(w, waiter, child) || wait_task_continued(w, waiter, child);
 }
 
+/** One child is asked for by its number: no list is walked (Linux: do_wait_pid). */
+function do_wait_pid(w: wait_opts, p: task_struct): bool {
+  if (nil(w.id)) return false;
+  const child = w.id.task;
+  if (nil(child) || nil(w.id.leader_of)) return false;
+  const parent = child.real_parent;
+  const mine = w.options & W.__WNOTHREAD ? same(parent, p) : same(parent.signal, p.signal);
+  return mine && wait_consider_task(w, p, child);
+}
+
 /** Looks at the children of `p`, and of the other threads of its group unless told not to. */
 function do_wait_scan(w: wait_opts, p: task_struct): bool {
+  if (w.type == W.P_PID) return do_wait_pid(w, p);
   const threads = p.signal.threads;
   for (let at = threads.next; at !== threads; at = at.next) {
     const t = from_thread_node(at);

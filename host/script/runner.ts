@@ -159,6 +159,8 @@ export class ScriptRun {
     assist(call, failAt ? undefined : ret);
     this.#tasks.children.delete(tid);
     const supported = isSupported(kernel, call);
+    // the host's own frame for the time after a sleep is not to fail
+    if (failAt) kernel.freeFrame(kernel.allocFrame());
     if (failAt) kernel.allocFail(failAt);
     const disposition = trapCall(kernel, call, this.#tasks.drain);
     const made = failAt ? kernel.allocCount() : 0;

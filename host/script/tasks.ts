@@ -208,6 +208,9 @@ export class Tasks {
     const groups = new Set(hit.map((task) => task.tgid));
     for (const task of tasks) {
       if (!groups.has(task.tgid) || kernel.diesNext(task.tid) || task.state === 'Z') continue;
+      // the stop of another thread has woken it
+      if (kernel.isWoken(task.tid)) this.#resume(task.tid);
+      if (kernel.isBlocked(task.tid)) continue;
       const info = this.take(task.tid, signo);
       // a handler or a mask kept it from stopping: its line comes later
       if (info && kernel.task(task.tid)?.state !== 'T') this.#keepEarly(task.tid, info);

@@ -122,6 +122,51 @@ describe('signals', () => {
   });
 });
 
+describe('threads', () => {
+  const FLAGS = '"CLONE_VM|CLONE_FS|CLONE_FILES|CLONE_SIGHAND|CLONE_THREAD"';
+  const thread = (pid: number, name: string): string =>
+    `{"task": "$a", "call": "clone", "args": [${FLAGS}], "ret": ${pid}, "child": "${name}"}`;
+  const state = (task: string, letter: string): string =>
+    `{"expect": "task", "task": "${task}", "state": "${letter}"}`;
+
+  it('stop and go on together, asleep or not', async () => {
+    expect(
+      await divergences(
+        FORK,
+        thread(3, 't'),
+        '{"task": "$t", "call": "pause", "blocks": true}',
+        kill('SIGSTOP'),
+        state('$a', 'T'),
+        state('$t', 'T'),
+        kill('SIGCONT'),
+        state('$a', 'R'),
+        '{"task": "$t", "sleeps": true}',
+      ),
+    ).toEqual([]);
+  });
+
+  it('of a process that executes a program end one by one, and its number stays', async () => {
+    const exec = (task: string): string =>
+      `{"task": "${task}", "call": "execve", "args": [{"str": "/x"}], "blocks": true}`;
+    const done = '{"task": "$a", "completes": "execve", "ret": 0}';
+    expect(
+      await divergences(
+        FORK,
+        thread(3, 't'),
+        exec('$a'),
+        '{"task": "$t", "dies": {"code": 0}}',
+        done,
+        thread(4, 'u'),
+        exec('$u'),
+        '{"task": "$a", "dies": {"code": 0}}',
+        done,
+        state('$u', 'gone'),
+        '{"task": "$a", "call": "gettid", "ret": 2}',
+      ),
+    ).toEqual([]);
+  });
+});
+
 describe('registers', () => {
   it('are compared after the call', async () => {
     const regs = (after: string): string =>

@@ -1,0 +1,243 @@
+// Protects: a call that runs out of memory has no effect. Each allocation of each call fails in
+// turn; the call says ENOMEM, nothing visible has changed, nothing leaks, and the same call then
+// succeeds as if nothing had happened.
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ENFILE, ENOMEM } from '../../assembly/uapi/errno.ts';
+import * as U from '../../assembly/uapi/container.ts';
+import * as OP from '../../assembly/uapi/op.ts';
+import * as C from '../../assembly/uapi/sched.ts';
+import { SIGCHLD } from '../../assembly/uapi/signal.ts';
+import {
+  createKernel,
+  DISP_BLOCKED,
+  DISP_DONE,
+  type Counts,
+  type Kernel,
+} from '../../host/index.ts';
+
+/** Where the guest memory of a call begins. */
+const USER = 0x1000;
+const SLEEPS = 'sleeps';
+/** More allocations than any one call makes. */
+const MOST = 64;
+
+interface Call {
+  tid?: number;
+  op: number;
+  args?: (number | bigint)[];
+  /** guest memory at USER */
+  memory?: Uint8Array;
+}
+
+interface Case extends Call {
+  /** calls that come before */
+  before?: Call[];
+  errno?: number;
+  /** objects shared until written: a failed call may have made the caller's copy already */
+  copies?: (keyof Counts)[];
+}
+
+const text = (s: string): Uint8Array => new TextEncoder().encode(`${s}\0`);
+const words = (...values: number[]): Uint8Array =>
+  new Uint8Array(Int32Array.from(values).buffer.slice(0));
+const FORK: Call = { op: OP.OP_FORK };
+const clone = (flags: number): Call => ({ op: OP.OP_CLONE, args: [flags] });
+const create = (flags: number, name = 'box'): Call => ({
+  op: OP.OP_CONTAINER_CREATE,
+  args: [USER, flags],
+  memory: text(name),
+});
+const unshare = (flags: number): Call => ({ op: OP.OP_UNSHARE, args: [flags] });
+const pipe: Call = { op: OP.OP_PIPE2, args: [USER, 0], memory: words(0, 0) };
+
+const THREAD = C.CLONE_VM | C.CLONE_FS | C.CLONE_FILES | C.CLONE_SIGHAND | C.CLONE_THREAD;
+const NAMESPACES =
+  C.CLONE_NEWNS |
+  C.CLONE_NEWUTS |
+  C.CLONE_NEWIPC |
+  C.CLONE_NEWPID |
+  C.CLONE_NEWNET |
+  C.CLONE_NEWCGROUP;
+const NEW_NS =
+  U.CONTAINER_NEW_FS_NS |
+  U.CONTAINER_NEW_CGROUP_NS |
+  U.CONTAINER_NEW_UTS_NS |
+  U.CONTAINER_NEW_IPC_NS |
+  U.CONTAINER_NEW_PID_NS |
+  U.CONTAINER_NEW_NET_NS;
+/** SIGUSR1 is ignored from now on. */
+const ignore: Call = {
+  op: OP.OP_RT_SIGACTION,
+  args: [10, USER, 0, 8],
+  memory: words(1, 0, 0, 0, 0, 0, 0, 0),
+};
+const limit: Call = { op: OP.OP_PRLIMIT64, args: [0, 7, USER, 0], memory: words(64, 0, 128, 0) };
+const enter = (fd: number): Call => ({ op: OP.OP_FORK_INTO_CONTAINER, args: [fd] });
+/** A clone3 with flags and the address of the pidfd; the rest is zero but the exit signal. */
+const clone3: Call = {
+  op: OP.OP_CLONE3,
+  args: [USER, C.CLONE_ARGS_SIZE_VER2],
+  memory: words(C.CLONE_PIDFD, 1, USER + 96, 0, 0, 0, 0, 0, SIGCHLD, ...Array<number>(17).fill(0)),
+};
+
+const CASES: Record<string, Case> = {
+  fork: FORK,
+  'fork by a child': { tid: 2, ...FORK, before: [FORK] },
+  'fork when the kill queue is full': { ...FORK, before: Array<Call>(63).fill(FORK) },
+  'fork of the first number of a new leaf': { ...FORK, before: Array<Call>(254).fill(FORK) },
+  vfork: { op: OP.OP_VFORK },
+  'clone of a thread': clone(THREAD),
+  'clone of a thread after fork': {
+    ...clone(THREAD),
+    before: [FORK],
+    copies: ['fdTables', 'fs', 'sighands'],
+  },
+  'fork by a process with threads': { ...FORK, before: [clone(THREAD)] },
+  'clone with CLONE_FILES after fork': {
+    ...clone(C.CLONE_FILES | SIGCHLD),
+    before: [FORK],
+    copies: ['fdTables'],
+  },
+  'clone with CLONE_FS after fork': {
+    ...clone(C.CLONE_FS | SIGCHLD),
+    before: [FORK],
+    copies: ['fs'],
+  },
+  'clone with each new namespace': clone(NAMESPACES | SIGCHLD),
+  'clone with a new user namespace': clone(C.CLONE_NEWUSER | SIGCHLD),
+  'clone with all new namespaces': clone(NAMESPACES | C.CLONE_NEWUSER | SIGCHLD),
+  'fork in a nested pid namespace': { tid: 2, ...FORK, before: [clone(NAMESPACES | SIGCHLD)] },
+  'clone with a pidfd': {
+    op: OP.OP_CLONE,
+    args: [C.CLONE_PIDFD | SIGCHLD, 0, USER],
+    memory: words(0),
+  },
+  'clone3 with a pidfd and cleared actions': {
+    ...clone3,
+    before: [ignore, FORK],
+    copies: ['fdTables'],
+  },
+  'dup after fork': { op: OP.OP_DUP, args: [0], before: [FORK] },
+  'dup2 of a far descriptor': { op: OP.OP_DUP2, args: [0, 900] },
+  'dup2 of a far descriptor after fork': {
+    op: OP.OP_DUP2,
+    args: [0, 900],
+    before: [FORK],
+    copies: ['fdTables'],
+  },
+  'close after fork': { op: OP.OP_CLOSE, args: [0], before: [FORK] },
+  'fcntl F_DUPFD of a far descriptor': { op: OP.OP_FCNTL, args: [0, 0, 500] },
+  'fcntl F_SETFD after fork': { op: OP.OP_FCNTL, args: [0, 2, 1], before: [FORK] },
+  'close_range with unshare': { op: OP.OP_CLOSE_RANGE, args: [0, 9, 2], before: [FORK] },
+  'umask after fork': { op: OP.OP_UMASK, args: [0o77], before: [FORK] },
+  pipe2: { ...pipe, errno: ENFILE },
+  container_create: create(0),
+  'container_create after fork': { ...create(0), before: [FORK], copies: ['fdTables'] },
+  'container_create with new namespaces': create(NEW_NS),
+  'container_create with an empty file system': create(U.CONTAINER_NEW_EMPTY_FS_NS),
+  'container_create with a new user namespace': create(U.CONTAINER_NEW_USER_NS),
+  'container_create with everything': create(NEW_NS | U.CONTAINER_NEW_USER_NS | 0x300),
+  'the first process of a container': { ...enter(3), before: [create(0)] },
+  'the first process of a container with namespaces': { ...enter(3), before: [create(NEW_NS)] },
+  'the second process of a container': { ...enter(3), before: [create(0), enter(3)] },
+  'the fifth process of a container': {
+    ...enter(3),
+    before: [create(NEW_NS), ...Array<Call>(4).fill(enter(3))],
+  },
+  'a fork inside a container': { tid: 2, ...FORK, before: [create(NEW_NS), enter(3)] },
+  'a nested container': {
+    tid: 2,
+    ...create(NEW_NS, 'in'),
+    before: [create(NEW_NS), enter(3)],
+    copies: ['fdTables'],
+  },
+  'rt_sigaction after fork': { ...ignore, before: [FORK] },
+  'prlimit64 after fork': { ...limit, before: [FORK] },
+  'unshare of the files': { ...unshare(C.CLONE_FILES), before: [clone(C.CLONE_FILES | SIGCHLD)] },
+  'unshare of the file system': { ...unshare(C.CLONE_FS), before: [clone(C.CLONE_FS | SIGCHLD)] },
+  'unshare of mounts': unshare(C.CLONE_NEWNS),
+  'unshare of uts': unshare(C.CLONE_NEWUTS),
+  'unshare of ipc': unshare(C.CLONE_NEWIPC),
+  'unshare of pids': unshare(C.CLONE_NEWPID),
+  'unshare of the network': unshare(C.CLONE_NEWNET),
+  'unshare of cgroups': unshare(C.CLONE_NEWCGROUP),
+  'unshare of the time': unshare(C.CLONE_NEWTIME),
+  'unshare of the user': unshare(C.CLONE_NEWUSER),
+  'unshare of everything': {
+    ...unshare(NAMESPACES | C.CLONE_NEWUSER | C.CLONE_NEWTIME | C.CLONE_FILES),
+    before: [FORK],
+    copies: ['fdTables', 'fs'],
+  },
+  'poll that sleeps': {
+    op: OP.OP_POLL,
+    args: [USER, 3, -1],
+    memory: words(3, 1, 4, 1, 5, 1),
+    before: [create(0), create(0), create(0)],
+  },
+  'wait4 that sleeps': { op: OP.OP_WAIT4, args: [-1, 0, 0, 0], before: [FORK] },
+  'container_wait that sleeps': {
+    op: OP.OP_CONTAINER_WAIT,
+    args: [3, 0, 0, 0],
+    before: [create(0), enter(3)],
+  },
+};
+
+describe('each allocation fails in turn', () => {
+  let k: Kernel;
+  const run = (call: Call, failing = 0): number | string => {
+    const frame = k.frame.begin(call.tid ?? 1, 0, call.op);
+    (call.args ?? []).forEach((arg, i) => frame.setArg(i, arg));
+    if (call.memory) frame.window(USER, call.memory, 'rw');
+    k.allocFail(failing);
+    const disposition = k.trap();
+    if (disposition === DISP_BLOCKED) return SLEEPS;
+    expect(disposition).toBe(DISP_DONE);
+    return frame.result;
+  };
+  const visible = (tid: number): unknown => [k.tasks(), k.containers(), k.fds(tid)];
+  /** The counts now, less the copies that the failed call was free to make. */
+  const counted = (copies: readonly (keyof Counts)[] = [], before: Counts): Counts => {
+    const counts = k.counts();
+    for (const kind of copies) counts[kind] -= Math.max(0, counts[kind] - before[kind]);
+    return counts;
+  };
+
+  beforeEach(async () => {
+    k = await createKernel({ target: 'debug' });
+  });
+
+  it.each(Object.entries(CASES))('%s', (_name, test) => {
+    for (const call of test.before ?? []) expect(run(call)).toBeGreaterThanOrEqual(0);
+    const start = k.snapshot();
+    const before = k.counts();
+    const shown = visible(test.tid ?? 1);
+    const expected = run(test);
+    const after = k.counts();
+    const outcome = visible(test.tid ?? 1);
+    if (expected !== SLEEPS) expect(expected).toBeGreaterThanOrEqual(0);
+    let n = 1;
+    for (; n < MOST; ++n) {
+      k.restore(start);
+      // the frame that a sleeping call leaves behind is no allocation of the call's
+      k.allocFail(0);
+      k.freeFrame(k.allocFrame());
+      const result = run(test, n);
+      if (k.allocCount() < n) {
+        expect(result).toBe(expected);
+        break;
+      }
+      const at = `allocation ${n}`;
+      expect(result, at).toBe(-(test.errno ?? ENOMEM));
+      expect(k.check(), at).toEqual([]);
+      expect(counted(test.copies, before), at).toEqual(before);
+      expect(visible(test.tid ?? 1), at).toEqual(shown);
+      expect(run(test), `the call again after ${at}`).toBe(expected);
+      expect(k.counts(), `counts after ${at} and the call again`).toEqual(after);
+      expect(visible(test.tid ?? 1), `state after ${at} and the call again`).toEqual(outcome);
+      expect(k.check()).toEqual([]);
+    }
+    // a call without allocations has no place here
+    expect(n).toBeGreaterThan(1);
+    expect(n).toBeLessThan(MOST);
+  });
+});

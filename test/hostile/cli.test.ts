@@ -1,0 +1,150 @@
+// Protects: the command line against wrong input. Each mistake ends with status 2 (usage) or 3 (not
+// a trace), one message that names the remedy, nothing on standard output and no stack trace.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, expect, it } from 'vitest';
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+const TRACE = fileURLToPath(new URL('../../examples/jobs.strace.gz', import.meta.url));
+const USAGE = 2;
+const UNREADABLE = 3;
+
+let dir = '';
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'bulkhead-cli-'));
+  mkdirSync(join(dir, 'hollow'));
+  writeFileSync(join(dir, 'empty.log'), '');
+  writeFileSync(join(dir, 'prose.txt'), 'It was a bright cold day in April.\n'.repeat(40));
+  // bytes of a fixed generator, none of which begins a known packing
+  writeFileSync(
+    join(dir, 'garbage.bin'),
+    Uint8Array.from({ length: 8192 }, (_, i) => (i * 2654435761 + (i >>> 3) * 40503 + 7) >>> 9),
+  );
+  writeFileSync(join(dir, 'cut.gz'), Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xff, 0xff));
+  writeFileSync(join(dir, 'script.jsonl'), '{"bulkhead": 1}\nno JSON here\n');
+  return () => rmSync(dir, { recursive: true });
+});
+
+interface Mistake {
+  args: string[];
+  status: number;
+  /** what the message says, the remedy included */
+  says: RegExp;
+  input?: string;
+}
+
+const MISTAKES: Record<string, Mistake> = {
+  'no command': { args: [], status: USAGE, says: /usage: bulkhead replay/ },
+  'an unknown command': {
+    args: ['frobnicate'],
+    status: USAGE,
+    says: /no such command: frobnicate[^]*try: bulkhead --help/,
+  },
+  'an unknown option in place of a command': {
+    args: ['--frobnicate'],
+    status: USAGE,
+    says: /no such command: --frobnicate[^]*try: bulkhead --help/,
+  },
+  'an unknown table': { args: ['abi', 'vax'], status: USAGE, says: /vax; there are linux-x86_64/ },
+  'no file': { args: ['replay'], status: USAGE, says: /needs a file, or - for standard input/ },
+  'an unknown option': {
+    args: ['replay', '--frobnicate', TRACE],
+    status: USAGE,
+    says: /'--frobnicate'[^]*try: bulkhead --help/,
+  },
+  'an option without its value': {
+    args: ['replay', '--abi'],
+    status: USAGE,
+    says: /--abi[^]*try: bulkhead --help/,
+  },
+  'an unknown ABI': {
+    args: ['replay', '--abi', 'vax', TRACE],
+    status: USAGE,
+    says: /no such ABI: vax; there are linux-x86_64/,
+  },
+  'an unknown format': {
+    args: ['replay', '--format', 'pdf', TRACE],
+    status: UNREADABLE,
+    says: /format pdf.*--format names one/,
+  },
+  'a line that is no number': {
+    args: ['replay', '--explain', 'x', TRACE],
+    status: USAGE,
+    says: /--explain takes a number, not x/,
+  },
+  'a seed that is no number': {
+    args: ['replay', '--perturb', '-1.5'],
+    status: USAGE,
+    says: /try: bulkhead --help/,
+  },
+  'a missing file': {
+    args: ['replay', 'nowhere.log'],
+    status: UNREADABLE,
+    says: /nowhere\.log: no such file/,
+  },
+  'a missing directory': {
+    args: ['replay', 'nowhere/trace.log'],
+    status: UNREADABLE,
+    says: /nowhere\/trace\.log: no such file/,
+  },
+  'a directory without traces': {
+    args: ['replay', 'hollow'],
+    status: UNREADABLE,
+    says: /hollow: no logs in this directory/,
+  },
+  'an empty file': {
+    args: ['replay', 'empty.log'],
+    status: UNREADABLE,
+    says: /empty\.log: .*--format names one/,
+  },
+  'empty standard input': {
+    args: ['replay', '-'],
+    status: UNREADABLE,
+    says: /-: .*--format names one/,
+  },
+  'prose on standard input': {
+    args: ['replay', '-'],
+    input: 'It was a bright cold day in April.\n',
+    status: UNREADABLE,
+    says: /not a trace that is known; --format names one/,
+  },
+  'standard input among files': {
+    args: ['replay', '-', 'prose.txt'],
+    status: UNREADABLE,
+    says: /standard input cannot be one of several files/,
+  },
+  prose: {
+    args: ['replay', 'prose.txt'],
+    status: UNREADABLE,
+    says: /prose\.txt: not a trace that is known; --format names one/,
+  },
+  'binary garbage': {
+    args: ['replay', 'garbage.bin'],
+    status: UNREADABLE,
+    says: /garbage\.bin: not a trace that is known; --format names one/,
+  },
+  'binary garbage that is called a script': {
+    args: ['replay', '--format', 'script', 'garbage.bin'],
+    status: UNREADABLE,
+    says: /garbage\.bin: line 1: no JSON/,
+  },
+  'a script with a broken line': {
+    args: ['replay', 'script.jsonl'],
+    status: UNREADABLE,
+    says: /script\.jsonl: line \d+: /,
+  },
+  'a broken gzip': { args: ['replay', 'cut.gz'], status: UNREADABLE, says: /cut\.gz: / },
+};
+
+it.each(Object.entries(MISTAKES))('%s', (_name, mistake) => {
+  const { args, input = '', status, says } = mistake;
+  const run = spawnSync(process.execPath, [CLI, ...args], { cwd: dir, input, encoding: 'utf8' });
+  expect(run.stderr).toMatch(says);
+  expect(run.stderr).not.toMatch(/^\s+at .*:\d+|please report it|node:internal/m);
+  expect({ status: run.status, signal: run.signal }).toEqual({ status, signal: null });
+  expect(run.stdout).toBe('');
+});
