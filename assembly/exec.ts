@@ -116,6 +116,27 @@ export function set_comm(p: task_struct, at: usize, len: i32): void {
   memory.copy(to, at + start, n);
 }
 
+/** Private tables of descriptors and actions: both, or false and nothing has changed. */
+function unshare_for_exec(p: task_struct): bool {
+  const k = cold(p);
+  const old = k.sighand;
+  let own = old;
+  if (old.count > 1) {
+    own = S.copy_sighand(old);
+    if (nil(own)) return false;
+  }
+  if (!unshare_files(p)) {
+    if (!same(own, old)) S.put_sighand(own);
+    return false;
+  }
+  if (same(own, old)) old.shared = 0;
+  if (!same(own, old)) {
+    k.sighand = own;
+    S.put_sighand(old);
+  }
+  return true;
+}
+
 /**
  * execve(2) and execveat(2): `path` is the guest address of the file's name (0: none given). The
  * world's refusal comes as ASSIST_ERRNO.
@@ -127,10 +148,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   if (len == <i32>SCRATCH_USER_BYTES) return -ENAMETOOLONG;
   const k = cold(p);
   // what can fail comes before what cannot be undone
-  if (S.sighand_must_copy(k.sighand) || k.sighand.count != 1) {
-    if (!f.phase && !unshare_sighand(p)) return -ENOMEM;
-  }
-  if (!unshare_files(p)) return -ENOMEM;
+  if (!f.phase && !unshare_for_exec(p)) return -ENOMEM;
   const old_tid = p.pid;
   const waited = de_thread(p, f);
   if (waited) return waited;

@@ -16,13 +16,14 @@ import {
   dup_files,
   fd_install,
   FILE_PIDFD,
+  files_struct,
   free_file,
   get_unused_fd,
   put_files,
 } from "./file.ts";
 import { files_for_write } from "./file.ts";
 import { frame } from "./frame.ts";
-import { copy_fs_struct, get_fs, put_fs } from "./fs.ts";
+import { copy_fs_struct, fs_struct, get_fs, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { create_user_ns } from "./user-namespace.ts";
 import { CLONE_NS_FLAGS, create_new_namespaces, get_nsproxy, put_nsproxy } from "./nsproxy.ts";
@@ -74,6 +75,11 @@ export class kernel_clone_args {
   forced_pid: i32; // number in the initial namespace that the recorder saw
   dest: container; // fork_into_container's; null otherwise
   newtime: u32;
+  // what this call took a private copy of, to be given back when it fails: the parent's shares
+  parent: task_struct;
+  old_files: files_struct;
+  old_fs: fs_struct;
+  old_sighand: S.sighand_struct;
 }
 
 // How far copy_process() has come: the rung from which bad_fork() undoes.
@@ -87,9 +93,34 @@ const BAD_FORK_NAMESPACES = 6;
 const BAD_FORK_FRAMES = 7;
 const BAD_FORK_PID = 8;
 
+/** A failed clone: the parent shares again what it had taken copies of. */
+function share_again(parent: task_struct, args: kernel_clone_args): void {
+  const k = cold(parent);
+  if (!nil(args.old_files)) {
+    put_files(k.files);
+    k.files = args.old_files;
+  }
+  if (!nil(args.old_fs)) {
+    put_fs(k.fs);
+    k.fs = args.old_fs;
+  }
+  if (!nil(args.old_sighand)) {
+    S.put_sighand(k.sighand);
+    k.sighand = args.old_sighand;
+  }
+}
+
+/** A clone that succeeded: the shares that the parent gave up go. */
+function drop_shares(args: kernel_clone_args): void {
+  if (!nil(args.old_files)) put_files(args.old_files);
+  if (!nil(args.old_fs)) put_fs(args.old_fs);
+  if (!nil(args.old_sighand)) S.put_sighand(args.old_sighand);
+}
+
 /** Undoes copy_process() from rung `stage` down; returns `error` as an ERR_PTR. */
 function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i32): task_struct {
   const k = cold(p);
+  const parent = args.parent;
   switch (stage) {
     case BAD_FORK_PID:
       rewind_pid(p.thread_pid);
@@ -112,6 +143,7 @@ function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i3
     default:
       free_task(p);
   }
+  share_again(parent, args);
   return changetype<task_struct>(<usize>error);
 }
 
@@ -159,11 +191,16 @@ function copy_creds(p: task_struct, parent: task_struct, args: kernel_clone_args
 }
 
 /** Descriptor table: shared for good, or until one of the two writes. */
-function copy_files(p: task_struct, parent: task_struct, flags: u32): i32 {
+function copy_files(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {
   const files = cold(parent).files;
-  if (flags & C.CLONE_FILES) {
-    if (!files_for_write(parent)) return -E.ENOMEM;
-    const own = cold(parent).files;
+  if (args.flags & C.CLONE_FILES) {
+    let own = files;
+    if (files.count > 1 && !files.shared) {
+      own = dup_files(files);
+      if (nil(own)) return -E.ENOMEM;
+      args.old_files = files;
+      cold(parent).files = own;
+    }
     own.shared = 1;
     refcount_inc(changetype<usize>(own));
     cold(p).files = own;
@@ -187,7 +224,7 @@ function copy_fs(p: task_struct, parent: task_struct, args: kernel_clone_args): 
     if (fs.count > 1 && !fs.shared) {
       const own = copy_fs_struct(fs);
       if (nil(own)) return -E.ENOMEM;
-      put_fs(fs);
+      args.old_fs = fs;
       cold(parent).fs = own;
     }
     cold(parent).fs.shared = 1;
@@ -211,8 +248,8 @@ function copy_sighand(p: task_struct, parent: task_struct, args: kernel_clone_ar
     if (S.sighand_must_copy(h)) {
       const own = S.copy_sighand(h);
       if (nil(own)) return -E.ENOMEM;
-      S.put_sighand(h);
-      set_group_sighand(parent, own);
+      args.old_sighand = h;
+      cold(parent).sighand = own;
       h = own;
     }
     h.shared = 1;
@@ -232,11 +269,6 @@ function copy_sighand(p: task_struct, parent: task_struct, args: kernel_clone_ar
   refcount_inc(changetype<usize>(h));
   cold(p).sighand = h;
   return 0;
-}
-
-/** A single-threaded group's only thread changes its table. */
-function set_group_sighand(p: task_struct, h: S.sighand_struct): void {
-  cold(p).sighand = h;
 }
 
 /** Caught signals go back to their default, ignored ones stay: exec, CLONE_CLEAR_SIGHAND. */
@@ -321,7 +353,7 @@ function attach(
   const k = cold(p);
   const r = root();
   number.task = p;
-  p.pid = S_nr(number);
+  p.pid = pid_nr_ns(number, changetype<pid_namespace>(<usize>r.init_pid_ns));
   if (args.flags & (C.CLONE_PARENT | C.CLONE_THREAD)) p.real_parent = parent.real_parent;
   else p.real_parent = parent;
   list_head.add_tail(k.thread_node, signal.threads);
@@ -354,10 +386,6 @@ function attach(
   }
 }
 
-function S_nr(p: pid): i32 {
-  return pid_nr_ns(p, changetype<pid_namespace>(<usize>root().init_pid_ns));
-}
-
 /** Tests that need no allocation, in Linux's order. Return: 0 or a negative errno. */
 function may_fork(parent: task_struct, args: kernel_clone_args, dest: container): i32 {
   const bad = check_flags(parent, args);
@@ -383,9 +411,10 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   }
   const p = alloc_task();
   if (nil(p)) return changetype<task_struct>(<usize>-E.ENOMEM);
+  args.parent = parent;
   error = copy_creds(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_FREE, error);
-  error = copy_files(p, parent, flags);
+  error = copy_files(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_CRED, error);
   error = copy_fs(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_FILES, error);
@@ -408,6 +437,7 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   // DEVIATION: D-13, D-14 - the child joins its container when nothing can fail any more, so a
   // failed first fork leaves the container startable.
   attach(p, parent, args, dest);
+  drop_shares(args);
   return p;
 }
 

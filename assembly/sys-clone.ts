@@ -21,7 +21,7 @@ import { SIGCHLD } from "./uapi/signal.ts";
 /** Cleared arguments with what the recorder knows of the child's number. */
 function clone_args(f: frame): kernel_clone_args {
   const args = changetype<kernel_clone_args>(CLONE_ARGS);
-  zero(CLONE_ARGS, 64);
+  zero(CLONE_ARGS, (<u32>(offsetof<kernel_clone_args>() + 7)) & ~7);
   args.exit_signal = SIGCHLD;
   if (f.assist & ASSIST_PID) args.forced_pid = f.assist_pid;
   return args;

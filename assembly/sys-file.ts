@@ -100,18 +100,18 @@ export function sys_pipe2(p: task_struct, f: frame, addr: u64, flags: u32): i32 
   const need = prepare_write(f, addr, 8);
   if (need) return need;
   const pipe = alloc_pipe(root().inum_next);
-  if (nil(pipe)) return -E.ENFILE;
+  if (nil(pipe)) return -E.ENOMEM;
   const status = flags & (O.O_NONBLOCK | O.O_DIRECT);
   const reader = FD.alloc_file(FD.FILE_PIPE, O.O_RDONLY | status, changetype<usize>(pipe));
   if (nil(reader)) {
     kmem_cache_free(CACHE_PIPE, changetype<usize>(pipe));
-    return -E.ENFILE;
+    return -E.ENOMEM;
   }
   const writer = FD.alloc_file(FD.FILE_PIPE, O.O_WRONLY | status, changetype<usize>(pipe));
   if (nil(writer)) {
     pipe.writers = 0;
     FD.fput(reader);
-    return -E.ENFILE;
+    return -E.ENOMEM;
   }
   return install_pair(p, f, addr, reader, writer, (flags & O.O_CLOEXEC) != 0);
 }
@@ -158,7 +158,7 @@ export function sys_world_fd(p: task_struct, f: frame): i32 {
   if (fd < 0) return fd;
   const status: u32 = f.assist & F.ASSIST_NONBLOCK ? O.O_NONBLOCK : 0;
   const at = FD.alloc_file(FD.FILE_WORLD, O.O_RDWR | status, 0);
-  if (nil(at)) return -E.ENFILE;
+  if (nil(at)) return -E.ENOMEM;
   FD.fd_install(p, fd, at, (f.assist & F.ASSIST_CLOEXEC) != 0);
   return fd;
 }
@@ -170,11 +170,11 @@ export function sys_world_fd_pair(p: task_struct, f: frame, addr: u64): i32 {
   const need = prepare_write(f, addr, 8);
   if (need) return need;
   const a = FD.alloc_file(FD.FILE_WORLD, O.O_RDWR, 0);
-  if (nil(a)) return -E.ENFILE;
+  if (nil(a)) return -E.ENOMEM;
   const b = FD.alloc_file(FD.FILE_WORLD, O.O_RDWR, 0);
   if (nil(b)) {
     FD.fput(a);
-    return -E.ENFILE;
+    return -E.ENOMEM;
   }
   return install_pair(p, f, addr, a, b, (f.assist & F.ASSIST_CLOEXEC) != 0);
 }

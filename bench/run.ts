@@ -176,7 +176,8 @@ function print(all: Row[]): void {
   for (const row of all) {
     const objects = row.objects === undefined ? '-' : row.objects.toFixed(1);
     const ratio = row.objects === undefined ? '' : `${(row.objects / row.kernel).toFixed(1)}x`;
-    const text = `${row.name.padEnd(34)} ${row.kernel.toFixed(1).padStart(10)} ${objects.padStart(11)}`;
+    const time = row.kernel.toFixed(1).padStart(10);
+    const text = `${row.name.padEnd(34)} ${time} ${objects.padStart(11)}`;
     console.log(`${text} ${ratio.padEnd(6)} ${row.note ?? ''}`.trimEnd());
   }
 }

@@ -2,6 +2,7 @@
 // kernel, and says where the two agree.
 import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
 import { Replay } from './replay/engine.ts';
+import { type FirstPass, replayUnordered } from './replay/unordered.ts';
 import { newResult, type Replayed } from './replay/result.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './syscall-abi.ts';
 import type { TraceLine } from './trace/event.ts';
@@ -35,6 +36,51 @@ function registerTables(kernel: Kernel, abi: AbiName, privateCalls: boolean) {
   return { tables: abi === 'linux-i386' ? { x86: i386, i386 } : { x86, i386 }, index };
 }
 
+interface Pass extends FirstPass {
+  index: TraceIndex;
+  ordered: boolean;
+}
+
+/** The index of forks and split calls, and how many lines each file of a set has. */
+async function firstPass(source: TraceSource, known?: TraceIndex): Promise<Pass> {
+  const log = new StraceLog(source);
+  const counts: number[] = source.files.map(() => 0);
+  const counted = {
+    async *batches(): AsyncIterable<TraceLine[]> {
+      for await (const batch of log.batches()) {
+        for (const line of batch) counts[line.file] = line.line;
+        yield batch;
+      }
+    },
+    get ordered(): boolean {
+      return log.ordered;
+    },
+  };
+  const index = known && !source.isSet ? known : await indexForks(counted);
+  let sum = 0;
+  const offsets = counts.map((count) => (sum += count) - count);
+  return { index, ordered: log.ordered, offsets };
+}
+
+async function feedInOrder(
+  log: StraceLog,
+  replay: Replay,
+  source: TraceSource,
+  options: ReplayOptions,
+): Promise<void> {
+  for await (const batch of log.batches()) {
+    for (const line of batch) {
+      options.mutate?.(line);
+      options.watch?.(line, replay, false);
+      replay.feed(line);
+      options.watch?.(line, replay, true);
+    }
+    const { done, total } = source.progress;
+    options.progress?.(total > 0 ? done / total : 0);
+    if (options.signal?.aborted) break;
+  }
+}
+
 /** Replays a strace log. Never throws on what the log holds. */
 export async function replayStrace(
   source: TraceSource,
@@ -48,20 +94,15 @@ export async function replayStrace(
     boot: { pidMax: 4194304, events: 0 },
   });
   const { tables, index: tableIndex } = registerTables(kernel, abi, options.privateCalls ?? false);
-  const index = options.index ?? (await indexForks(new StraceLog(source)));
-  const log = new StraceLog(source, { firstPid: index.firstPid });
+  const pass = await firstPass(source, options.index);
+  const log = new StraceLog(source, { firstPid: pass.index.firstPid });
   const result = newResult(name, 'strace', abi);
-  const replay = new Replay(kernel, index, result, tables, tableIndex);
-  for await (const batch of log.batches()) {
-    for (const line of batch) {
-      options.mutate?.(line);
-      options.watch?.(line, replay, false);
-      replay.feed(line);
-      options.watch?.(line, replay, true);
-    }
-    const { done, total } = source.progress;
-    options.progress?.(total > 0 ? done / total : 0);
-    if (options.signal?.aborted) break;
+  const replay = new Replay(kernel, pass.index, result, tables, tableIndex);
+  if (pass.ordered) {
+    await feedInOrder(log, replay, source, options);
+  } else {
+    replay.unordered = true;
+    replayUnordered(replay, log.cursors(), pass);
   }
   replay.finish();
   result.lines = log.lines;

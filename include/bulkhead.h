@@ -805,6 +805,10 @@ struct bh_kernel_clone_args {
   int32_t forced_pid;
   uint32_t dest; /* address of a container */
   uint32_t newtime;
+  uint32_t parent; /* address of a task_struct */
+  uint32_t old_files; /* address of a files_struct */
+  uint32_t old_fs; /* address of a fs_struct */
+  uint32_t old_sighand; /* address of a sighand_struct */
 };
 _Static_assert(offsetof(struct bh_kernel_clone_args, flags) == 0, "flags");
 _Static_assert(offsetof(struct bh_kernel_clone_args, flags_hi) == 4, "flags_hi");
@@ -817,6 +821,10 @@ _Static_assert(offsetof(struct bh_kernel_clone_args, set_tid_size) == 44, "set_t
 _Static_assert(offsetof(struct bh_kernel_clone_args, forced_pid) == 48, "forced_pid");
 _Static_assert(offsetof(struct bh_kernel_clone_args, dest) == 52, "dest");
 _Static_assert(offsetof(struct bh_kernel_clone_args, newtime) == 56, "newtime");
+_Static_assert(offsetof(struct bh_kernel_clone_args, parent) == 60, "parent");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_files) == 64, "old_files");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_fs) == 68, "old_fs");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_sighand) == 72, "old_sighand");
 
 struct bh_kernel_event {
   uint32_t type;

@@ -137,7 +137,7 @@ export const layout = {
     mask: 24,
   },
   kernel_clone_args: {
-    size: 60,
+    size: 76,
     flags: 0,
     flags_hi: 4,
     exit_signal: 8,
@@ -149,6 +149,10 @@ export const layout = {
     forced_pid: 48,
     dest: 52,
     newtime: 56,
+    parent: 60,
+    old_files: 64,
+    old_fs: 68,
+    old_sighand: 72,
   },
   kernel_event: {
     size: 32,

@@ -13,7 +13,7 @@ const SI_TIMER = -2;
 const STOP_ONLY = -2;
 
 /** Is this signal deliverable to the task right now? */
-function deliverable(r: Replay, pid: number, signo: number): boolean {
+export function deliverable(r: Replay, pid: number, signo: number): boolean {
   const view = r.kernel.task(pid);
   if (!view) return false;
   return ((view.pending & ~view.blocked) >> BigInt(signo - 1)) % 2n === 1n;
@@ -38,7 +38,7 @@ function compareInfo(have: SigInfo, want: SigInfoFields | undefined): string | u
 }
 
 /** Did the world raise it: a fault, a timer, a terminal, a process that the log doesn't have? */
-function worldly(r: Replay, info: SigInfoFields | undefined, signo: number): boolean {
+export function worldly(r: Replay, info: SigInfoFields | undefined, signo: number): boolean {
   if (!info) return true;
   const code = info.code ?? 0;
   if (signo === 17 && code > 0) return info.pid === undefined || !r.tasks.has(info.pid);

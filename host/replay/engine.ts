@@ -4,7 +4,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 
 import { DISP_BLOCKED, type Kernel } from '../kernel.ts';
-import type { SyscallTable } from '../syscall-abi.ts';
+import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
@@ -12,12 +12,18 @@ import { Adopter } from './adopt.ts';
 import { type Call, callOf, expectedRax, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { MergedEnds } from './merged.ts';
-import { expectSignal, help, TIMERS, WAITS } from './order.ts';
+import { closeOpenCalls, expectSignal, help, TIMERS, WAITS } from './order.ts';
 import { Processes } from './processes.ts';
-import { addDivergence, addReason, countCall, type ReplayResult, type Verdict } from './result.ts';
+import {
+  addDivergence,
+  addReason,
+  countCall,
+  countReason,
+  type ReplayResult,
+  type Verdict,
+} from './result.ts';
 import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from './run.ts';
 
-const HISTORY = 5;
 const UNNUMBERED = 4_194_303;
 /** exitToUser: let a due stop happen, take no signal. */
 const STOP_ONLY = -2;
@@ -35,6 +41,8 @@ export class Replay {
   readonly merged: MergedEnds;
   /** the log begins in the middle of its first task's life */
   attached = false;
+  /** lines of different files come in an order of the replay's own choice */
+  unordered = false;
   readonly #timers: boolean;
   readonly #interruptible = new Set<Call>();
 
@@ -168,13 +176,15 @@ export class Replay {
   }
 
   adopted(reason: string): void {
-    this.result.adopted += 1;
-    addReason(this.result.reasons.adopted, reason);
+    countReason(this.result, 'adopted', reason);
   }
 
   reordered(reason: string): void {
-    this.result.reordered += 1;
-    addReason(this.result.reasons.reordered, reason);
+    countReason(this.result, 'reordered', reason);
+  }
+
+  rowOf(line: TraceLine): SyscallRow | undefined {
+    return rowOf(this.#tables, line)[0];
   }
 
   #callOf(line: TraceLine): Call {
@@ -192,8 +202,16 @@ export class Replay {
       this.#begin(call);
       return;
     }
-    if (this.#isExit(call)) this.#beginExit(task, call);
-    else this.execute(task, call);
+    if (this.#isExit(call)) {
+      this.#beginExit(task, call);
+    } else if (this.unordered && call.row && isFork(call.row.op)) {
+      // a vfork's end is wherever its child lets go
+      task.open = call;
+      this.#begin(call);
+      if (!call.asleep) this.endOpen(call);
+    } else {
+      this.execute(task, call);
+    }
   }
 
   #isExit(call: Call): boolean {
@@ -246,7 +264,6 @@ export class Replay {
     // a fork that succeeded did so before any signal came: it runs where it begins
     if (call.row && isFork(call.row.op) && call.retKind === 'value' && !call.injected)
       this.runNow(call);
-    // nothing to wait for yet: that was so at the start
     if (call.row && WAITS.has(call.row.op) && call.ret === 0) this.runNow(call);
     if (call.retKind === 'restart') this.#interruptible.add(call);
   }
@@ -266,7 +283,6 @@ export class Replay {
     const open = task.open;
     task.open = undefined;
     if (task.answered === line.name) {
-      // its end was settled when the number changed hands
       task.answered = '';
       return;
     }
@@ -293,11 +309,6 @@ export class Replay {
     if (!call.row || call.row.class === 'unmodelled' || call.injected) return false;
     if (call.retKind === 'unknown' && !isFork(call.row.op)) return false;
     return this.execute(task, call, true);
-  }
-
-  /** Table index of the kernel for a call. */
-  tableIndex(call: Call): number {
-    return this.#tableIndex.get(call.table) ?? 0;
   }
 
   /**
@@ -336,7 +347,7 @@ export class Replay {
   }
 
   #run(call: Call, child: number): Outcome {
-    return runCall(this.kernel, call, this.tableIndex(call), child);
+    return runCall(this.kernel, call, this.#tableIndex.get(call.table) ?? 0, child);
   }
 
   /** Sleeping is no answer yet: the attempt is taken back. */
@@ -418,7 +429,7 @@ export class Replay {
 
   note(task: ReplayTask, call: Call, result: string): void {
     task.history.push(`${call.line}: ${call.name} = ${result}`);
-    if (task.history.length > HISTORY) task.history.shift();
+    if (task.history.length > 5) task.history.shift();
   }
 
   /** Number of the child that a fork-like call made, as the recorder numbers it. */
@@ -475,17 +486,7 @@ export class Replay {
   /** The end of the log. */
   finish(): ReplayResult {
     this.merged.endAll();
-    for (const task of this.tasks.values()) {
-      const open = task.open;
-      if (open && !open.done) {
-        const cls = this.adopter.classOf(task, open);
-        const blind = cls === 'emulated' || cls === 'assisted';
-        if (blind)
-          addReason(this.result.reasons.blind, `${open.name}: the log does not show its end`);
-        countCall(this.result, open.name, cls, blind ? 'blind' : undefined);
-      }
-      task.open = undefined;
-    }
+    closeOpenCalls(this);
     this.result.containers = this.kernel.counts().containers;
     return this.result;
   }

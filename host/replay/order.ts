@@ -4,6 +4,7 @@ import * as OP from '../../assembly/uapi/op.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { letNoticesOut } from './ends.ts';
 import type { Replay } from './engine.ts';
+import { addReason, countCall } from './result.ts';
 
 /** Calls that sleep until something happens: not run early unless nothing else helps. */
 const SLEEPERS = new Set([
@@ -69,5 +70,18 @@ export function expectSignal(r: Replay, call: Call): void {
     if (call.row?.op === OP.OP_RT_SIGSUSPEND || call.row?.op === OP.OP_RT_SIGTIMEDWAIT) return;
     if (!help(r, call, call.pid)) return;
     r.reordered(`${call.name} was interrupted by an open call's effect`);
+  }
+}
+
+/** The end of the log: calls whose end it does not show are counted, blind where they mattered. */
+export function closeOpenCalls(r: Replay): void {
+  for (const task of r.tasks.values()) {
+    const open = task.open;
+    task.open = undefined;
+    if (!open || open.done) continue;
+    const cls = r.adopter.classOf(task, open);
+    const blind = cls === 'emulated' || cls === 'assisted';
+    if (blind) addReason(r.result.reasons.blind, `${open.name}: the log does not show its end`);
+    countCall(r.result, open.name, cls, blind ? 'blind' : undefined);
   }
 }

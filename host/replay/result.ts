@@ -140,6 +140,16 @@ export function addReason(of: Record<string, number>, reason: string): void {
   of[reason] = (of[reason] ?? 0) + 1;
 }
 
+/** Counts an adopted fact or a changed order with its reason. */
+export function countReason(
+  result: ReplayResult,
+  what: 'adopted' | 'reordered',
+  reason: string,
+): void {
+  result[what] += 1;
+  addReason(result.reasons[what], reason);
+}
+
 /** A log, replayed. */
 export interface Replayed {
   result: ReplayResult;

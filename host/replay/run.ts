@@ -169,6 +169,8 @@ export function raxText(rax: bigint): string {
 export function judge(call: Call, outcome: Outcome, worldTimers: boolean): string | undefined {
   if (outcome.disposition === DISP_BLOCKED) {
     // how long a timeout lasted is the world's to say
+    // it never came back, in the log too
+    if (call.retKind === 'unknown') return undefined;
     if (call.retKind === 'restart' && worldTimers) return undefined;
     const timeout = call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN';
     return timeout ? undefined : 'the call sleeps';
