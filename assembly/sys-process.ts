@@ -1,9 +1,9 @@
 // The calls around processes: ids of processes, groups and sessions; prctl, limits, unshare,
 // reboot.
-import { unshare_files } from "./file.ts";
+import { dup_files, put_files } from "./file.ts";
 import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, RET_EXITED, same } from "./err.ts";
-import { set_comm, unshare_sighand } from "./exec.ts";
+import { set_comm } from "./exec.ts";
 import { frame } from "./frame.ts";
 import { copy_fs_struct, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
@@ -253,15 +253,35 @@ export function sys_unshare(p: task_struct, f: frame): i32 {
   if (flags & (C.CLONE_SIGHAND | C.CLONE_VM) && k.sighand.shared && k.sighand.count > 1) {
     return -E.EINVAL;
   }
-  if (flags & C.CLONE_FS && k.fs.count > 1) {
-    const own = copy_fs_struct(k.fs);
-    if (nil(own)) return -E.ENOMEM;
-    put_fs(k.fs);
-    k.fs = own;
+  return unshare_shares(p, flags);
+}
+
+/** Copies of what is shared first, all or none; then the namespaces; then the copies take over. */
+function unshare_shares(p: task_struct, flags: u32): i32 {
+  const k = cold(p);
+  let fs = k.fs;
+  let files = k.files;
+  let sighand = k.sighand;
+  if (flags & C.CLONE_FS && fs.count > 1) fs = copy_fs_struct(fs);
+  if (!nil(fs) && flags & C.CLONE_FILES && files.count > 1) files = dup_files(files);
+  if (!nil(fs) && !nil(files) && flags & C.CLONE_SIGHAND && sighand.count > 1) {
+    sighand = S.copy_sighand(sighand);
   }
-  if (flags & C.CLONE_FILES && !unshare_files(p)) return -E.ENOMEM;
-  if (flags & C.CLONE_SIGHAND && !unshare_sighand(p)) return -E.ENOMEM;
-  return unshare_namespaces(p, flags);
+  let error = nil(fs) || nil(files) || nil(sighand) ? -E.ENOMEM : 0;
+  if (!error) error = unshare_namespaces(p, flags);
+  // whichever of the two sets is not kept is dropped
+  const old_fs = k.fs;
+  const old_files = k.files;
+  const old_sighand = k.sighand;
+  if (!error) {
+    k.fs = fs;
+    k.files = files;
+    k.sighand = sighand;
+  }
+  if (!same(fs, old_fs)) put_fs(error ? fs : old_fs);
+  if (!same(files, old_files)) put_files(error ? files : old_files);
+  if (!same(sighand, old_sighand) && !nil(sighand)) S.put_sighand(error ? sighand : old_sighand);
+  return error;
 }
 
 function unshare_namespaces(p: task_struct, flags: u32): i32 {

@@ -15,6 +15,9 @@ import { openSource, sourceHead, SourceError, type TraceSource } from '../trace/
 import { Progress } from './progress.ts';
 import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
 
+/** Formats that are read. */
+const FORMATS = ['strace', 'script'];
+
 const OPTIONS = {
   json: { type: 'boolean' },
   tree: { type: 'boolean' },
@@ -55,6 +58,9 @@ export async function replayCommand(args: string[]): Promise<number> {
   const source = await openSource(positionals);
   const progress = new Progress(process.stderr, values.quiet === true || values.json === true);
   try {
+    if (values.format !== undefined && !FORMATS.includes(values.format)) {
+      throw new UsageError(`no such format: ${values.format}; there are ${FORMATS.join(', ')}`);
+    }
     const format =
       values.format ?? detectFormat(Buffer.from(await sourceHead(source)).toString('latin1'));
     if (format === 'script') {
@@ -69,7 +75,10 @@ export async function replayCommand(args: string[]): Promise<number> {
     }
     const name = positionals.join(' ');
     if (values.explain !== undefined) {
-      console.log(await explain(source, name, numberOption('explain', values.explain)));
+      const wanted = numberOption('explain', values.explain);
+      const text = await explain(source, name, wanted);
+      if (!text) throw new UsageError(`--explain ${wanted}: the log has no such line`);
+      console.log(text);
       return EXIT_OK;
     }
     if (values.perturb !== undefined) {
@@ -86,6 +95,11 @@ export async function replayCommand(args: string[]): Promise<number> {
       signal: abort.signal,
     });
     progress.end();
+    for (const warning of source.warnings) console.error(`bulkhead: ${warning}`);
+    const { lines } = replayed.result;
+    if (lines.calls + lines.signals + lines.exits === 0) {
+      throw new SourceError(`${name}: no line of a trace in it (${lines.unparsed} not understood)`);
+    }
     print(replayed, values);
     if (abort.signal.aborted) return EXIT_INTERRUPTED;
     return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;

@@ -20,7 +20,7 @@ function concerned(replay: Replay, pid: number): TaskView[] {
   return all.filter((t) => t.tid === pid || t.tid === self?.ppid || t.ppid === pid);
 }
 
-/** A text for people: state before, verdict, state after. */
+/** A text for people: state before, verdict, state after. Empty when there is no such line. */
 export async function explain(source: TraceSource, name: string, wanted: number): Promise<string> {
   const out: string[] = [];
   let before = { matched: 0, diverged: 0, blind: 0, divergences: 0 };
@@ -37,7 +37,7 @@ export async function explain(source: TraceSource, name: string, wanted: number)
       out.push('after', ...views, '', verdict(replay, before));
     },
   });
-  return out.length ? out.join('\n') : `line ${wanted} is not in the log`;
+  return out.join('\n');
 }
 
 function openCalls(replay: Replay): string {

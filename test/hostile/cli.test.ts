@@ -68,8 +68,8 @@ const MISTAKES: Record<string, Mistake> = {
   },
   'an unknown format': {
     args: ['replay', '--format', 'pdf', TRACE],
-    status: UNREADABLE,
-    says: /format pdf.*--format names one/,
+    status: USAGE,
+    says: /no such format: pdf; there are strace, script/,
   },
   'a line that is no number': {
     args: ['replay', '--explain', 'x', TRACE],
