@@ -111,7 +111,7 @@ function forget_original_parent(father: task_struct): void {
 function reparent_leader(father: task_struct, child: task_struct): void {
   cold(child).exit_signal = N.SIGCHLD;
   if (child.state == T.EXIT_ZOMBIE && thread_group_empty(child)) {
-    if (do_notify_parent(child)) {
+    if (zap_reaps(child) || do_notify_parent(child)) {
       release_task(child);
       return;
     }

@@ -254,6 +254,15 @@ export function prefer_taken(tid: i32): i32 {
   return 0;
 }
 
+/** A fault of its own that nothing can handle ends `tid`: the world saw it happen. 0 or -ESRCH. */
+export function fault(tid: i32, signo: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p) || p.flags & T.PF_EXITING) return -ESRCH;
+  T.cold(p).fatal_signo = signo;
+  G.mark_fatal(p);
+  return 0;
+}
+
 /** The traced flag of a task. */
 export function set_traced(tid: i32, on: i32): i32 {
   const p = find_task(tid);

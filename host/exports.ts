@@ -27,6 +27,7 @@ export interface KernelExports {
   set_group(tid: number, pgid: number, sid: number): number;
   set_core(tid: number): number;
   prefer_taken(tid: number): number;
+  fault(tid: number, signo: number): number;
   set_traced(tid: number, on: number): number;
   set_blocked(tid: number, lo: number, hi: number): number;
   set_temporary_mask(tid: number, lo: number, hi: number): number;

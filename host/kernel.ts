@@ -333,6 +333,11 @@ export class Kernel implements FrameOwner {
     this.exports.prefer_taken(tid);
   }
 
+  /** A fault that no handler could take ends `tid`: the world saw it happen. */
+  fault(tid: number, signo: number): void {
+    this.exports.fault(tid, signo);
+  }
+
   /** The end that is pending for `tid` leaves a core. */
   setCore(tid: number): void {
     this.exports.set_core(tid);

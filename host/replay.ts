@@ -36,6 +36,9 @@ function registerTables(kernel: Kernel, abi: AbiName, privateCalls: boolean) {
   return { tables: abi === 'linux-i386' ? { x86: i386, i386 } : { x86, i386 }, index };
 }
 
+/** Calls by which a log without a pid column gives its task's number away. */
+const SAYS_ITS_NUMBER = new Set(['getpid', 'gettid', 'set_tid_address']);
+
 interface Pass extends FirstPass {
   index: TraceIndex;
   ordered: boolean;
@@ -45,10 +48,15 @@ interface Pass extends FirstPass {
 async function firstPass(source: TraceSource, known?: TraceIndex): Promise<Pass> {
   const log = new StraceLog(source);
   const counts: number[] = source.files.map(() => 0);
+  let number = 0;
   const counted = {
     async *batches(): AsyncIterable<TraceLine[]> {
       for await (const batch of log.batches()) {
-        for (const line of batch) counts[line.file] = line.line;
+        for (const line of batch) {
+          counts[line.file] = line.line;
+          if (!number && line.pid === 0 && SAYS_ITS_NUMBER.has(line.name))
+            number = Number(line.ret);
+        }
         yield batch;
       }
     },
@@ -57,6 +65,8 @@ async function firstPass(source: TraceSource, known?: TraceIndex): Promise<Pass>
     },
   };
   const index = known && !source.isSet ? known : await indexForks(counted);
+  // a log without pids says its task's number where the task asks for it
+  if (!index.firstPid && number > 0) index.firstPid = number;
   let sum = 0;
   const offsets = counts.map((count) => (sum += count) - count);
   return { index, ordered: log.ordered, offsets };

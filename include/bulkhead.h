@@ -1402,6 +1402,8 @@ typedef int32_t bh_set_core_fn(int32_t tid);
  * or -ESRCH.
  */
 typedef int32_t bh_prefer_taken_fn(int32_t tid);
+/* A fault of its own that nothing can handle ends tid: the world saw it happen. 0 or -ESRCH. */
+typedef int32_t bh_fault_fn(int32_t tid, int32_t signo);
 /* The traced flag of a task. */
 typedef int32_t bh_set_traced_fn(int32_t tid, int32_t on);
 /* Sets the signal mask of a task: an observation of the host. */

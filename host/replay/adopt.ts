@@ -272,6 +272,13 @@ export class Adopter {
     const sid = call.row!.op === OP.OP_GETSID ? call.ret : (k.task(task.pid)?.sid ?? 1);
     const pgid = call.row!.op === OP.OP_GETSID ? (k.task(task.pid)?.pgid ?? 1) : call.ret;
     if (call.row!.op !== OP.OP_GETSID) task.groupKnown = true;
+    // children that were forked before share what they inherited
+    const before = k.task(task.pid);
+    for (const other of this.#r.tasks.values()) {
+      const view = other.dead || other.groupKnown ? undefined : k.task(other.pid);
+      if (view && view.pgid === before?.pgid && view.sid === before.sid)
+        k.setGroup(other.pid, pgid, sid);
+    }
     return k.setGroup(task.pid, pgid, sid) ? 'process group from before the log' : undefined;
   }
 

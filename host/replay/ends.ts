@@ -9,6 +9,8 @@ import { addReason, countCall, countEvent } from './result.ts';
 
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
+/** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
+const FAULTS = new Set([4, 5, 7, 8, 11, 31]);
 /** exitToUser: let a due notice or stop out, take no signal. */
 const STOP_ONLY = -2;
 
@@ -198,6 +200,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   const task = r.task(line.pid, line.seq);
   const view = r.kernel.task(task.pid);
   const status = statusOf(line);
+  if (task.open?.row?.op === OP.OP_REBOOT) r.runNow(task.open);
   task.open = undefined;
   task.end = status;
   const end = line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`;
@@ -208,6 +211,11 @@ export function onExitLine(r: Replay, line: TraceLine): void {
     for (let tries = 0; tries < 64 && pendingStatus(r, task.pid) < 0; ++tries) {
       if (r.kernel.task(task.pid)?.state === 'Z' || !r.help(undefined, task.pid)) break;
       r.reordered('an end needed an open call');
+    }
+    // a handler that could not be entered, a fault inside one: the CPU's doing
+    if (pendingStatus(r, task.pid) < 0 && line.kind === 'killed' && FAULTS.has(line.signo)) {
+      r.kernel.fault(task.pid, line.signo);
+      r.adopted('a fault that ended its task');
     }
     if (pendingStatus(r, task.pid) < 0 && r.kernel.task(task.pid)?.state !== 'Z') {
       forceEnd(r, task, line);

@@ -60,7 +60,7 @@ export class Replay {
     this.#tableIndex = tableIndex;
     this.adopter = new Adopter(this);
     this.merged = new MergedEnds((call) => this.endOpen(call));
-    this.#timers = TIMERS.some((name) => index.names.has(name));
+    this.#timers = TIMERS.some((name) => index.names.has(name)) || !index.names.has('mmap');
   }
 
   /** One line of the log. */
@@ -307,7 +307,9 @@ export class Replay {
     const task = this.tasks.get(call.pid);
     if (!task || call.done) return false;
     if (!call.row || call.row.class === 'unmodelled' || call.injected) return false;
-    if (call.retKind === 'unknown' && !isFork(call.row.op)) return false;
+    // calls that never return are not known to have happened, but for these
+    if (call.retKind === 'unknown' && !isFork(call.row.op) && call.row.op !== OP.OP_REBOOT)
+      return false;
     return this.execute(task, call, true);
   }
 

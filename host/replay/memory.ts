@@ -133,17 +133,26 @@ const CLONE_ARGS = [
 ];
 
 /** What a struct longer than the kernel's holds behind its known part: all zero, or not. */
-function tailIsSet(node: ArgNode): boolean {
+function tailIsSet(node: ArgNode): boolean | undefined {
   if (node.kind !== 'struct') return false;
   const tail = node.fields.find((field) => field.kind === 'str');
-  return tail?.kind === 'str' && /[^\0]/.test(tail.value);
+  if (!tail) return false;
+  return tail.kind === 'str' && (tail.truncated ? undefined : /[^\0]/.test(tail.value));
 }
 
 /** struct clone_args, with the numbers of set_tid in a window of their own. */
-function bytesOfCloneArgs(frame: Frame, node: ArgNode, size: number): Uint8Array | undefined {
+function bytesOfCloneArgs(
+  frame: Frame,
+  node: ArgNode,
+  size: number,
+  fault: boolean,
+): Uint8Array | undefined {
   if (node.kind !== 'struct') return undefined;
   const bytes = new Uint8Array(Math.max(88, Math.min(size, 4096)));
-  if (tailIsSet(node)) bytes[bytes.length - 1] = 1;
+  const tail = tailIsSet(node);
+  // the recorder cut it off: what stands there is not known
+  if (tail === undefined) return undefined;
+  if (tail) bytes[bytes.length - 1] = 1;
   const view = new DataView(bytes.buffer);
   for (const [i, name] of CLONE_ARGS.entries()) {
     const field = fieldOf(node, name);
@@ -157,7 +166,9 @@ function bytesOfCloneArgs(frame: Frame, node: ArgNode, size: number): Uint8Array
       frame.window(at, tids, 'r');
       value = BigInt(at);
     }
-    if ((name === 'pidfd' || name === 'parent_tid') && value) frame.window(value, 4, 'w');
+    if ((name === 'pidfd' || name === 'parent_tid') && value && !fault) {
+      frame.window(value, 4, 'w');
+    }
     if (value === undefined) return undefined;
     view.setBigUint64(i * 8, BigInt.asUintN(64, value), true);
   }
@@ -170,6 +181,7 @@ function inputBytes(
   node: ArgNode,
   compat: boolean,
   size: number,
+  fault: boolean,
 ): Uint8Array | undefined {
   switch (type) {
     case 'str': {
@@ -192,7 +204,7 @@ function inputBytes(
     case 'timespec':
       return bytesOfTimespec(node);
     case 'clone_args':
-      return bytesOfCloneArgs(frame, node, size);
+      return bytesOfCloneArgs(frame, node, size, fault);
     default:
       return undefined;
   }
@@ -219,7 +231,7 @@ export function encodeArg(
   const type = kind.slice(colon + 1);
   const at = addressOf(i);
   if (direction !== 'out') {
-    const bytes = inputBytes(frame, type, node, compat, size);
+    const bytes = inputBytes(frame, type, node, compat, size, fault);
     if (bytes) {
       frame.window(at, bytes, direction === 'in' ? 'r' : 'rw');
       return { value: BigInt(at), unknown: false };
