@@ -36,7 +36,8 @@ import * as P from "./uapi/prctl.ts";
 import { RLIM_NLIMITS, RLIMIT_NOFILE } from "./uapi/resource.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGHUP, SIGINT, SIGKILL } from "./uapi/signal.ts";
-import { do_group_exit } from "./exit.ts";
+import { do_exit } from "./exit.ts";
+import * as X from "./uapi/reboot.ts";
 import { start_group_exit } from "./signal.ts";
 import { sys_world_call } from "./sys-file.ts";
 
@@ -320,27 +321,21 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
   return 0;
 }
 
-/** Commands of reboot(2). */
-const LINUX_REBOOT_MAGIC1: u32 = 0xfee1dead;
-const CMD_RESTART: u32 = 0x01234567;
-const CMD_RESTART2: u32 = 0xa1b2c3d4;
-const CMD_HALT: u32 = 0xcdef0123;
-const CMD_POWER_OFF: u32 = 0x4321fedc;
-
 /** reboot(2) in a pid namespace of its own ends that namespace; in the initial one, the world's. */
 export function sys_reboot(p: task_struct, f: frame): i32 {
   const ns = task_active_pid_ns(p);
   if (!cred_ns_capable(p.cred, changetype<ns_common>(<usize>ns.user_ns), CAP_SYS_BOOT)) {
     return -E.EPERM;
   }
-  if (<u32>f.a0 != LINUX_REBOOT_MAGIC1) return -E.EINVAL;
+  if (<i32>f.a0 != X.LINUX_REBOOT_MAGIC1) return -E.EINVAL;
   if (<u32>changetype<usize>(ns) == root().init_pid_ns) return sys_world_call(f, -E.EPERM);
-  const cmd = <u32>f.a2;
-  if (cmd == CMD_RESTART || cmd == CMD_RESTART2) ns.reboot = SIGHUP;
-  else if (cmd == CMD_HALT || cmd == CMD_POWER_OFF) ns.reboot = SIGINT;
+  const cmd = <i32>f.a2;
+  if (cmd == X.LINUX_REBOOT_CMD_RESTART || cmd == X.LINUX_REBOOT_CMD_RESTART2) ns.reboot = SIGHUP;
+  else if (cmd == X.LINUX_REBOOT_CMD_HALT || cmd == X.LINUX_REBOOT_CMD_POWER_OFF)
+    ns.reboot = SIGINT;
   else return -E.EINVAL;
   const init = ns.child_reaper;
   if (!nil(init)) start_group_exit(init.signal, SIGKILL);
-  do_group_exit(p, 0);
+  do_exit(p, 0);
   return RET_EXITED;
 }

@@ -405,6 +405,16 @@
 #define BH_PR_GET_NO_NEW_PRIVS (39)
 #define BH_PR_GET_TID_ADDRESS (40)
 
+/* assembly/uapi/reboot.ts */
+#define BH_LINUX_REBOOT_MAGIC1 (-0x11e2153)
+#define BH_LINUX_REBOOT_MAGIC2 (672274793)
+#define BH_LINUX_REBOOT_CMD_CAD_OFF (0)
+#define BH_LINUX_REBOOT_CMD_CAD_ON (-0x76543211)
+#define BH_LINUX_REBOOT_CMD_RESTART (0x01234567)
+#define BH_LINUX_REBOOT_CMD_RESTART2 (-0x5e4d3c2c)
+#define BH_LINUX_REBOOT_CMD_HALT (-0x3210fedd)
+#define BH_LINUX_REBOOT_CMD_POWER_OFF (0x4321fedc)
+
 /* assembly/uapi/resource.ts */
 #define BH_RLIMIT_CPU (0)
 #define BH_RLIMIT_FSIZE (1)

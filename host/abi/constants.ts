@@ -5,18 +5,27 @@ import * as errnos from '../../assembly/uapi/errno.ts';
 import * as fcntl from '../../assembly/uapi/fcntl.ts';
 import * as limits from '../../assembly/uapi/limits.ts';
 import * as prctl from '../../assembly/uapi/prctl.ts';
+import * as reboot from '../../assembly/uapi/reboot.ts';
 import * as resource from '../../assembly/uapi/resource.ts';
 import * as sched from '../../assembly/uapi/sched.ts';
 import * as signals from '../../assembly/uapi/signal.ts';
 import * as wait from '../../assembly/uapi/wait.ts';
 
 const VALUES = new Map<string, bigint>();
-const SETS = [capability, container, fcntl, limits, prctl, resource, sched, signals, wait];
+const SETS = [capability, container, fcntl, limits, prctl, reboot, resource, sched, signals, wait];
 for (const set of SETS) {
   for (const [name, value] of Object.entries(set)) VALUES.set(name, BigInt(value));
 }
 /** Flags whose bit 31 makes them negative as 32-bit numbers. */
-for (const name of ['CLONE_IO', 'SA_RESETHAND', '__WCLONE']) {
+for (const name of [
+  'CLONE_IO',
+  'SA_RESETHAND',
+  '__WCLONE',
+  'LINUX_REBOOT_MAGIC1',
+  'LINUX_REBOOT_CMD_CAD_ON',
+  'LINUX_REBOOT_CMD_RESTART2',
+  'LINUX_REBOOT_CMD_HALT',
+]) {
   VALUES.set(name, BigInt.asUintN(32, VALUES.get(name)!));
 }
 VALUES.set('CLONE_CLEAR_SIGHAND', 1n << 32n);

@@ -3,7 +3,13 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
 import { ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
+import {
+  LINUX_REBOOT_CMD_POWER_OFF,
+  LINUX_REBOOT_CMD_RESTART,
+  LINUX_REBOOT_MAGIC1,
+} from '../../assembly/uapi/reboot.ts';
 import { DISP_DONE } from '../kernel.ts';
+import type { TraceLine } from '../trace/event.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
@@ -23,6 +29,11 @@ const FD_CALLS = new Set([
   OP.OP_PIPE,
   OP.OP_PIPE2,
   OP.OP_WORLD_FD_PAIR,
+]);
+/** What ends a namespace's init by which signal. */
+const REBOOTS = new Map([
+  [1, LINUX_REBOOT_CMD_RESTART],
+  [2, LINUX_REBOOT_CMD_POWER_OFF],
 ]);
 /** Calls that wait under a signal mask of their own. */
 const MASK_CALLS = ['pselect6', 'ppoll', 'epoll_pwait', 'epoll_pwait2', 'io_pgetevents'];
@@ -229,6 +240,18 @@ export class Adopter {
     const child = typeof call.ret === 'number' ? call.ret : 0;
     const status = statusOf(call.args[1]) ?? 0;
     if (child > 0) this.endUnseen(child, status);
+  }
+
+  /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2), which the log leaves out. */
+  hiddenReboot(task: ReplayTask, line: TraceLine): void {
+    const view = this.#r.kernel.task(task.pid);
+    const command = REBOOTS.get(line.kind === 'killed' ? line.signo : 0);
+    if (command === undefined || !this.#filtered || !view) return;
+    if (view.nspid !== 1 || view.nsLevel === 0 || this.#r.index.names.has('reboot')) return;
+    const frame = this.#r.kernel.frame.begin(task.pid, 0, OP.OP_REBOOT);
+    frame.setArg(0, LINUX_REBOOT_MAGIC1).setArg(2, command);
+    this.#r.kernel.trap();
+    this.#r.adopted('a reboot that the log does not show');
   }
 
   /** The world says that an unrecorded task has ended. */

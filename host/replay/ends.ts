@@ -212,6 +212,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
       if (r.kernel.task(task.pid)?.state === 'Z' || !r.help(undefined, task.pid)) break;
       r.reordered('an end needed an open call');
     }
+    if (pendingStatus(r, task.pid) < 0) r.adopter.hiddenReboot(task, line);
     // a handler that could not be entered, a fault inside one: the CPU's doing
     if (pendingStatus(r, task.pid) < 0 && line.kind === 'killed' && FAULTS.has(line.signo)) {
       r.kernel.fault(task.pid, line.signo);
