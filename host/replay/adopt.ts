@@ -242,7 +242,7 @@ export class Adopter {
     if (child > 0) this.endUnseen(child, status);
   }
 
-  /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2), which the log leaves out. */
+  /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2): the log leaves it out. */
   hiddenReboot(task: ReplayTask, line: TraceLine): void {
     const view = this.#r.kernel.task(task.pid);
     const command = REBOOTS.get(line.kind === 'killed' ? line.signo : 0);
@@ -299,8 +299,8 @@ export class Adopter {
     const before = k.task(task.pid);
     for (const other of this.#r.tasks.values()) {
       const view = other.dead || other.groupKnown ? undefined : k.task(other.pid);
-      if (view && view.pgid === before?.pgid && view.sid === before.sid)
-        k.setGroup(other.pid, pgid, sid);
+      const together = view && view.pgid === before?.pgid && view.sid === before.sid;
+      if (together) k.setGroup(other.pid, pgid, sid);
     }
     return k.setGroup(task.pid, pgid, sid) ? 'process group from before the log' : undefined;
   }
