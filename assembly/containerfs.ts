@@ -1,5 +1,6 @@
 // The container calls and the file that stands for a container (seed: create_container(),
 // create_container_file(); wait and kill after the seed's future development).
+import { seeded_fault } from "./bug.ts";
 import * as K from "./container.ts";
 import { container } from "./container.ts";
 import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
@@ -39,6 +40,13 @@ import {
 import { SI_USER } from "./uapi/signal.ts";
 import { remove_waiters, signal_pending, wait_on } from "./waitqueue.ts";
 
+// Seeded faults (debug builds only): the posted patch's defects, by number.
+const D_5 = 5;
+const D_6 = 6;
+const D_22 = 22;
+const D_24 = 24;
+const D_31 = 31;
+
 const NEW_NS: u32 =
   U.CONTAINER_NEW_FS_NS |
   U.CONTAINER_NEW_EMPTY_FS_NS |
@@ -69,7 +77,8 @@ function copy_name(f: frame, addr: u64): i32 {
   for (let i = 0; i < len; ++i) {
     const byte = load<u8>(SCRATCH_USER + i);
     // DEVIATION: D-31 - control characters would forge rows of /proc/containers and of logs
-    if (byte == 47 || byte < 32 || byte == 127) return -E.EINVAL;
+    if (byte == 47) return -E.EINVAL;
+    if ((byte < 32 || byte == 127) && !seeded_fault(D_31)) return -E.EINVAL;
   }
   return 0;
 }
@@ -90,6 +99,7 @@ function copy_container_creds(p: task_struct, flags: u32): cred {
     return c;
   }
   // DEVIATION: D-5 - the seed tests no privilege at all
+  if (seeded_fault(D_5)) return c;
   if (flags & NEW_NS && !cred_ns_capable(p.cred, c.user_ns, CAP_SYS_ADMIN)) {
     put_cred(c);
     return ERR_PTR<cred>(-E.EPERM);
@@ -100,7 +110,7 @@ function copy_container_creds(p: task_struct, flags: u32): cred {
 function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {
   const old = cold(p).nsproxy;
   const ns = create_new_namespaces(clone_flags(flags), old, task_active_pid_ns(p), c);
-  if (IS_ERR(ns) || !(flags & U.CONTAINER_NEW_EMPTY_FS_NS)) return ns;
+  if (IS_ERR(ns) || !(flags & U.CONTAINER_NEW_EMPTY_FS_NS) || seeded_fault(D_6)) return ns;
   // DEVIATION: D-6 - an empty mount namespace is empty, not the parent's
   put_ns(ns.mnt_ns);
   ns.mnt_ns = NULL<ns_common>();
@@ -162,11 +172,10 @@ export function sys_container_create(p: task_struct, f: frame): i32 {
   const parent = p.signal.leader.container;
   const r = root();
   // DEVIATION: D-24 - nothing begins under a container that is dead
-  if (K.container_dead(parent)) return -E.ECANCELED;
+  if (K.container_dead(parent) && !seeded_fault(D_24)) return -E.ECANCELED;
   // DEVIATION: D-22 - depth and number are limited
-  if (parent.depth >= r.container_depth_max || r.nr_containers >= r.containers_max) {
-    return -E.ENOSPC;
-  }
+  const full = parent.depth >= r.container_depth_max || r.nr_containers >= r.containers_max;
+  if (full && !seeded_fault(D_22)) return -E.ENOSPC;
   const fd = get_unused_fd(p, 0);
   if (fd < 0) return fd;
   const file = alloc_file(FILE_CONTAINER, O_RDWR, 0);

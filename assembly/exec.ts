@@ -5,7 +5,6 @@ import { NULL, nil, RET_NEED, same } from "./err.ts";
 import { emit } from "./event.ts";
 import { mm_release, release_task } from "./exit.ts";
 import { do_close_on_exec, unshare_files } from "./file.ts";
-import { clear_handlers } from "./fork.ts";
 import { frame } from "./frame.ts";
 import { list_head } from "./list.ts";
 import { upid_ns } from "./pid.ts";
@@ -154,7 +153,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   if (waited) return waited;
   mm_release(p);
   do_close_on_exec(p);
-  clear_handlers(k.sighand);
+  S.clear_handlers(k.sighand);
   drop_sigframes(p);
   recalc_sigpending(p);
   k.exit_signal = SIGCHLD;

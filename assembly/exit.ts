@@ -1,4 +1,5 @@
 // exit: what a thread gives back, who is told, who inherits the children (kernel/exit.c).
+import { seeded_fault } from "./bug.ts";
 import { exit_container } from "./container.ts";
 import { put_cred } from "./cred.ts";
 import { NULL, nil, same } from "./err.ts";
@@ -26,6 +27,10 @@ import { cold, task_struct } from "./task.ts";
 import { EVENT_EXIT, EVENT_REAP, EVENT_STORE } from "./uapi/frame.ts";
 import * as N from "./uapi/signal.ts";
 import { clear_woken, remove_waiters, wake_up_all, wake_up_process } from "./waitqueue.ts";
+
+// Seeded faults (debug builds only): a posted defect by number, and one of our own.
+const D_12 = 12;
+const F_FS_LEAK = 101;
 
 /** exec or exit: the parent of a vfork may go on; nobody waits at clear_child_tid any more. */
 export function mm_release(p: task_struct): void {
@@ -221,7 +226,7 @@ function exit_resources(p: task_struct): void {
   put_files(files);
   const fs = k.fs;
   k.fs = NULL<fs_struct>();
-  put_fs(fs);
+  if (!seeded_fault(F_FS_LEAK)) put_fs(fs);
   const ns = k.nsproxy;
   k.nsproxy = NULL<nsproxy>();
   put_nsproxy(ns);
@@ -250,12 +255,8 @@ export function do_exit(p: task_struct, code: i32): void {
   exit_resources(p);
   if (group_dead) {
     const leader = signal.leader;
-    exit_container(
-      leader,
-      same(leader, p) || signal.flags & S.SIGNAL_GROUP_EXIT
-        ? group_status(leader)
-        : cold(leader).exit_code,
-    );
+    // DEVIATION: D-12 - the code that wait4 reports, not the leader's own
+    exit_container(leader, seeded_fault(D_12) ? cold(leader).exit_code : group_status(leader));
   }
   emit(EVENT_EXIT, p.pid, code, cold(signal.leader).tgid, group_dead ? 1 : 0, 0);
   const ns = task_active_pid_ns(p);

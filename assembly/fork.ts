@@ -1,10 +1,12 @@
 // fork, vfork, clone, clone3, fork_into_container: copy_process() and its unwind ladder
 // (kernel/fork.c). What a child shares until written costs one reference.
+import { seeded_fault } from "./bug.ts";
 import {
   container,
   container_dead,
   container_join,
   container_start,
+  kill_container,
   reserve_member,
 } from "./container.ts";
 import { is_init_container } from "./container.ts";
@@ -59,7 +61,7 @@ import * as E from "./uapi/errno.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";
 import { EVENT_FORK } from "./uapi/frame.ts";
 import * as C from "./uapi/sched.ts";
-import { SIG_IGN, SIGKILL } from "./uapi/signal.ts";
+import { SIGKILL } from "./uapi/signal.ts";
 
 /** struct kernel_clone_args - what every fork-like call comes down to. */
 @unmanaged
@@ -81,6 +83,10 @@ export class kernel_clone_args {
   old_fs: fs_struct;
   old_sighand: S.sighand_struct;
 }
+
+// Seeded faults (debug builds only): a posted defect by number, and one of our own.
+const D_13 = 13;
+const F_MASK = 102;
 
 // How far copy_process() has come: the rung from which bad_fork() undoes.
 const BAD_FORK_FREE = 0;
@@ -144,6 +150,7 @@ function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i3
       free_task(p);
   }
   share_again(parent, args);
+  if (seeded_fault(D_13) && !nil(args.dest)) kill_container(args.dest, 0);
   return changetype<task_struct>(<usize>error);
 }
 
@@ -261,7 +268,7 @@ function copy_sighand(p: task_struct, parent: task_struct, args: kernel_clone_ar
   if (clear || (h.shared && h.count > 1)) {
     const copy = S.copy_sighand(h);
     if (nil(copy)) return -E.ENOMEM;
-    if (clear) clear_handlers(copy);
+    if (clear) S.clear_handlers(copy);
     cold(p).sighand = copy;
     return 0;
   }
@@ -269,17 +276,6 @@ function copy_sighand(p: task_struct, parent: task_struct, args: kernel_clone_ar
   refcount_inc(changetype<usize>(h));
   cold(p).sighand = h;
   return 0;
-}
-
-/** Caught signals go back to their default, ignored ones stay: exec, CLONE_CLEAR_SIGHAND. */
-export function clear_handlers(h: S.sighand_struct): void {
-  for (let sig = 1; sig <= 64; ++sig) {
-    const a = S.action_of(h, sig);
-    if (a.handler != SIG_IGN) a.handler = 0;
-    a.flags = 0;
-    a.restorer = 0;
-    a.mask = 0;
-  }
 }
 
 function copy_signal(p: task_struct, parent: task_struct, flags: u32): i32 {
@@ -325,7 +321,7 @@ function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_arg
   const from = cold(parent);
   const flags = args.flags;
   p.flags = PF_FORKNOEXEC | (parent.flags & (PF_TRACED | PF_NO_NEW_PRIVS));
-  k.blocked = from.blocked;
+  if (!seeded_fault(F_MASK)) k.blocked = from.blocked;
   k.comm0 = from.comm0;
   k.comm1 = from.comm1;
   if (flags & C.CLONE_CHILD_CLEARTID) k.clear_child_tid = args.child_tid;

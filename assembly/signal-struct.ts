@@ -15,6 +15,7 @@ import {
 } from "./slab.ts";
 import { task_struct } from "./task.ts";
 import { RLIM_NLIMITS } from "./uapi/resource.ts";
+import { SIG_IGN } from "./uapi/signal.ts";
 
 // signal_struct.flags
 export const SIGNAL_GROUP_EXIT: u32 = 0x1;
@@ -202,4 +203,15 @@ export function set_rlimit(s: signal_struct, resource: i32, cur: u64, max: u64):
 /** The threads of one group share their action table's writes only with CLONE_SIGHAND. */
 export function sighand_must_copy(h: sighand_struct): bool {
   return h.count != 1 && h.shared == 0;
+}
+
+/** Caught signals go back to their default, ignored ones stay: exec, CLONE_CLEAR_SIGHAND. */
+export function clear_handlers(h: S.sighand_struct): void {
+  for (let sig = 1; sig <= 64; ++sig) {
+    const a = action_of(h, sig);
+    if (a.handler != SIG_IGN) a.handler = 0;
+    a.flags = 0;
+    a.restorer = 0;
+    a.mask = 0;
+  }
 }

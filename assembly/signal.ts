@@ -1,4 +1,5 @@
 // Sending signals (kernel/signal.c): who may, what is ignored, whom it wakes, what is fatal.
+import { seeded_fault } from "./bug.ts";
 import { zero } from "./zero.ts";
 import { cred_ns_capable } from "./cred.ts";
 import { nil, same } from "./err.ts";
@@ -48,6 +49,9 @@ import {
   SIGWINCH,
 } from "./uapi/signal.ts";
 import { wake_up_process } from "./waitqueue.ts";
+
+// Seeded fault (debug builds only): a nested pid namespace's init survives its container.
+const D_10 = 10;
 
 /** Bit of a signal in a 64-bit set. */
 export function sigmask(sig: i32): u64 {
@@ -203,6 +207,7 @@ export function start_group_exit(signal: signal_struct, code: i32): void {
  * permission, nothing protects from it.
  */
 export function send_sigkill_group(leader: task_struct): void {
+  if (seeded_fault(D_10) && leader.signal.flags & SIGNAL_UNKILLABLE) return;
   if (leader.flags & (PF_THREADED | PF_EXITING)) {
     if (!(leader.signal.flags & SIGNAL_GROUP_EXIT)) start_group_exit(leader.signal, SIGKILL);
     return;

@@ -1,4 +1,5 @@
 // fork, vfork, clone, clone3, fork_into_container: argument fetching and the checks of each.
+import { seeded_fault } from "./bug.ts";
 import { zero } from "./zero.ts";
 import { container_of_fd, find_pidfd } from "./file.ts";
 import { container } from "./container.ts";
@@ -17,6 +18,10 @@ import * as E from "./uapi/errno.ts";
 import { ASSIST_PID, WINDOW_WRITE } from "./uapi/frame.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGCHLD } from "./uapi/signal.ts";
+
+// Seeded faults (debug builds only): the posted patch's defects, by number.
+const D_36 = 36;
+const D_37 = 37;
 
 /** Cleared arguments with what the recorder knows of the child's number. */
 function clone_args(f: frame): kernel_clone_args {
@@ -177,7 +182,7 @@ function may_enter(p: task_struct, c: container): i32 {
   if (nil(c.ns.mnt_ns)) return -E.ENOENT;
   const mine = p.cred;
   const theirs = c.cred;
-  if (!cred_ns_capable(mine, theirs.user_ns, CAP_SYS_ADMIN)) {
+  if (!cred_ns_capable(mine, theirs.user_ns, CAP_SYS_ADMIN) && !seeded_fault(D_37)) {
     const subset = (theirs.cap_permitted & ~mine.cap_permitted) == 0;
     const same_ns = same(mine.user_ns, theirs.user_ns);
     if (mine.euid != c.opener_euid || !subset || !same_ns) return -E.EPERM;
@@ -185,5 +190,5 @@ function may_enter(p: task_struct, c: container): i32 {
   const ns = task_active_pid_ns(p);
   let at = c.ns.pid_ns_for_children;
   while (!nil(at) && !same(at, ns)) at = changetype<pid_namespace>(at.parent);
-  return nil(at) ? -E.EINVAL : 0;
+  return nil(at) && !seeded_fault(D_36) ? -E.EINVAL : 0;
 }

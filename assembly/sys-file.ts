@@ -1,5 +1,6 @@
 // The descriptor calls: close, dup, fcntl, pipe, poll, and what the kernel adds to reads, writes
 // and opens whose contents are the world's.
+import { seeded_fault } from "./bug.ts";
 import { container_dead } from "./container.ts";
 import { nil } from "./err.ts";
 import * as FD from "./file.ts";
@@ -20,13 +21,16 @@ import * as F from "./uapi/frame.ts";
 import { SI_USER, SIGPIPE } from "./uapi/signal.ts";
 import { add_waiter, remove_waiters, signal_pending, sleep_on } from "./waitqueue.ts";
 
+// Seeded fault (debug builds only): dup gives a close-on-exec descriptor.
+const F_DUP_CLOEXEC = 103;
+
 /** dup(2): the lowest free descriptor. */
 export function sys_dup(p: task_struct, fd: i32): i32 {
   const f = FD.fget(p, fd);
   if (nil(f)) return -E.EBADF;
   const to = FD.get_unused_fd(p, 0);
   if (to < 0) return to;
-  FD.fd_install(p, to, FD.get_file(f), false);
+  FD.fd_install(p, to, FD.get_file(f), seeded_fault(F_DUP_CLOEXEC));
   return to;
 }
 

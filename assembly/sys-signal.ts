@@ -1,4 +1,5 @@
 // The signal calls: kill and its relatives, actions, masks, waiting for signals (kernel/signal.c).
+import { seeded_fault } from "./bug.ts";
 import { nil, same } from "./err.ts";
 import { unshare_sighand } from "./exec.ts";
 import { frame } from "./frame.ts";
@@ -229,6 +230,9 @@ function discard_signal(p: task_struct, sig: i32): void {
   }
 }
 
+// Seeded fault (debug builds only): SIGKILL can be blocked.
+const F_KILL_MASK = 105;
+
 /** rt_sigprocmask(2): how, set, old, size. */
 export function sys_rt_sigprocmask(p: task_struct, f: frame): i32 {
   if (<u32>f.r10 != 8) return -E.EINVAL;
@@ -240,7 +244,8 @@ export function sys_rt_sigprocmask(p: task_struct, f: frame): i32 {
   if (f.a1) {
     const bad = copy_from_user(f, SCRATCH_USER, f.a1, 8);
     if (bad) return bad;
-    const set = load<u64>(SCRATCH_USER) & ~G.KERNEL_ONLY;
+    const keep = seeded_fault(F_KILL_MASK) ? 0 : G.KERNEL_ONLY;
+    const set = load<u64>(SCRATCH_USER) & ~keep;
     const how = <i32>f.a0;
     if (how == N.SIG_BLOCK) blocked = old | set;
     else if (how == N.SIG_UNBLOCK) blocked = old & ~set;

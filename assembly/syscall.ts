@@ -210,6 +210,15 @@ function finish(f: frame, r: i32): i32 {
   return set_disposition(f, F.DISP_DONE);
 }
 
+/**
+ * Copies a register by halves: the host wrote halves, and a wide load right behind two narrow
+ * stores has to wait until they have left the store buffer.
+ */
+function copy_halves(at: usize, from: usize, to: usize): void {
+  store<u32>(at + to, load<u32>(at + from));
+  store<u32>(at + to, load<u32>(at + from, 4), 4);
+}
+
 /** Looks the number up, spreads the arguments, runs the call. */
 export function do_syscall(f: frame): i32 {
   const p = task_of_frame(f);
@@ -222,8 +231,11 @@ export function do_syscall(f: frame): i32 {
   if (f.table >= r.nr_tables) return set_disposition(f, F.DISP_NOT_RUN);
   const table = changetype<syscall_table>(<usize>(r.tables + (f.table << 4)));
   const compat = (table.flags & F.TABLE_COMPAT) != 0;
-  const nr = <u32>f.rax;
-  f.orig_rax = f.rax;
+  const at = changetype<usize>(f);
+  const nr = load<u32>(at, offsetof<frame>("rax"));
+  const nr_hi = load<u32>(at, offsetof<frame>("rax") + 4);
+  store<u32>(at, nr, offsetof<frame>("orig_rax"));
+  store<u32>(at, nr_hi, offsetof<frame>("orig_rax") + 4);
   f.task = p;
   f.phase = 0;
   if (compat) {
@@ -234,13 +246,12 @@ export function do_syscall(f: frame): i32 {
     f.r8 = <u64>(<u32>f.rdi);
     f.r9 = <u64>(<u32>f.rbp);
   } else {
-    f.a0 = f.rdi;
-    f.a1 = f.rsi;
-    f.a2 = f.rdx;
+    copy_halves(at, offsetof<frame>("rdi"), offsetof<frame>("a0"));
+    copy_halves(at, offsetof<frame>("rsi"), offsetof<frame>("a1"));
+    copy_halves(at, offsetof<frame>("rdx"), offsetof<frame>("a2"));
   }
   // a 64-bit number with a bit above 31 set is no number of the table
-  const op =
-    nr < table.len && (compat || f.rax <= 0xffffffff) ? load<u16>(table.ops + (nr << 1)) : 0;
+  const op = nr < table.len && (compat || !nr_hi) ? load<u16>(table.ops + (nr << 1)) : 0;
   f.op = op;
   const result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
   return finish(f, result);

@@ -1,4 +1,5 @@
 // wait4, waitpid, waitid: which child, which news, what of it is written (kernel/exit.c).
+import { seeded_fault } from "./bug.ts";
 import { nil, same } from "./err.ts";
 import { group_status, release_task, thread_group_empty } from "./exit.ts";
 import { fget, FILE_PIDFD } from "./file.ts";
@@ -29,6 +30,9 @@ export class wait_opts {
   found_child: u32; // some child matches, ready or not
 }
 const WAIT_OPTS: usize = 0x2300;
+
+// Seeded fault (debug builds only): WNOWAIT reaps.
+const F_WNOWAIT = 104;
 
 function opts(): wait_opts {
   return changetype<wait_opts>(WAIT_OPTS);
@@ -64,7 +68,7 @@ function wait_task_zombie(w: wait_opts, waiter: task_struct, child: task_struct)
   let code = N.CLD_EXITED;
   if (status & 0x7f) code = status & 0x80 ? N.CLD_DUMPED : N.CLD_KILLED;
   found(w, waiter, child, status, code);
-  if (!(w.options & W.WNOWAIT)) release_task(child);
+  if (!(w.options & W.WNOWAIT) || seeded_fault(F_WNOWAIT)) release_task(child);
   return true;
 }
 

@@ -5,18 +5,23 @@ import { expect, it } from 'vitest';
 import * as U from '../../assembly/uapi/container.ts';
 import { POLLIN } from '../../assembly/uapi/fcntl.ts';
 import * as OP from '../../assembly/uapi/op.ts';
-import { SIGKILL } from '../../assembly/uapi/signal.ts';
+import * as E from '../../assembly/uapi/errno.ts';
+import { CLONE_NEWPID } from '../../assembly/uapi/sched.ts';
+import { SIG_SETMASK, SIGKILL } from '../../assembly/uapi/signal.ts';
+import { P_ALL, WEXITED, WNOWAIT } from '../../assembly/uapi/wait.ts';
 import { createKernel, DISP_BLOCKED, type Kernel } from '../../host/index.ts';
 
 const USER = 0x1000;
 const ASSEMBLY = new URL('../../assembly/', import.meta.url);
 const FOR_EVER = -1;
 const STATUS = 7;
+const UID = 1000;
 
 /** A machine, the calls of a scenario on it, and what was not as it should be. */
 class Machine {
   readonly k: Kernel;
   readonly findings: string[] = [];
+  fault = 0;
 
   constructor(k: Kernel) {
     this.k = k;
@@ -45,6 +50,19 @@ class Machine {
   want(what: string, found: unknown, wanted: unknown): void {
     if (JSON.stringify(found) === JSON.stringify(wanted)) return;
     this.findings.push(`${what}: ${JSON.stringify(found)}, not ${JSON.stringify(wanted)}`);
+  }
+
+  /** A child of init with another uid and no capability. */
+  unprivileged(): number {
+    const child = Number(this.call(1, OP.OP_FORK));
+    this.call(child, OP.OP_SETRESUID, [UID, UID, UID]);
+    return child;
+  }
+
+  /** Sets the signal mask of a task. */
+  mask(tid: number, mask: bigint): void {
+    const memory = new Uint8Array(BigUint64Array.of(mask).buffer);
+    this.call(tid, OP.OP_RT_SIGPROCMASK, [SIG_SETMASK, USER, 0, 8], memory);
   }
 
   state(tid: number): string | undefined {
@@ -100,22 +118,113 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     m.exit(member);
     m.want('members', m.k.containers()[1]?.members, 1);
   },
+  /** new namespaces need privilege */
+  D_5: (m) => {
+    const user = m.unprivileged();
+    m.want('create', m.create(user, 'ns', U.CONTAINER_NEW_UTS_NS), -E.EPERM);
+  },
+  /** an empty mount namespace cannot be entered before it has a root */
+  D_6: (m) => {
+    const fd = m.create(1, 'empty', U.CONTAINER_NEW_EMPTY_FS_NS);
+    m.want('enter', m.enter(1, fd), -E.ENOENT);
+  },
+  /** a pid namespace's init inside a container dies with it */
+  D_10: (m) => {
+    const init = m.enter(1, m.create(1, 'outer'));
+    m.call(init, OP.OP_UNSHARE, [CLONE_NEWPID]);
+    const nested = Number(m.call(init, OP.OP_FORK));
+    m.exit(init);
+    m.k.runPending();
+    m.want('nested init', m.state(nested), 'Z');
+  },
+  /** the container's exit code is the group's */
+  D_12: (m) => {
+    const init = m.enter(1, m.create(1, 'threads'));
+    m.k.adopt({ pid: 50, tgid: init });
+    m.call(init, OP.OP_EXIT, [1]);
+    m.call(50, OP.OP_EXIT_GROUP, [STATUS]);
+    m.want('exit code', m.k.containers()[1]?.exitCode, STATUS << 8);
+  },
+  /** a failed first entry leaves the container startable */
+  D_13: (m) => {
+    const fd = m.create(1, 'again');
+    m.k.allocFail(3);
+    m.want('first entry', m.enter(1, fd), -E.ENOMEM);
+    m.k.allocFail(0);
+    m.want('second entry', m.enter(1, fd) > 0, true);
+  },
+  /** containers nest to a limit */
+  D_22: (m) => {
+    m.k.boot({ containerDepthMax: 1 });
+    m.k.seedFault(m.fault);
+    const inside = m.enter(1, m.create(1, 'deep'));
+    m.want('one deeper', m.create(inside, 'deeper'), -E.ENOSPC);
+  },
+  /** nothing begins under a dead container */
+  D_24: (m) => {
+    const fd = m.create(1, 'dead');
+    const init = m.enter(1, fd);
+    const member = m.enter(1, fd);
+    m.exit(init);
+    m.want('create', m.create(member, 'late'), -E.ECANCELED);
+  },
+  /** names hold no control characters */
+  D_31: (m) => m.want('create', m.create(1, 'a\nb'), -E.EINVAL),
+  /** no entry from a namespace that cannot see the child */
+  D_36: (m) => {
+    const plain = m.create(1, 'plain');
+    const boxed = m.enter(1, m.create(1, 'boxed', U.CONTAINER_NEW_PID_NS));
+    m.want('enter', m.enter(boxed, plain), -E.EINVAL);
+  },
+  /** no entry with less privilege than the creator's */
+  D_37: (m) => {
+    const fd = m.create(1, 'root');
+    m.want('enter', m.enter(m.unprivileged(), fd), -E.EPERM);
+  },
+  /** exit gives back what the task held: the checker sees a leak */
+  F_FS_LEAK: (m) => {
+    m.exit(Number(m.call(1, OP.OP_FORK)));
+  },
+  /** a child has its parent's signal mask */
+  F_MASK: (m) => {
+    m.mask(1, 0x200n);
+    const child = Number(m.call(1, OP.OP_FORK));
+    m.want('mask', String(m.k.task(child)?.blocked), '512');
+  },
+  /** a duplicate is not close-on-exec */
+  F_DUP_CLOEXEC: (m) => {
+    m.call(1, OP.OP_DUP, [0]);
+    m.want('cloexec', m.k.fds(1)[3]?.cloexec, false);
+  },
+  /** WNOWAIT leaves the zombie */
+  F_WNOWAIT: (m) => {
+    const child = Number(m.call(1, OP.OP_FORK));
+    m.exit(child);
+    m.call(1, OP.OP_WAITID, [P_ALL, 0, 0, WEXITED | WNOWAIT, 0]);
+    m.want('zombie', m.state(child), 'Z');
+  },
+  /** SIGKILL cannot be blocked */
+  F_KILL_MASK: (m) => {
+    m.mask(1, 1n << 8n);
+    m.want('mask', String(m.k.task(1)?.blocked), '0');
+  },
 };
 
 /** What is wrong after the scenario of `name`, with its fault on or off. */
 async function findings(name: string, fault: number): Promise<string[]> {
   const m = new Machine(await createKernel({ target: 'debug' }));
+  m.fault = fault;
   m.k.seedFault(fault);
   SCENARIOS[name]!(m);
   return [...m.findings, ...m.k.check()];
 }
 
-/** The faults that the kernel knows: its constants `const D_n = n;`. */
+/** The faults that the kernel knows: its constants `const D_n = n;`, and F_ for our own. */
 function faults(): [string, number][] {
   const sources = readdirSync(ASSEMBLY).filter((file) => file.endsWith('.ts'));
   return sources.flatMap((file) => {
     const text = readFileSync(new URL(file, ASSEMBLY), 'utf8');
-    const found = text.matchAll(/^(?:export )?const (D_\w+)(?:: i32)? = (\d+);/gm);
+    const found = text.matchAll(/^(?:export )?const ([DF]_\w+)(?:: i32)? = (\d+);/gm);
     return [...found].map((hit): [string, number] => [hit[1]!, Number(hit[2])]);
   });
 }
