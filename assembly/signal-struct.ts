@@ -206,7 +206,7 @@ export function sighand_must_copy(h: sighand_struct): bool {
 }
 
 /** Caught signals go back to their default, ignored ones stay: exec, CLONE_CLEAR_SIGHAND. */
-export function clear_handlers(h: S.sighand_struct): void {
+export function clear_handlers(h: sighand_struct): void {
   for (let sig = 1; sig <= 64; ++sig) {
     const a = action_of(h, sig);
     if (a.handler != SIG_IGN) a.handler = 0;
