@@ -291,16 +291,18 @@ export class Adopter {
   #adoptGroup(task: ReplayTask, call: Call): string | undefined {
     if (task.groupKnown || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
     const k = this.#r.kernel;
+    const op = call.row!.op;
     if (!k.task(call.ret)) k.adopt({ pid: call.ret });
-    const sid = call.row!.op === OP.OP_GETSID ? call.ret : (k.task(task.pid)?.sid ?? 1);
-    const pgid = call.row!.op === OP.OP_GETSID ? (k.task(task.pid)?.pgid ?? 1) : call.ret;
-    if (call.row!.op !== OP.OP_GETSID) task.groupKnown = true;
+    const sid = op === OP.OP_GETSID ? call.ret : (k.task(task.pid)?.sid ?? 1);
+    const pgid = op === OP.OP_GETSID ? (k.task(task.pid)?.pgid ?? 1) : call.ret;
     // children that were forked before share what they inherited
     const before = k.task(task.pid);
     for (const other of this.#r.tasks.values()) {
       const view = other.dead || other.groupKnown ? undefined : k.task(other.pid);
       const together = view && view.pgid === before?.pgid && view.sid === before.sid;
-      if (together) k.setGroup(other.pid, pgid, sid);
+      if (!together) continue;
+      k.setGroup(other.pid, pgid, sid);
+      if (op !== OP.OP_GETSID) other.groupKnown = true;
     }
     return k.setGroup(task.pid, pgid, sid) ? 'process group from before the log' : undefined;
   }

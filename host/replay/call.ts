@@ -21,6 +21,8 @@ export interface Call {
   done: boolean;
   /** it sleeps in the kernel */
   asleep: boolean;
+  /** what the kernel answered, once it has */
+  answer: bigint | undefined;
   text: string;
 }
 
@@ -39,6 +41,8 @@ export interface ReplayTask {
   told: boolean;
   /** the fatal signal that it took */
   took: number;
+  /** wait status that the kernel gave its end, when it came before its line */
+  ended: number | undefined;
   /** wait status of its end line */
   end: number | undefined;
   /** result register and number of the last call, for the return to user mode */
@@ -98,6 +102,7 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     injected: line.injected,
     done: false,
     asleep: false,
+    answer: undefined,
     text: line.text,
   };
 }

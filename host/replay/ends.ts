@@ -231,23 +231,19 @@ export function onExitLine(r: Replay, line: TraceLine): void {
       r.reordered('a death began before the SIGKILL that came during it');
     }
     if (line.kind === 'killed' && line.core) r.kernel.setCore(task.pid);
+    const pending = pendingStatus(r, task.pid);
+    if (pending >= 0) task.ended = pending;
     if (r.kernel.task(task.pid)?.state !== 'Z') r.kernel.die(task.pid, false);
   }
   r.kernel.events();
-  finishEnd(r, task, line, status, view?.exitCode);
+  finishEnd(r, task, line, status);
 }
 
-function finishEnd(
-  r: Replay,
-  task: ReplayTask,
-  line: TraceLine,
-  status: number,
-  before: number | undefined,
-): void {
+function finishEnd(r: Replay, task: ReplayTask, line: TraceLine, status: number): void {
   const view = r.kernel.task(task.pid);
   const leader = view && view.tgid === view.tid;
-  const have =
-    view?.state === 'Z' ? view.exitCode : before !== undefined && !view ? status : undefined;
+  // a task that nobody waits for is gone at once: what it ended with was noted before
+  const have = view?.state === 'Z' ? view.exitCode : task.ended;
   task.dead = true;
   // a leader that left early says its own code, the process's is the group's
   if (have !== undefined && leader && (have & ~0x80) !== status && view.threads > 1) {

@@ -3,7 +3,7 @@
 // log shows needs it. A death is such an interval too, from exit_group to its `+++` line.
 import * as OP from '../../assembly/uapi/op.ts';
 
-import { DISP_BLOCKED, type Kernel } from '../kernel.ts';
+import { DISP_BLOCKED, DISP_DONE, type Kernel } from '../kernel.ts';
 import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
@@ -12,7 +12,7 @@ import { Adopter } from './adopt.ts';
 import { type Call, callOf, expectedRax, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { MergedEnds } from './merged.ts';
-import { closeOpenCalls, expectSignal, help, TIMERS, WAITS } from './order.ts';
+import { childOf, closeOpenCalls, expectSignal, help, TIMERS, WAITS } from './order.ts';
 import { Processes } from './processes.ts';
 import {
   addDivergence,
@@ -22,7 +22,7 @@ import {
   type ReplayResult,
   type Verdict,
 } from './result.ts';
-import { expectedText, isFork, judge, type Outcome, runCall, unchanged } from './run.ts';
+import { expectedText, isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 
 const UNNUMBERED = 4_194_303;
 /** exitToUser: let a due stop happen, take no signal. */
@@ -149,6 +149,7 @@ export class Replay {
       told: false,
       took: 0,
       end: undefined,
+      ended: undefined,
       lastRet: 0n,
       lastNr: 0,
       lastName: '',
@@ -300,6 +301,15 @@ export class Replay {
     open.text = `${line.name}(${line.argText})`;
     if (!open.done) this.execute(task, open);
     else if (open.asleep) this.#wake(task, open);
+    else this.#recheck(task, open);
+  }
+
+  /** A call that was run before its end line: does that line say the same? */
+  #recheck(task: ReplayTask, call: Call): void {
+    const expected = expectedRax(call);
+    if (expected === undefined || call.answer === undefined || expected === call.answer) return;
+    const answer = raxText(call.answer);
+    this.diverge(call.line, task, call.name, expectedText(call), answer, call.text);
   }
 
   /** Runs an open call before its end, because something needs it. */
@@ -327,7 +337,7 @@ export class Replay {
     this.adopter.prepare(task, call);
     this.adopter.endUnseenChild(call);
     if (call.retKind === 'restart' && !early) expectSignal(this, call);
-    const child = this.#childOf(call);
+    const child = childOf(this, call);
     let outcome = this.#run(call, child);
     let wrong = outcome.unknown ? undefined : judge(call, outcome, this.#timers);
     for (let tries = 0; wrong && !early && tries < 64 && unchanged(call, outcome); ++tries) {
@@ -343,6 +353,7 @@ export class Replay {
       return this.#fallAsleep(task, call, early);
     }
     call.done = true;
+    if (outcome.disposition === DISP_DONE && !outcome.unknown) call.answer = outcome.rax;
     if (outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
     this.#conclude(task, call, outcome, wrong, cls);
     return true;
@@ -434,18 +445,9 @@ export class Replay {
     if (task.history.length > 5) task.history.shift();
   }
 
-  /** Number of the child that a fork-like call made, as the recorder numbers it. */
-  #childOf(call: Call): number {
-    if (!call.row || !isFork(call.row.op)) return 0;
-    const entry = this.index.forks.get(call.seq);
-    if (entry?.child) return entry.child;
-    const level = this.kernel.task(call.pid)?.nsLevel ?? 0;
-    return level === 0 && typeof call.ret === 'number' && call.ret > 0 ? call.ret : 0;
-  }
-
   /** The child of a fork gets its record, once the kernel has made it. */
   #born(task: ReplayTask, call: Call): void {
-    const child = this.#childOf(call);
+    const child = childOf(this, call);
     const view = child ? this.kernel.task(child) : undefined;
     const old = this.tasks.get(child);
     if (view && (!old || old.dead)) this.newTask(child, task);
@@ -461,6 +463,7 @@ export class Replay {
     const exiting = task.exiting;
     if (!exiting || task.dead) return false;
     task.exiting = undefined;
+    const alone = this.kernel.task(task.pid)?.threads === 1;
     const frame = this.kernel.frame.begin(
       task.pid,
       0,
@@ -469,6 +472,7 @@ export class Replay {
     frame.setArg(0, exiting.code);
     this.kernel.trap();
     this.kernel.events();
+    if (alone || exiting.group) task.ended = (exiting.code & 0xff) << 8;
     return true;
   }
 

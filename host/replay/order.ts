@@ -5,6 +5,7 @@ import type { Call, ReplayTask } from './call.ts';
 import { letNoticesOut } from './ends.ts';
 import type { Replay } from './engine.ts';
 import { addReason, countCall } from './result.ts';
+import { isFork } from './run.ts';
 
 /** Calls that sleep until something happens: not run early unless nothing else helps. */
 const SLEEPERS = new Set([
@@ -84,4 +85,13 @@ export function closeOpenCalls(r: Replay): void {
     if (blind) addReason(r.result.reasons.blind, `${open.name}: the log does not show its end`);
     countCall(r.result, open.name, cls, blind ? 'blind' : undefined);
   }
+}
+
+/** Number of the child that a fork-like call made, as the recorder numbers it; 0: not known. */
+export function childOf(r: Replay, call: Call): number {
+  if (!call.row || !isFork(call.row.op)) return 0;
+  const entry = r.index.forks.get(call.seq);
+  if (entry?.child) return entry.child;
+  const level = r.kernel.task(call.pid)?.nsLevel ?? 0;
+  return level === 0 && typeof call.ret === 'number' && call.ret > 0 ? call.ret : 0;
 }
