@@ -388,7 +388,7 @@
 #define BH_OP_FSOPEN (79)
 #define BH_OP_FSMOUNT (80)
 #define BH_OP_REBOOT (81)
-#define BH_NR_OPS (82)
+#define BH_NR_OPS (256)
 
 /* assembly/uapi/prctl.ts */
 #define BH_PR_SET_PDEATHSIG (1)

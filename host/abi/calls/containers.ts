@@ -1,0 +1,23 @@
+// Containers.
+import * as OP from '../../../assembly/uapi/op.ts';
+import { type CallDef, none, own, part } from '../def.ts';
+
+/** Calls of the 2017 proposal; fsopen and fsmount are not the calls that mainline has today. */
+export const CONTAINER_CALLS: Readonly<Record<string, CallDef>> = {
+  fsopen: part(OP.OP_FSOPEN, 'fd', 'str uint addr addr addr', 'no file system is registered'),
+  fsmount: part(OP.OP_FSMOUNT, 'zero', 'fd str uint', 'no file system is registered'),
+  container_create: own(OP.OP_CONTAINER_CREATE, 'fd', 'str flags:container ulong ulong ulong'),
+  fork_into_container: own(OP.OP_FORK_INTO_CONTAINER, 'pid', 'fd'),
+  container_wait: own(OP.OP_CONTAINER_WAIT, 'pid', 'fd out:i32 flags:wait out:rusage'),
+  container_kill: own(OP.OP_CONTAINER_KILL, 'zero', 'fd int sig'),
+  container_mount: none('zero', 'fd str str str flags:mount addr', 'before the start'),
+  container_chroot: none('zero', 'fd str', 'before the start'),
+  container_bind_mount_across: none('zero', 'dirfd str fd str', 'before the start'),
+  container_socket: none('fd', 'fd op flags:sock op', "a socket of the container's network"),
+  container_add_key: none('id', 'str str in:byte*3 ulong fd', 'a key for the members'),
+  container_devices: none(
+    'zero',
+    'fd in:device*2 uint',
+    'list of {u32 type, major; u64 minors[4]}; before the start; empty: no device',
+  ),
+};

@@ -1,0 +1,43 @@
+// What opens a descriptor by the world's leave.
+import * as OP from '../../../assembly/uapi/op.ts';
+import { type CallDef, opens, by, HOW, PLAIN, ALWAYS, O_CLOEXEC } from '../def.ts';
+
+/** Calls that make a descriptor of something the kernel does not know. */
+export const OPENING_CALLS: Readonly<Record<string, CallDef>> = {
+  open: opens('str flags:open mode', by(1)),
+  creat: opens('str mode', PLAIN),
+  openat: opens('dirfd str flags:open mode', by(2)),
+  openat2: opens('dirfd str in:open_how@3 ulong', HOW),
+  open_by_handle_at: opens('dirfd addr flags:open', by(2)),
+  socket: opens('op flags:sock op', by(1)),
+  socketpair: {
+    ...opens('op flags:sock op out:fdpair', by(1)),
+    op: OP.OP_WORLD_FD_PAIR,
+    result: 'zero',
+  },
+  accept: opens('fd addr addr', PLAIN),
+  accept4: opens('fd addr addr flags:sock', by(3)),
+  epoll_create: opens('int', PLAIN),
+  epoll_create1: opens('flags:epoll', by(0)),
+  eventfd: opens('uint', PLAIN),
+  eventfd2: opens('uint flags:eventfd', by(1)),
+  timerfd_create: opens('op flags:timerfd', by(1)),
+  memfd_create: opens('str flags:memfd', by(1, 1n, 0n)),
+  memfd_secret: opens('flags:open', by(0, O_CLOEXEC, 0n)),
+  inotify_init: opens('', PLAIN),
+  inotify_init1: opens('flags:inotify', by(0)),
+  signalfd: opens('fd in:sigset@2 ulong', PLAIN),
+  signalfd4: opens('fd in:sigset@2 ulong flags:signalfd', by(3)),
+  userfaultfd: opens('flags:open', by(0)),
+  perf_event_open: opens('addr pid int fd flags:perf', by(4, 8n, 0n)),
+  io_uring_setup: opens('uint addr', ALWAYS),
+  fanotify_init: opens('flags:fanotify flags:open', by(0, 1n, 2n)),
+  pidfd_getfd: opens('fd fd uint', ALWAYS),
+  open_tree: opens('dirfd str flags:open_tree', by(2, O_CLOEXEC, 0n)),
+  open_tree_attr: opens('dirfd str flags:open_tree addr ulong', by(2, O_CLOEXEC, 0n)),
+  fsopen: opens('str flags:fsopen', by(1, 1n, 0n)),
+  fsmount: opens('fd flags:fsmount flags:mount_attr', by(1, 1n, 0n)),
+  fspick: opens('dirfd str flags:fspick', by(2, 1n, 0n)),
+  mq_open: opens('str flags:open mode in:mq_attr', ALWAYS),
+  landlock_create_ruleset: opens('addr ulong uint', ALWAYS),
+};

@@ -1,0 +1,53 @@
+// Processes: their life, limits and settings.
+import * as OP from '../../../assembly/uapi/op.ts';
+import { ALWAYS, type CallDef, later, O_NONBLOCK, opens, own, part } from '../def.ts';
+
+const REBOOT = "in the initial pid namespace the world's";
+
+/** Calls on processes. */
+export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
+  exit: own(OP.OP_EXIT, 'never', 'int'),
+  exit_group: own(OP.OP_EXIT_GROUP, 'never', 'int'),
+  fork: own(OP.OP_FORK, 'pid'),
+  vfork: own(OP.OP_VFORK, 'pid'),
+  clone: own(OP.OP_CLONE, 'pid', 'flags:clone addr out:i32 addr ulong'),
+  clone3: own(OP.OP_CLONE3, 'pid', 'in:clone_args@1 ulong'),
+  wait4: own(OP.OP_WAIT4, 'pid', 'pid out:i32 flags:wait out:rusage', {
+    note: 'rusage is all zero: no time passes in the kernel',
+  }),
+  waitid: own(OP.OP_WAITID, 'zero', 'op id out:siginfo flags:wait out:rusage'),
+  execve: part(OP.OP_EXECVE, 'zero', 'str strs strs', "whether the file runs is the world's", {
+    class: 'assisted',
+  }),
+  execveat: part(
+    OP.OP_EXECVEAT,
+    'zero',
+    'dirfd str strs strs flags:at',
+    "whether the file runs is the world's",
+    { class: 'assisted' },
+  ),
+  restart_syscall: { ...later(OP.OP_RESTART_SYSCALL, 'int', ''), note: "the world's" },
+  prctl: part(
+    OP.OP_PRCTL,
+    'int',
+    'op ulong ulong ulong ulong',
+    'options of name, subreaper, death signal, dumpable, keepcaps and no_new_privs',
+    {
+      classBy: 'byOption',
+    },
+  ),
+  prlimit64: part(
+    OP.OP_PRLIMIT64,
+    'zero',
+    'pid op in:rlimit64 out:rlimit64',
+    'only RLIMIT_NOFILE has an effect',
+  ),
+  getrlimit: part(OP.OP_GETRLIMIT, 'zero', 'op out:rlimit', 'only RLIMIT_NOFILE has an effect'),
+  setrlimit: part(OP.OP_SETRLIMIT, 'zero', 'op in:rlimit', 'only RLIMIT_NOFILE has an effect'),
+  reboot: part(OP.OP_REBOOT, 'zero', 'flags:reboot flags:reboot flags:reboot addr', REBOOT),
+  umask: own(OP.OP_UMASK, 'mask', 'mode'),
+  unshare: part(OP.OP_UNSHARE, 'zero', 'flags:clone', 'namespaces have identities, no contents'),
+  setns: later(OP.OP_SETNS, 'zero', 'fd flags:clone'),
+  pidfd_open: opens('pid flags:open', { ...ALWAYS, arg: 1, nonblock: O_NONBLOCK }),
+  pidfd_send_signal: later(OP.OP_PIDFD_SEND_SIGNAL, 'zero', 'fd sig in:siginfo uint'),
+};

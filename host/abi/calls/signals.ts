@@ -1,0 +1,20 @@
+// Signals.
+import * as OP from '../../../assembly/uapi/op.ts';
+import { type CallDef, own, later } from '../def.ts';
+
+/** Calls on signals. */
+export const SIGNAL_CALLS: Readonly<Record<string, CallDef>> = {
+  kill: own(OP.OP_KILL, 'zero', 'pid sig'),
+  tkill: own(OP.OP_TKILL, 'zero', 'pid sig'),
+  tgkill: own(OP.OP_TGKILL, 'zero', 'pid pid sig'),
+  rt_sigqueueinfo: own(OP.OP_RT_SIGQUEUEINFO, 'zero', 'pid sig in:siginfo'),
+  rt_tgsigqueueinfo: own(OP.OP_RT_TGSIGQUEUEINFO, 'zero', 'pid pid sig in:siginfo'),
+  rt_sigaction: own(OP.OP_RT_SIGACTION, 'zero', 'sig in:sigaction out:sigaction ulong'),
+  rt_sigprocmask: own(OP.OP_RT_SIGPROCMASK, 'zero', 'op in:sigset@3 out:sigset@3 ulong'),
+  rt_sigpending: own(OP.OP_RT_SIGPENDING, 'zero', 'out:sigset@1 ulong'),
+  rt_sigsuspend: own(OP.OP_RT_SIGSUSPEND, 'int', 'in:sigset@1 ulong'),
+  rt_sigreturn: own(OP.OP_RT_SIGRETURN, 'int', '', { note: 'takes the saved frame of its mask' }),
+  rt_sigtimedwait: own(OP.OP_RT_SIGTIMEDWAIT, 'int', 'in:sigset@3 out:siginfo in:timespec ulong'),
+  pause: own(OP.OP_PAUSE, 'int'),
+  sigaltstack: later(OP.OP_SIGALTSTACK, 'zero', 'in:stack out:stack'),
+};
