@@ -7,6 +7,7 @@ import { die_now, fatal_signal } from "./exit.ts";
 import { FILE_WORLD, alloc_file, fd_install, get_unused_fd } from "./file.ts";
 import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
 import { list_head } from "./list.ts";
+import { next_pid_nr } from "./pid.ts";
 import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
 import { exit_to_user_step, peek_signal } from "./sigdeliver.ts";
 import * as G from "./signal.ts";
@@ -153,6 +154,22 @@ export function exit_to_user(tid: i32, at: usize, want: i32): i32 {
 export function next_signal(tid: i32): i32 {
   const p = find_task(tid);
   return nil(p) ? 0 : peek_signal(p);
+}
+
+/** A group's signal that `tid` lets through interrupts this thread: which one it is in truth is the
+ * scheduler's to say, and the host has seen it. 0 or -ESRCH. */
+export function retarget(tid: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p)) return -ESRCH;
+  G.recalc_sigpending(p);
+  if (p.flags & T.TIF_SIGPENDING) G.signal_wake_up(p, false);
+  return 0;
+}
+
+/** The number that the next child of `tid` gets in its innermost pid namespace, or -errno. */
+export function next_pid(tid: i32): i32 {
+  const p = find_task(tid);
+  return nil(p) ? -ESRCH : next_pid_nr(T.cold(p).nsproxy.pid_ns_for_children);
 }
 
 /** Address of the siginfo that the last exit_to_user() took. */

@@ -173,6 +173,11 @@ function next_free(ns: pid_namespace): i32 {
   }
 }
 
+/** The number that `ns` would give next, without giving it; -EAGAIN when all are in use. */
+export function next_pid_nr(ns: pid_namespace): i32 {
+  return next_free(ns);
+}
+
 function hash_number(ns: pid_namespace, nr: i32, p: pid): void {
   store<u32>(entry_of(ns, nr), <u32>changetype<usize>(p));
   const slot: usize = ns.table + ((nr >> LEAF_SHIFT) << 3);

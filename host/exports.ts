@@ -16,6 +16,8 @@ export interface KernelExports {
   first_woken(): number;
   exit_to_user(tid: number, at: number, want: number): number;
   next_signal(tid: number): number;
+  retarget(tid: number): number;
+  next_pid(tid: number): number;
   siginfo_ptr(): number;
   run_pending(max: number): number;
   fatal_pending(tid: number): number;

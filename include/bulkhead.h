@@ -1387,6 +1387,13 @@ typedef int32_t bh_first_woken_fn(void);
 typedef int32_t bh_exit_to_user_fn(int32_t tid, uint32_t at, int32_t want);
 /* The signal that exit_to_user() would take next from tid, 0 when there is none. */
 typedef int32_t bh_next_signal_fn(int32_t tid);
+/*
+ * A group's signal that tid lets through interrupts this thread: which one it is in truth is the
+ * scheduler's to say, and the host has seen it. 0 or -ESRCH.
+ */
+typedef int32_t bh_retarget_fn(int32_t tid);
+/* The number that the next child of tid gets in its innermost pid namespace, or -errno. */
+typedef int32_t bh_next_pid_fn(int32_t tid);
 /* Address of the siginfo that the last exit_to_user() took. */
 typedef uint32_t bh_siginfo_ptr_fn(void);
 /* Tasks marked for death die, in order of marking, at most max. Return: how many. */

@@ -19,6 +19,8 @@ export interface Call {
   injected: boolean;
   /** the kernel has run it */
   done: boolean;
+  /** what interrupts it is being carried out */
+  settling: boolean;
   /** it sleeps in the kernel */
   asleep: boolean;
   /** what the kernel answered, once it has */
@@ -101,6 +103,7 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     errno: line.errno,
     injected: line.injected,
     done: false,
+    settling: false,
     asleep: false,
     answer: undefined,
     text: line.text,

@@ -4,7 +4,9 @@ import { DISP_DONE, type SigInfo } from '../kernel.ts';
 import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
+import { exitNow } from './deaths.ts';
 import type { Replay } from './engine.ts';
+import { bring } from './order.ts';
 import { addReason, countCall, countEvent } from './result.ts';
 
 const SI_KERNEL = 128;
@@ -51,28 +53,6 @@ export function worldly(r: Replay, info: SigInfoFields | undefined, signo: numbe
 /** A stop or continue that is due in the kernel, though its line comes later. */
 export function letNoticesOut(r: Replay, pid: number): boolean {
   return r.kernel.exitToUser(pid, undefined, STOP_ONLY).action !== 'none';
-}
-
-/** Runs open intervals until the signal is there. */
-function await_(r: Replay, task: ReplayTask, line: TraceLine): void {
-  const sender = line.siginfo?.pidInRecorderNs ?? line.siginfo?.pid ?? 0;
-  for (let tries = 0; tries < 64 && !deliverable(r, task.pid, line.signo); ++tries) {
-    const from = r.tasks.get(sender);
-    if (line.signo === 17 && from && letNoticesOut(r, sender)) {
-      r.reordered('a stop or continue was told before its line');
-      continue;
-    }
-    if (line.signo === 17 && from && !from.dead && r.exitNow(from)) {
-      r.reordered('a death was seen before its line');
-      continue;
-    }
-    if (from?.open && r.runNow(from.open)) {
-      r.reordered('a signal was seen before its call returned');
-      continue;
-    }
-    if (!r.help(undefined, task.pid)) return;
-    r.reordered('a signal needed an open call');
-  }
 }
 
 /** Takes the signal out of the kernel: steps before it are stops and continues. */
@@ -132,7 +112,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     const status = info.status ?? 0;
     r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
   }
-  await_(r, task, line);
+  bring(r, task, line.signo, info);
   if (isDeath(info) && outOfTurn(r, task, line)) return;
   if (!deliverable(r, task.pid, line.signo)) {
     if (!task.maskKnown && r.adopter.unblock(task, line.signo)) {
@@ -206,7 +186,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   const end = line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`;
   r.processes.end(line.pid, end, view);
   if (task.exiting) {
-    r.exitNow(task);
+    exitNow(r, task);
   } else if (view && view.state !== 'Z') {
     for (let tries = 0; tries < 64 && pendingStatus(r, task.pid) < 0; ++tries) {
       if (r.kernel.task(task.pid)?.state === 'Z' || !r.help(undefined, task.pid)) break;

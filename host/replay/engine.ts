@@ -10,9 +10,19 @@ import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
 import { Adopter } from './adopt.ts';
 import { type Call, callOf, expectedRax, type ReplayTask, rowOf, type Tables } from './call.ts';
+import { exitNow } from './deaths.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { MergedEnds } from './merged.ts';
-import { childOf, closeOpenCalls, expectSignal, help, TIMERS, WAITS } from './order.ts';
+import {
+  childOf,
+  closeOpenCalls,
+  expectSignal,
+  forkOthersFirst,
+  help,
+  numberFits,
+  TIMERS,
+  WAITS,
+} from './order.ts';
 import { Processes } from './processes.ts';
 import {
   addDivergence,
@@ -44,7 +54,8 @@ export class Replay {
   /** lines of different files come in an order of the replay's own choice */
   unordered = false;
   readonly #timers: boolean;
-  readonly #interruptible = new Set<Call>();
+  /** open calls that a signal is known to end */
+  readonly interruptible = new Set<Call>();
 
   constructor(
     kernel: Kernel,
@@ -70,7 +81,7 @@ export class Replay {
     if (line.pid === 0) line.pid = this.index.firstPid || UNNUMBERED;
     this.merged.endDue(line);
     this.#feed(line);
-    if (this.#interruptible.size) this.#settleInterrupted();
+    if (this.interruptible.size) this.settleInterrupted();
   }
 
   #feed(line: TraceLine): void {
@@ -227,7 +238,7 @@ export class Replay {
     // a leader's end is shown when its last thread is gone, but it has left by then
     const view = this.kernel.task(task.pid);
     if (!task.exiting.group && view && view.threads > 1 && view.tid === view.tgid)
-      this.exitNow(task);
+      exitNow(this, task);
   }
 
   /** The end of a call that was open: it runs now, or goes on where it slept. */
@@ -263,19 +274,21 @@ export class Replay {
   /** What a call does where it begins. */
   #begin(call: Call): void {
     // a fork that succeeded did so before any signal came: it runs where it begins
-    if (call.row && isFork(call.row.op) && call.retKind === 'value' && !call.injected)
-      this.runNow(call);
+    if (call.row && isFork(call.row.op) && call.retKind === 'value' && !call.injected) {
+      if (numberFits(this, call)) this.runNow(call);
+    }
     if (call.row && WAITS.has(call.row.op) && call.ret === 0) this.runNow(call);
-    if (call.retKind === 'restart') this.#interruptible.add(call);
+    if (call.retKind === 'restart') this.interruptible.add(call);
   }
 
   /** Calls that a signal is known to end do so as soon as it is there, before anything else. */
-  #settleInterrupted(): void {
-    for (const call of this.#interruptible) {
+  settleInterrupted(): void {
+    for (const call of this.interruptible) {
       const task = this.tasks.get(call.pid);
-      if (call.done || task?.open !== call) this.#interruptible.delete(call);
-      else if (this.kernel.nextSignal(call.pid) && this.runNow(call))
-        this.#interruptible.delete(call);
+      if (task?.open !== call || (call.done && !call.asleep)) this.interruptible.delete(call);
+      else if (!this.kernel.nextSignal(call.pid)) continue;
+      else if (call.asleep) this.#wake(task, call);
+      else this.runNow(call);
     }
   }
 
@@ -338,6 +351,7 @@ export class Replay {
     this.adopter.endUnseenChild(call);
     if (call.retKind === 'restart' && !early) expectSignal(this, call);
     const child = childOf(this, call);
+    if (child) forkOthersFirst(this, call);
     let outcome = this.#run(call, child);
     let wrong = outcome.unknown ? undefined : judge(call, outcome, this.#timers);
     for (let tries = 0; wrong && !early && tries < 64 && unchanged(call, outcome); ++tries) {
@@ -456,24 +470,6 @@ export class Replay {
   /** Carries out one open interval that may matter; see order.ts. */
   help(call: Call | undefined, about = call?.pid ?? 0): boolean {
     return help(this, call, about);
-  }
-
-  /** Carries out the exit that a task has called. */
-  exitNow(task: ReplayTask): boolean {
-    const exiting = task.exiting;
-    if (!exiting || task.dead) return false;
-    task.exiting = undefined;
-    const alone = this.kernel.task(task.pid)?.threads === 1;
-    const frame = this.kernel.frame.begin(
-      task.pid,
-      0,
-      exiting.group ? OP.OP_EXIT_GROUP : OP.OP_EXIT,
-    );
-    frame.setArg(0, exiting.code);
-    this.kernel.trap();
-    this.kernel.events();
-    if (alone || exiting.group) task.ended = (exiting.code & 0xff) << 8;
-    return true;
   }
 
   diverge(

@@ -1,11 +1,18 @@
 // The order problem: effects lie somewhere inside their open intervals. When a result, a signal or
-// an end that the log shows is not there yet, one open interval after the other is carried out.
+// an end that the log shows is not there yet, open intervals that can bring it about are carried
+// out, nearest cause first; what has nothing to do with it stays open.
 import * as OP from '../../assembly/uapi/op.ts';
+import type { SigInfoFields } from '../trace/event.ts';
 import type { Call, ReplayTask } from './call.ts';
-import { letNoticesOut } from './ends.ts';
+import { endEarly, reaps } from './deaths.ts';
+import { deliverable, letNoticesOut, worldly } from './ends.ts';
 import type { Replay } from './engine.ts';
 import { addReason, countCall } from './result.ts';
 import { isFork } from './run.ts';
+
+/** How many steps one fact may take: no log needs more, and a search must end. */
+const STEPS = 64;
+const SIGCHLD = 17;
 
 /** Calls that sleep until something happens: not run early unless nothing else helps. */
 const SLEEPERS = new Set([
@@ -37,19 +44,34 @@ function runOpen(
   return false;
 }
 
-/** Tasks whose exit is under way; the one that the call's result names comes first. */
+/** Does a death of `task` matter to a call of `about`, and how nearly? Infinity: not at all. */
+function nearness(r: Replay, task: ReplayTask, call: Call | undefined, about: number): number {
+  // an interrupted wait did not see this end
+  if (call?.retKind === 'restart' && reaps(call, task.pid)) return Infinity;
+  const view = r.kernel.task(task.pid);
+  const self = r.kernel.task(about);
+  const named = call && typeof call.ret === 'number' ? call.ret : 0;
+  if (task.pid === named) return 0;
+  if (view && view.tgid === named) return 1;
+  // a wait that found this child has nothing from the others' ends
+  const waited = named > 0 && call?.row !== undefined && SLEEPERS.has(call.row.op);
+  if (view && self && view.ppid === self.tgid) return waited ? Infinity : 2;
+  if (view && self && (view.tgid === self.tgid || view.tgid === self.ppid)) return 3;
+  return call && !SLEEPERS.has(call.row?.op ?? 0) ? 4 : Infinity;
+}
+
+/** Tasks that are about to end, as far as that matters, nearest first. */
 function deathsFirst(
   r: Replay,
   tasks: ReplayTask[],
   call: Call | undefined,
   about: number,
 ): ReplayTask[] {
-  const named = call && typeof call.ret === 'number' ? call.ret : 0;
-  const rank = (task: ReplayTask): number => {
-    if (task.pid === named) return 0;
-    return r.kernel.task(task.pid)?.ppid === about ? 1 : 2;
-  };
-  return tasks.filter((task) => task.exiting).sort((a, b) => rank(a) - rank(b));
+  return tasks
+    .map((task) => ({ task, rank: nearness(r, task, call, about) }))
+    .filter(({ rank }) => rank < Infinity)
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ task }) => task);
 }
 
 /**
@@ -59,16 +81,78 @@ function deathsFirst(
 export function help(r: Replay, call: Call | undefined, about: number): boolean {
   const tasks = [...r.tasks.values()].filter((task) => !task.dead);
   if (runOpen(r, tasks, call, false)) return true;
-  for (const task of deathsFirst(r, tasks, call, about)) if (r.exitNow(task)) return true;
+  for (const task of deathsFirst(r, tasks, call, about)) if (endEarly(r, task)) return true;
   for (const task of tasks) if (letNoticesOut(r, task.pid)) return true;
   return runOpen(r, tasks, call, true);
 }
 
+/** The task that a siginfo names, in whatever namespace the receiver sees it. */
+export function senderOf(
+  r: Replay,
+  receiver: number,
+  info: SigInfoFields | undefined,
+): ReplayTask | undefined {
+  if (!info) return undefined;
+  if (info.pidInRecorderNs !== undefined) return r.tasks.get(info.pidInRecorderNs);
+  const view = r.kernel.task(receiver);
+  if (!view || view.nsLevel === 0 || !info.pid) return r.tasks.get(info.pid ?? 0);
+  for (const task of r.tasks.values()) {
+    const other = task.dead ? undefined : r.kernel.task(task.pid);
+    if (other?.nspid === info.pid && other.nsLevel === view.nsLevel) return task;
+  }
+  return undefined;
+}
+
+/** One step towards a signal that `task` takes. Return: why, when anything happened. */
+function stepTowards(
+  r: Replay,
+  task: ReplayTask,
+  signo: number,
+  info: SigInfoFields | undefined,
+): string | undefined {
+  const from = senderOf(r, task.pid, info);
+  if (from && !from.dead) {
+    if (signo === SIGCHLD && letNoticesOut(r, from.pid))
+      return 'a stop or continue was told before its line';
+    if (endEarly(r, from)) return 'a death was seen before its line';
+    if (from.open && r.runNow(from.open)) return 'a signal was seen before its call returned';
+  }
+  if (worldly(r, info, signo)) return undefined;
+  // what became of the sender is another's doing
+  const tasks = [...r.tasks.values()].filter((one) => !one.dead);
+  if (runOpen(r, tasks, undefined, false)) return 'a signal needed an open call';
+  return undefined;
+}
+
+/** Runs open intervals until the signal is there that the log shows for `task`. */
+export function bring(
+  r: Replay,
+  task: ReplayTask,
+  signo: number,
+  info: SigInfoFields | undefined,
+): void {
+  for (let tries = 0; tries < STEPS && !deliverable(r, task.pid, signo); ++tries) {
+    const reason = stepTowards(r, task, signo, info);
+    if (!reason) return;
+    r.reordered(reason);
+  }
+}
+
 /** A restart code needs a pending signal: whatever is open and may send it is run first. */
 export function expectSignal(r: Replay, call: Call): void {
-  for (let tries = 0; tries < 64; ++tries) {
+  const task = r.tasks.get(call.pid);
+  const cause = r.index.interruptions.get(call.seq);
+  if (!task || !r.kernel.task(call.pid)) return;
+  // which of its threads a group's signal interrupts is the scheduler's to say
+  r.kernel.exports.retarget(call.pid);
+  if (r.kernel.nextSignal(call.pid)) return;
+  if (cause) {
+    bring(r, task, cause.signo, cause.info);
+    return;
+  }
+  if (call.row?.op === OP.OP_RT_SIGSUSPEND || call.row?.op === OP.OP_RT_SIGTIMEDWAIT) return;
+  for (let tries = 0; tries < STEPS; ++tries) {
     if (!r.kernel.task(call.pid) || r.kernel.nextSignal(call.pid)) return;
-    if (call.row?.op === OP.OP_RT_SIGSUSPEND || call.row?.op === OP.OP_RT_SIGTIMEDWAIT) return;
     if (!help(r, call, call.pid)) return;
     r.reordered(`${call.name} was interrupted by an open call's effect`);
   }
@@ -94,4 +178,24 @@ export function childOf(r: Replay, call: Call): number {
   if (entry?.child) return entry.child;
   const level = r.kernel.task(call.pid)?.nsLevel ?? 0;
   return level === 0 && typeof call.ret === 'number' && call.ret > 0 ? call.ret : 0;
+}
+
+/** In an inner pid namespace the kernel numbers the children: would this fork get its number? */
+export function numberFits(r: Replay, call: Call): boolean {
+  const level = r.kernel.task(call.pid)?.nsLevel ?? 0;
+  if (level === 0 || typeof call.ret !== 'number') return true;
+  return r.kernel.exports.next_pid(call.pid) === call.ret;
+}
+
+/** Open forks that took the numbers before that of `call` come first. */
+export function forkOthersFirst(r: Replay, call: Call): void {
+  for (let tries = 0; tries < STEPS && !numberFits(r, call); ++tries) {
+    const number = r.kernel.exports.next_pid(call.pid);
+    const open = [...r.tasks.values()].map((task) => task.open);
+    const before = open.find(
+      (one) => one && one !== call && !one.done && one.ret === number && numberFits(r, one),
+    );
+    if (!before || !r.runNow(before)) return;
+    r.reordered(`${call.name} came after a fork with a smaller number`);
+  }
 }

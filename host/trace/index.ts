@@ -1,6 +1,6 @@
 // First pass over a log: what a replay must know before it comes to it. A child's lines may come
 // before its parent's fork returns, and options of a call may stand only in its second half.
-import type { RetKind, TraceLine } from './event.ts';
+import type { RetKind, SigInfoFields, TraceLine } from './event.ts';
 import { ownCopy } from './strace/text.ts';
 
 /** A fork, vfork, clone or clone3 that made a task, by the `seq` of its first line. */
@@ -37,6 +37,14 @@ export interface SplitCall {
   signals: number;
 }
 
+/** The signal that a task took right after a call that it had interrupted. */
+export interface Interruption {
+  signo: number;
+  /** si_pid as the recorder numbers it; 0: not a process's */
+  sender: number;
+  info: SigInfoFields | undefined;
+}
+
 /** A task's life as the log shows it; pids may be used again, hence several per pid. */
 export interface TaskSpan {
   pid: number;
@@ -53,6 +61,8 @@ export interface TraceIndex {
   forks: Map<number, ForkEntry>;
   /** split calls by the seq of their first half; only names that `keep` wanted */
   splits: Map<number, SplitCall>;
+  /** what interrupted a call that was to be restarted, by the seq of its first half */
+  interruptions: Map<number, Interruption>;
   /** spans by pid, in order */
   tasks: Map<number, TaskSpan[]>;
   /** number of the first process (also where its lines don't show it); 0 when no line tells */
@@ -136,6 +146,7 @@ export class IndexBuilder {
   readonly index: TraceIndex = {
     forks: new Map(),
     splits: new Map(),
+    interruptions: new Map(),
     tasks: new Map(),
     firstPid: 0,
     names: new Map(),
@@ -146,6 +157,8 @@ export class IndexBuilder {
   #someHidden = false;
   readonly #signals = new Map<number, number>();
   readonly #open = new Set<number>();
+  /** calls to be restarted whose signal has not come yet, by pid */
+  readonly #restarts = new Map<number, number>();
   #ordered = true;
 
   /** keep: names whose split calls are wanted; default all but those that carry nothing */
@@ -159,6 +172,7 @@ export class IndexBuilder {
     switch (line.kind) {
       case 'call':
         this.#name(line.name);
+        this.#restart(line, line.seq);
         if (FORKS.has(line.name)) this.#fork(line, line.seq);
         break;
       case 'unfinished':
@@ -176,10 +190,12 @@ export class IndexBuilder {
         if (line.start === undefined) this.#name(line.name);
         if (FORKS.has(line.name)) this.#fork(line, line.start?.seq ?? line.seq);
         if (line.start !== undefined && this.#keep(line.name)) this.#split(line, line.start);
+        this.#restart(line, line.start?.seq ?? line.seq);
         this.#open.delete(line.pid);
         this.#signals.delete(line.pid);
         break;
       case 'signal':
+        this.#interrupt(line);
         if (this.#open.has(line.pid)) {
           this.#signals.set(line.pid, (this.#signals.get(line.pid) ?? 0) + 1);
         }
@@ -283,6 +299,20 @@ export class IndexBuilder {
       child,
       inferred: false,
     });
+  }
+
+  #restart(line: TraceLine, start: number): void {
+    if (line.retKind === 'restart') this.#restarts.set(line.pid, start);
+    else if (this.#restarts.size) this.#restarts.delete(line.pid);
+  }
+
+  #interrupt(line: TraceLine): void {
+    const start = this.#restarts.get(line.pid);
+    if (start === undefined || !line.signo) return;
+    this.#restarts.delete(line.pid);
+    const info = line.siginfo;
+    const sender = info?.pidInRecorderNs ?? info?.pid ?? 0;
+    this.index.interruptions.set(start, { signo: line.signo, sender, info });
   }
 
   #split(line: TraceLine, start: TraceLine): void {
