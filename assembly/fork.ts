@@ -42,7 +42,7 @@ import {
 import { task_active_pid_ns, unhash_pid } from "./pid.ts";
 import { refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
-import { recalc_sigpending, reserve_kill_queue, sigmask } from "./signal.ts";
+import { reserve_kill_queue, sigmask } from "./signal.ts";
 import { copy_sigframes, drop_sigframes } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
 import {
@@ -388,8 +388,6 @@ function may_fork(parent: task_struct, args: kernel_clone_args, dest: container)
   if (bad) return bad;
   // a caller that is on its way through the kernel gets a definite answer, not a restart
   if (container_dead(dest)) return -E.ECANCELED;
-  // one that another thread was to take stops this fork as well
-  if (parent.signal.shared_pending) recalc_sigpending(parent);
   if (signal_pending(parent)) {
     return parent.pending & sigmask(SIGKILL) ? -E.EINTR : -E.ERESTARTNOINTR;
   }

@@ -9,6 +9,7 @@ import { frame, syscall_table } from "./frame.ts";
 import { find_task_by_pid_ns, pid_namespace, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { root } from "./root.ts";
 import { sys_rt_sigreturn } from "./sigdeliver.ts";
+import { recalc_sigpending } from "./signal.ts";
 import * as D from "./sys-file.ts";
 import * as I from "./sys-ids.ts";
 import * as X from "./sys-clone.ts";
@@ -227,6 +228,8 @@ export function do_syscall(f: frame): i32 {
     return set_disposition(f, p.state == T.EXIT_ZOMBIE ? F.DISP_NOT_RUN : F.DISP_BUSY);
   }
   if (event_ring_full()) return set_disposition(f, F.DISP_DRAIN);
+  // the group's signal that interrupted it may have been taken by another thread since
+  if (p.flags & T.TIF_SIGPENDING) recalc_sigpending(p);
   const r = root();
   if (f.table >= r.nr_tables) return set_disposition(f, F.DISP_NOT_RUN);
   const table = changetype<syscall_table>(<usize>(r.tables + (f.table << 4)));

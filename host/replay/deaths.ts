@@ -3,6 +3,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import type { Call, ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
+import { runNow } from './execute.ts';
 import { bring } from './order.ts';
 import { numberArg } from './run.ts';
 
@@ -61,6 +62,6 @@ function settleWaitsBefore(r: Replay, task: ReplayTask): void {
     call.settling = true;
     bring(r, waiter, cause.signo, cause.info);
     call.settling = false;
-    if (!call.done) r.runNow(call);
+    if (!call.done) runNow(r, call);
   }
 }

@@ -6,9 +6,11 @@ import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
 import { exitNow } from './deaths.ts';
 import type { Replay } from './engine.ts';
-import { bring } from './order.ts';
+import { runNow } from './execute.ts';
+import { bring, help } from './order.ts';
 import { addReason, countCall, countEvent } from './result.ts';
 
+const SIGCHLD = 17;
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
 /** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
@@ -73,6 +75,21 @@ function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
   return taken;
 }
 
+/**
+ * A stop or continue whose SIGCHLD came while the one of this line was still pending was never
+ * told. That it was not is seen from the next one that the parent took.
+ */
+function dropUntold(r: Replay, task: ReplayTask, info: SigInfoFields): void {
+  const sender = info.pidInRecorderNs ?? info.pid ?? 0;
+  const at = r.childSignal(task.pid);
+  const list = r.index.childSignals.get(task.pid) ?? [];
+  let next = at + 2;
+  while (next < list.length && list[next + 1] !== sender) next += 2;
+  if (list[next] !== info.code || !r.tasks.has(sender) || !deliverable(r, task.pid, SIGCHLD))
+    return;
+  if (letNoticesOut(r, sender)) r.reordered('a stop or continue was not told: one was pending');
+}
+
 function isDeath(info: SigInfoFields | undefined): boolean {
   return info?.signo === 17 && (info.code === 1 || info.code === 2 || info.code === 3);
 }
@@ -113,6 +130,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
   }
   bring(r, task, line.signo, info);
+  if (line.signo === SIGCHLD && info) dropUntold(r, task, info);
   if (isDeath(info) && outOfTurn(r, task, line)) return;
   if (!deliverable(r, task.pid, line.signo)) {
     if (!task.maskKnown && r.adopter.unblock(task, line.signo)) {
@@ -180,7 +198,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   const task = r.task(line.pid, line.seq);
   const view = r.kernel.task(task.pid);
   const status = statusOf(line);
-  if (task.open?.row?.op === OP.OP_REBOOT) r.runNow(task.open);
+  if (task.open?.row?.op === OP.OP_REBOOT) runNow(r, task.open);
   task.open = undefined;
   task.end = status;
   const end = line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`;
@@ -189,7 +207,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
     exitNow(r, task);
   } else if (view && view.state !== 'Z') {
     for (let tries = 0; tries < 64 && pendingStatus(r, task.pid) < 0; ++tries) {
-      if (r.kernel.task(task.pid)?.state === 'Z' || !r.help(undefined, task.pid)) break;
+      if (r.kernel.task(task.pid)?.state === 'Z' || !help(r, undefined, task.pid)) break;
       r.reordered('an end needed an open call');
     }
     if (pendingStatus(r, task.pid) < 0) r.adopter.hiddenReboot(task, line);
@@ -263,7 +281,7 @@ export function onSuperseded(r: Replay, line: TraceLine): void {
   const leader = r.task(line.pid, line.seq);
   const call = task?.open;
   if (!task || !call) return;
-  if (!call.done) r.runNow(call);
+  if (!call.done) runNow(r, call);
   const view = r.kernel.task(leader.pid);
   if (view && view.state !== 'Z' && pendingStatus(r, leader.pid) >= 0)
     r.kernel.die(leader.pid, false);

@@ -2,37 +2,21 @@
 // two halves is an open interval: it is run at its end, or earlier when something else that the
 // log shows needs it. A death is such an interval too, from exit_group to its `+++` line.
 import * as OP from '../../assembly/uapi/op.ts';
-
-import { DISP_BLOCKED, DISP_DONE, type Kernel } from '../kernel.ts';
+import type { Kernel } from '../kernel.ts';
 import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
 import { Adopter } from './adopt.ts';
-import { type Call, callOf, expectedRax, type ReplayTask, rowOf, type Tables } from './call.ts';
+import { type Call, callOf, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { exitNow } from './deaths.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
+import { execute, note, recheck, runNow, wake } from './execute.ts';
 import { MergedEnds } from './merged.ts';
-import {
-  childOf,
-  closeOpenCalls,
-  expectSignal,
-  forkOthersFirst,
-  help,
-  numberFits,
-  TIMERS,
-  WAITS,
-} from './order.ts';
+import { closeOpenCalls, numberFits, TIMERS, WAITS } from './order.ts';
 import { Processes } from './processes.ts';
-import {
-  addDivergence,
-  addReason,
-  countCall,
-  countReason,
-  type ReplayResult,
-  type Verdict,
-} from './result.ts';
-import { expectedText, isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
+import { addDivergence, countCall, countReason, type ReplayResult } from './result.ts';
+import { isFork } from './run.ts';
 
 const UNNUMBERED = 4_194_303;
 /** exitToUser: let a due stop happen, take no signal. */
@@ -46,14 +30,15 @@ export class Replay {
   /** every process, in order of appearance, with its end */
   readonly processes = new Processes();
   readonly #tables: Tables;
-  readonly #tableIndex = new Map<SyscallTable, number>();
+  readonly tableIndex = new Map<SyscallTable, number>();
   #first = true;
   readonly merged: MergedEnds;
   /** the log begins in the middle of its first task's life */
   attached = false;
   /** lines of different files come in an order of the replay's own choice */
   unordered = false;
-  readonly #timers: boolean;
+  readonly timers: boolean;
+  readonly #childSignals = new Map<number, number>();
   /** open calls that a signal is known to end */
   readonly interruptible = new Set<Call>();
 
@@ -68,10 +53,10 @@ export class Replay {
     this.index = index;
     this.result = result;
     this.#tables = tables;
-    this.#tableIndex = tableIndex;
+    this.tableIndex = tableIndex;
     this.adopter = new Adopter(this);
     this.merged = new MergedEnds((call) => this.endOpen(call));
-    this.#timers = TIMERS.some((name) => index.names.has(name)) || !index.names.has('mmap');
+    this.timers = TIMERS.some((name) => index.names.has(name)) || !index.names.has('mmap');
   }
 
   /** One line of the log. */
@@ -128,7 +113,7 @@ export class Replay {
     if (task && !task.dead) return task;
     const parent = this.#openForkOf(pid, seq);
     if (parent) {
-      this.runNow(parent);
+      runNow(this, parent);
       task = this.tasks.get(pid);
       if (task && !task.dead) return task;
     }
@@ -187,6 +172,13 @@ export class Replay {
     this.#first = false;
   }
 
+  /** Where the SIGCHLD line at hand stands in the index's list of `pid`. */
+  childSignal(pid: number): number {
+    const at = this.#childSignals.get(pid) ?? 0;
+    this.#childSignals.set(pid, at + 2);
+    return at;
+  }
+
   adopted(reason: string): void {
     countReason(this.result, 'adopted', reason);
   }
@@ -222,7 +214,7 @@ export class Replay {
       this.#begin(call);
       if (!call.asleep) this.endOpen(call);
     } else {
-      this.execute(task, call);
+      execute(this, task, call);
     }
   }
 
@@ -234,7 +226,7 @@ export class Replay {
     const code = Number(call.args[0]?.kind === 'int' ? call.args[0].value : 0);
     task.exiting = { code, group: call.row!.op === OP.OP_EXIT_GROUP };
     countCall(this.result, call.name, 'emulated', 'matched');
-    this.note(task, call, '?');
+    note(task, call, '?');
     // a leader's end is shown when its last thread is gone, but it has left by then
     const view = this.kernel.task(task.pid);
     if (!task.exiting.group && view && view.threads > 1 && view.tid === view.tgid)
@@ -246,8 +238,8 @@ export class Replay {
     const task = this.tasks.get(call.pid);
     if (!task || task.open !== call) return;
     task.open = undefined;
-    if (!call.done) this.execute(task, call);
-    else if (call.asleep) this.#wake(task, call);
+    if (!call.done) execute(this, task, call);
+    else if (call.asleep) wake(this, task, call);
   }
 
   #onUnfinished(line: TraceLine): void {
@@ -275,9 +267,9 @@ export class Replay {
   #begin(call: Call): void {
     // a fork that succeeded did so before any signal came: it runs where it begins
     if (call.row && isFork(call.row.op) && call.retKind === 'value' && !call.injected) {
-      if (numberFits(this, call)) this.runNow(call);
+      if (numberFits(this, call)) runNow(this, call);
     }
-    if (call.row && WAITS.has(call.row.op) && call.ret === 0) this.runNow(call);
+    if (call.row && WAITS.has(call.row.op) && call.ret === 0) runNow(this, call);
     if (call.retKind === 'restart') this.interruptible.add(call);
   }
 
@@ -287,8 +279,8 @@ export class Replay {
       const task = this.tasks.get(call.pid);
       if (task?.open !== call || (call.done && !call.asleep)) this.interruptible.delete(call);
       else if (!this.kernel.nextSignal(call.pid)) continue;
-      else if (call.asleep) this.#wake(task, call);
-      else this.runNow(call);
+      else if (call.asleep) wake(this, task, call);
+      else runNow(this, call);
     }
   }
 
@@ -302,7 +294,7 @@ export class Replay {
     }
     if (!open || open.name !== line.name) {
       const call = this.#callOf(line);
-      if (!this.#isExit(call)) this.execute(task, call);
+      if (!this.#isExit(call)) execute(this, task, call);
       return;
     }
     open.args = line.args;
@@ -312,164 +304,9 @@ export class Replay {
     open.line = line.line;
     open.injected = line.injected;
     open.text = `${line.name}(${line.argText})`;
-    if (!open.done) this.execute(task, open);
-    else if (open.asleep) this.#wake(task, open);
-    else this.#recheck(task, open);
-  }
-
-  /** A call that was run before its end line: does that line say the same? */
-  #recheck(task: ReplayTask, call: Call): void {
-    const expected = expectedRax(call);
-    if (expected === undefined || call.answer === undefined || expected === call.answer) return;
-    const answer = raxText(call.answer);
-    this.diverge(call.line, task, call.name, expectedText(call), answer, call.text);
-  }
-
-  /** Runs an open call before its end, because something needs it. */
-  runNow(call: Call): boolean {
-    const task = this.tasks.get(call.pid);
-    if (!task || call.done) return false;
-    if (!call.row || call.row.class === 'unmodelled' || call.injected) return false;
-    // calls that never return are not known to have happened, but for these
-    if (call.retKind === 'unknown' && !isFork(call.row.op) && call.row.op !== OP.OP_REBOOT)
-      return false;
-    return this.execute(task, call, true);
-  }
-
-  /**
-   * Runs a call and compares. `early`: before its end; then a result that doesn't fit is no
-   * divergence, the call waits on. Return: whether it was run.
-   */
-  execute(task: ReplayTask, call: Call, early = false): boolean {
-    const cls = this.adopter.classOf(task, call);
-    if (cls === 'unmodelled' || cls === 'injected') {
-      countCall(this.result, call.name, cls);
-      this.#remember(task, call, expectedRax(call) ?? 0n);
-      return true;
-    }
-    this.adopter.prepare(task, call);
-    this.adopter.endUnseenChild(call);
-    if (call.retKind === 'restart' && !early) expectSignal(this, call);
-    const child = childOf(this, call);
-    if (child) forkOthersFirst(this, call);
-    let outcome = this.#run(call, child);
-    let wrong = outcome.unknown ? undefined : judge(call, outcome, this.#timers);
-    for (let tries = 0; wrong && !early && tries < 64 && unchanged(call, outcome); ++tries) {
-      this.#unsleep(call, outcome);
-      if (!this.help(call)) break;
-      outcome = this.#run(call, child);
-      wrong = judge(call, outcome, this.#timers);
-      if (!wrong) this.reordered(`${call.name} needed an open call's effect`);
-    }
-    if (early && wrong && outcome.disposition !== DISP_BLOCKED && unchanged(call, outcome))
-      return false;
-    if (outcome.disposition === DISP_BLOCKED && (early || isFork(call.row!.op))) {
-      return this.#fallAsleep(task, call, early);
-    }
-    call.done = true;
-    if (outcome.disposition === DISP_DONE && !outcome.unknown) call.answer = outcome.rax;
-    if (outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
-    this.#conclude(task, call, outcome, wrong, cls);
-    return true;
-  }
-
-  #run(call: Call, child: number): Outcome {
-    return runCall(this.kernel, call, this.#tableIndex.get(call.table) ?? 0, child);
-  }
-
-  /** Sleeping is no answer yet: the attempt is taken back. */
-  #unsleep(call: Call, outcome: Outcome): void {
-    if (outcome.disposition === DISP_BLOCKED && !isFork(call.row!.op))
-      this.kernel.abortCall(call.pid);
-  }
-
-  /** The call sleeps in the kernel until its end line. A vfork's child exists from here on. */
-  #fallAsleep(task: ReplayTask, call: Call, early: boolean): boolean {
-    call.done = true;
-    call.asleep = true;
-    if (isFork(call.row!.op)) this.#born(task, call);
-    if (!early) this.#wake(task, call);
-    return true;
-  }
-
-  /** The end line of a call that slept. */
-  #wake(task: ReplayTask, call: Call): void {
-    for (let tries = 0; !this.kernel.isWoken(call.pid) && tries < 64; ++tries) {
-      if (!this.help(call)) break;
-    }
-    let wrong: string | undefined = 'the call sleeps';
-    let outcome: Outcome | undefined;
-    const frame = this.kernel.frameOf(call.pid);
-    if (this.kernel.isWoken(call.pid) && frame) {
-      const disposition = this.kernel.resume(call.pid);
-      outcome = { disposition, rax: frame.resultBig, frame, unknown: false };
-      wrong = judge(call, outcome, this.#timers);
-    }
-    if (!outcome || outcome.disposition === DISP_BLOCKED) this.kernel.abortCall(call.pid);
-    call.asleep = false;
-    const used = outcome ?? {
-      disposition: DISP_BLOCKED,
-      rax: 0n,
-      frame: this.kernel.frame,
-      unknown: false,
-    };
-    this.#conclude(task, call, used, wrong, this.adopter.classOf(task, call));
-  }
-
-  /** Verdict, counters, and the recorded outcome where the kernel's was another. */
-  #conclude(
-    task: ReplayTask,
-    call: Call,
-    outcome: Outcome,
-    wrong: string | undefined,
-    cls: 'emulated' | 'assisted' | 'unmodelled' | 'injected',
-  ): void {
-    let verdict: Verdict = outcome.unknown ? 'blind' : 'matched';
-    if (outcome.unknown)
-      addReason(this.result.reasons.blind, `${call.name}: an argument is not shown`);
-    if (wrong && this.adopter.adoptFact(task, call, outcome, wrong)) {
-      verdict = 'blind';
-      wrong = undefined;
-    }
-    if (wrong) {
-      verdict = 'diverged';
-      this.diverge(call.line, task, call.name, expectedText(call), wrong, call.text);
-    }
-    countCall(this.result, call.name, cls, verdict);
-    const rax = expectedRax(call) ?? outcome.rax;
-    this.#remember(task, call, rax);
-    if (isFork(call.row!.op) && !call.asleep) this.#born(task, call);
-    this.adopter.learn(task, call, outcome);
-    if (wrong) this.adopter.force(task, call, outcome);
-  }
-
-  #remember(task: ReplayTask, call: Call, rax: bigint): void {
-    task.lastRet = rax;
-    task.lastName = call.name;
-    task.interrupted = call.retKind === 'restart';
-    if (call.row) {
-      task.lastNr = call.row.nr;
-      task.lastTable = call.table;
-    }
-    this.note(task, call, expectedText(call));
-  }
-
-  note(task: ReplayTask, call: Call, result: string): void {
-    task.history.push(`${call.line}: ${call.name} = ${result}`);
-    if (task.history.length > 5) task.history.shift();
-  }
-
-  /** The child of a fork gets its record, once the kernel has made it. */
-  #born(task: ReplayTask, call: Call): void {
-    const child = childOf(this, call);
-    const view = child ? this.kernel.task(child) : undefined;
-    const old = this.tasks.get(child);
-    if (view && (!old || old.dead)) this.newTask(child, task);
-  }
-
-  /** Carries out one open interval that may matter; see order.ts. */
-  help(call: Call | undefined, about = call?.pid ?? 0): boolean {
-    return help(this, call, about);
+    if (!open.done) execute(this, task, open);
+    else if (open.asleep) wake(this, task, open);
+    else recheck(this, task, open);
   }
 
   diverge(

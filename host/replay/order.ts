@@ -7,6 +7,7 @@ import type { Call, ReplayTask } from './call.ts';
 import { endEarly, reaps } from './deaths.ts';
 import { deliverable, letNoticesOut, worldly } from './ends.ts';
 import type { Replay } from './engine.ts';
+import { runNow } from './execute.ts';
 import { addReason, countCall } from './result.ts';
 import { isFork } from './run.ts';
 
@@ -39,7 +40,7 @@ function runOpen(
     const open = task.open;
     if (!open || open === call || open.done || !open.row) continue;
     if (SLEEPERS.has(open.row.op) !== sleepers) continue;
-    if (r.runNow(open)) return true;
+    if (runNow(r, open)) return true;
   }
   return false;
 }
@@ -115,7 +116,7 @@ function stepTowards(
     if (signo === SIGCHLD && letNoticesOut(r, from.pid))
       return 'a stop or continue was told before its line';
     if (endEarly(r, from)) return 'a death was seen before its line';
-    if (from.open && r.runNow(from.open)) return 'a signal was seen before its call returned';
+    if (from.open && runNow(r, from.open)) return 'a signal was seen before its call returned';
   }
   if (worldly(r, info, signo)) return undefined;
   // what became of the sender is another's doing
@@ -139,13 +140,13 @@ export function bring(
 }
 
 /** A restart code needs a pending signal: whatever is open and may send it is run first. */
-export function expectSignal(r: Replay, call: Call): void {
+export function expectSignal(r: Replay, call: Call, early: boolean): void {
   const task = r.tasks.get(call.pid);
   const cause = r.index.interruptions.get(call.seq);
   if (!task || !r.kernel.task(call.pid)) return;
   // which of its threads a group's signal interrupts is the scheduler's to say
   r.kernel.exports.retarget(call.pid);
-  if (r.kernel.nextSignal(call.pid)) return;
+  if (early || r.kernel.nextSignal(call.pid)) return;
   if (cause) {
     bring(r, task, cause.signo, cause.info);
     return;
@@ -195,7 +196,7 @@ export function forkOthersFirst(r: Replay, call: Call): void {
     const before = open.find(
       (one) => one && one !== call && !one.done && one.ret === number && numberFits(r, one),
     );
-    if (!before || !r.runNow(before)) return;
+    if (!before || !runNow(r, before)) return;
     r.reordered(`${call.name} came after a fork with a smaller number`);
   }
 }

@@ -63,6 +63,8 @@ export interface TraceIndex {
   splits: Map<number, SplitCall>;
   /** what interrupted a call that was to be restarted, by the seq of its first half */
   interruptions: Map<number, Interruption>;
+  /** SIGCHLD lines by the pid that took them, in order: si_code and si_pid, alternating */
+  childSignals: Map<number, number[]>;
   /** spans by pid, in order */
   tasks: Map<number, TaskSpan[]>;
   /** number of the first process (also where its lines don't show it); 0 when no line tells */
@@ -73,6 +75,8 @@ export interface TraceIndex {
 }
 
 const FORKS = new Set(['fork', 'vfork', 'clone', 'clone2', 'clone3', 'fork_into_container']);
+
+const SIGCHLD = 17;
 
 /** Calls that wait for something; their splits carry nothing that the first half doesn't say. */
 const DULL = new Set([
@@ -147,6 +151,7 @@ export class IndexBuilder {
     forks: new Map(),
     splits: new Map(),
     interruptions: new Map(),
+    childSignals: new Map(),
     tasks: new Map(),
     firstPid: 0,
     names: new Map(),
@@ -196,6 +201,7 @@ export class IndexBuilder {
         break;
       case 'signal':
         this.#interrupt(line);
+        if (line.signo === SIGCHLD) this.#childSignal(line);
         if (this.#open.has(line.pid)) {
           this.#signals.set(line.pid, (this.#signals.get(line.pid) ?? 0) + 1);
         }
@@ -304,6 +310,14 @@ export class IndexBuilder {
   #restart(line: TraceLine, start: number): void {
     if (line.retKind === 'restart') this.#restarts.set(line.pid, start);
     else if (this.#restarts.size) this.#restarts.delete(line.pid);
+  }
+
+  #childSignal(line: TraceLine): void {
+    const info = line.siginfo;
+    if (!info) return;
+    let list = this.index.childSignals.get(line.pid);
+    if (!list) this.index.childSignals.set(line.pid, (list = []));
+    list.push(info.code ?? 0, info.pidInRecorderNs ?? info.pid ?? 0);
   }
 
   #interrupt(line: TraceLine): void {

@@ -1,0 +1,158 @@
+// Running the calls of a log: at their end, or early when something that the log shows needs them;
+// asleep in the kernel until their end; and what is made of the outcome.
+import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
+import * as OP from '../../assembly/uapi/op.ts';
+import { type Call, expectedRax, expectedText, type ReplayTask } from './call.ts';
+import type { Replay } from './engine.ts';
+import { childOf, expectSignal, forkOthersFirst, help } from './order.ts';
+import { addReason, countCall, type Verdict } from './result.ts';
+import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
+
+/** A call that was run before its end line: does that line say the same? */
+export function recheck(r: Replay, task: ReplayTask, call: Call): void {
+  const expected = expectedRax(call);
+  if (expected === undefined || call.answer === undefined || expected === call.answer) return;
+  const answer = raxText(call.answer);
+  r.diverge(call.line, task, call.name, expectedText(call), answer, call.text);
+}
+
+/** Runs an open call before its end, because something needs it. */
+export function runNow(r: Replay, call: Call): boolean {
+  const task = r.tasks.get(call.pid);
+  if (!task || call.done) return false;
+  if (!call.row || call.row.class === 'unmodelled' || call.injected) return false;
+  // calls that never return are not known to have happened, but for these
+  if (call.retKind === 'unknown' && !isFork(call.row.op) && call.row.op !== OP.OP_REBOOT)
+    return false;
+  return execute(r, task, call, true);
+}
+
+/**
+ * Runs a call and compares. `early`: before its end; then a result that doesn't fit is no
+ * divergence, the call waits on. Return: whether it was run.
+ */
+export function execute(r: Replay, task: ReplayTask, call: Call, early = false): boolean {
+  const cls = r.adopter.classOf(task, call);
+  if (cls === 'unmodelled' || cls === 'injected') {
+    countCall(r.result, call.name, cls);
+    remember(task, call, expectedRax(call) ?? 0n);
+    return true;
+  }
+  r.adopter.prepare(task, call);
+  r.adopter.endUnseenChild(call);
+  if (call.retKind === 'restart') expectSignal(r, call, early);
+  const child = childOf(r, call);
+  if (child) forkOthersFirst(r, call);
+  let outcome = run(r, call, child);
+  let wrong = outcome.unknown ? undefined : judge(call, outcome, r.timers);
+  for (let tries = 0; wrong && !early && tries < 64 && unchanged(call, outcome); ++tries) {
+    unsleep(r, call, outcome);
+    if (!help(r, call, call.pid)) break;
+    outcome = run(r, call, child);
+    wrong = judge(call, outcome, r.timers);
+    if (!wrong) r.reordered(`${call.name} needed an open call's effect`);
+  }
+  if (early && wrong && outcome.disposition !== DISP_BLOCKED && unchanged(call, outcome))
+    return false;
+  if (outcome.disposition === DISP_BLOCKED && (early || isFork(call.row!.op))) {
+    return fallAsleep(r, task, call, early);
+  }
+  call.done = true;
+  if (outcome.disposition === DISP_DONE && !outcome.unknown) call.answer = outcome.rax;
+  if (outcome.disposition === DISP_BLOCKED) r.kernel.abortCall(call.pid);
+  conclude(r, task, call, outcome, wrong, cls);
+  return true;
+}
+
+function run(r: Replay, call: Call, child: number): Outcome {
+  return runCall(r.kernel, call, r.tableIndex.get(call.table) ?? 0, child);
+}
+
+/** Sleeping is no answer yet: the attempt is taken back. */
+function unsleep(r: Replay, call: Call, outcome: Outcome): void {
+  if (outcome.disposition === DISP_BLOCKED && !isFork(call.row!.op)) r.kernel.abortCall(call.pid);
+}
+
+/** The call sleeps in the kernel until its end line. A vfork's child exists from here on. */
+function fallAsleep(r: Replay, task: ReplayTask, call: Call, early: boolean): boolean {
+  call.done = true;
+  call.asleep = true;
+  if (isFork(call.row!.op)) born(r, task, call);
+  if (!early) wake(r, task, call);
+  return true;
+}
+
+/** The end line of a call that slept. */
+export function wake(r: Replay, task: ReplayTask, call: Call): void {
+  for (let tries = 0; !r.kernel.isWoken(call.pid) && tries < 64; ++tries) {
+    if (!help(r, call, call.pid)) break;
+  }
+  let wrong: string | undefined = 'the call sleeps';
+  let outcome: Outcome | undefined;
+  const frame = r.kernel.frameOf(call.pid);
+  if (r.kernel.isWoken(call.pid) && frame) {
+    const disposition = r.kernel.resume(call.pid);
+    outcome = { disposition, rax: frame.resultBig, frame, unknown: false };
+    wrong = judge(call, outcome, r.timers);
+  }
+  if (!outcome || outcome.disposition === DISP_BLOCKED) r.kernel.abortCall(call.pid);
+  call.asleep = false;
+  const used = outcome ?? {
+    disposition: DISP_BLOCKED,
+    rax: 0n,
+    frame: r.kernel.frame,
+    unknown: false,
+  };
+  conclude(r, task, call, used, wrong, r.adopter.classOf(task, call));
+}
+
+/** Verdict, counters, and the recorded outcome where the kernel's was another. */
+function conclude(
+  r: Replay,
+  task: ReplayTask,
+  call: Call,
+  outcome: Outcome,
+  wrong: string | undefined,
+  cls: 'emulated' | 'assisted' | 'unmodelled' | 'injected',
+): void {
+  let verdict: Verdict = outcome.unknown ? 'blind' : 'matched';
+  if (outcome.unknown) addReason(r.result.reasons.blind, `${call.name}: an argument is not shown`);
+  if (wrong && r.adopter.adoptFact(task, call, outcome, wrong)) {
+    verdict = 'blind';
+    wrong = undefined;
+  }
+  if (wrong) {
+    verdict = 'diverged';
+    r.diverge(call.line, task, call.name, expectedText(call), wrong, call.text);
+  }
+  countCall(r.result, call.name, cls, verdict);
+  const rax = expectedRax(call) ?? outcome.rax;
+  remember(task, call, rax);
+  if (isFork(call.row!.op) && !call.asleep) born(r, task, call);
+  r.adopter.learn(task, call, outcome);
+  if (wrong) r.adopter.force(task, call, outcome);
+}
+
+function remember(task: ReplayTask, call: Call, rax: bigint): void {
+  task.lastRet = rax;
+  task.lastName = call.name;
+  task.interrupted = call.retKind === 'restart';
+  if (call.row) {
+    task.lastNr = call.row.nr;
+    task.lastTable = call.table;
+  }
+  note(task, call, expectedText(call));
+}
+
+export function note(task: ReplayTask, call: Call, result: string): void {
+  task.history.push(`${call.line}: ${call.name} = ${result}`);
+  if (task.history.length > 5) task.history.shift();
+}
+
+/** The child of a fork gets its record, once the kernel has made it. */
+function born(r: Replay, task: ReplayTask, call: Call): void {
+  const child = childOf(r, call);
+  const view = child ? r.kernel.task(child) : undefined;
+  const old = r.tasks.get(child);
+  if (view && (!old || old.dead)) r.newTask(child, task);
+}
