@@ -6,7 +6,7 @@ import { list_head } from "./list.ts";
 import { find_task_by_pid_ns, get_pid, pid_namespace, put_pid } from "./pid.ts";
 import { CLONE_ARGS, root } from "./root.ts";
 import { change_pgrp } from "./sys-process.ts";
-import { cold, PF_TRACED, task_struct, TIF_SIGPENDING } from "./task.ts";
+import { PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } from "./task.ts";
 import { ESRCH } from "./uapi/errno.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGCHLD } from "./uapi/signal.ts";
@@ -35,7 +35,7 @@ export function adopt_task(nr: i32, parent: i32, thread: bool, traced: bool): i3
   const p = copy_process(from, args);
   from.flags |= pending;
   if (IS_ERR(p)) return PTR_ERR(p);
-  cold(p).adopted = 1;
+  rare_for_write(p).adopted = 1;
   if (traced) p.flags |= PF_TRACED;
   else p.flags &= ~PF_TRACED;
   return 0;

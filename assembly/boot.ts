@@ -11,7 +11,7 @@ import { create_ns, get_ns, ns_common } from "./namespace.ts";
 import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./nsproxy.ts";
 import { alloc_pid, create_pid_namespace, get_pid, pid_caches_init, pid_namespace } from "./pid.ts";
 import { pipe_caches_init } from "./pipe.ts";
-import { root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
+import { FIRST_PAGE, root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
 import { reserve_kill_queue } from "./signal.ts";
 import { sigqueue_caches_init } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
@@ -171,14 +171,12 @@ function init_init(idle: task_struct): bool {
   k.fs = alloc_fs(0o022);
   k.files = alloc_files();
   k.nsproxy = get_nsproxy(changetype<nsproxy>(<usize>r.init_nsproxy));
-  k.group_leader = p;
   k.exit_signal = 17;
   k.comm0 = NAME_INIT;
   init_rlimits(s);
   number.task = p;
   number.leader_of = s;
   p.pid = 1;
-  k.tgid = 1;
   p.real_parent = idle;
   s.leader = p;
   s.live = 1;
@@ -202,11 +200,15 @@ function init_init(idle: task_struct): bool {
 
 /** Makes the machine. `config`: address of a boot_config. Return: 0 or -ENOMEM. */
 export function start_kernel(config: usize): i32 {
+  const r = root();
+  const used: usize =
+    r.magic == SNAPSHOT_MAGIC ? r.high_water : FIRST_PAGE + offsetof<boot_config>();
   // the parameters may lie where the first pages come to be: they are read before those
   memory.fill(ROOT_ADDRESS, 0, <usize>0x3000);
-  const r = root();
   if (<u32>memory.size() < 2) return -ENOMEM;
   set_limits(config);
+  // memory that is not in use yet is zero: task chunks rely on it
+  memory.fill(FIRST_PAGE, 0, used - FIRST_PAGE);
   list_head.init(r.woken);
   init_caches();
   r.event_ring = <u32>kmalloc(EVENT_RING_SIZE * EVENT_BYTES);

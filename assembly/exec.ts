@@ -64,8 +64,6 @@ function take_over_leader(p: task_struct): void {
   signal.leader = p;
   k.exit_signal = SIGCHLD;
   l.exit_signal = -1;
-  k.group_leader = p;
-  l.group_leader = p;
   list_head.del(k.thread_node);
   list_head.add(k.thread_node, signal.threads);
   release_task(leader);
@@ -157,7 +155,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   drop_sigframes(p);
   recalc_sigpending(p);
   k.exit_signal = SIGCHLD;
-  k.sas_flags = 0;
+  if (p.flags & T.PF_RARE) T.rare(p).sas_flags = 0;
   p.flags &= ~T.PF_FORKNOEXEC;
   set_comm(p, SCRATCH_USER, len);
   emit(EVENT_EXEC, p.pid, old_tid, 0, 0, 0);

@@ -16,8 +16,9 @@ import {
   pid_nr_ns,
   put_pid,
   task_active_pid_ns,
+  tgid_nr,
+  unhash_pid,
 } from "./pid.ts";
-import { unhash_pid } from "./pid.ts";
 import { root } from "./root.ts";
 import * as G from "./signal.ts";
 import { drop_sigframes, flush_sigqueue_mask } from "./sigqueue.ts";
@@ -34,7 +35,8 @@ const F_FS_LEAK = 101;
 
 /** exec or exit: the parent of a vfork may go on; nobody waits at clear_child_tid any more. */
 export function mm_release(p: task_struct): void {
-  const k = cold(p);
+  if (!(p.flags & T.PF_RARE)) return;
+  const k = T.rare(p);
   if (k.clear_child_tid) {
     emit(EVENT_STORE, p.pid, 0, 0, 0, k.clear_child_tid);
     k.clear_child_tid = 0;
@@ -42,7 +44,7 @@ export function mm_release(p: task_struct): void {
   const parent = k.vfork_parent;
   if (nil(parent)) return;
   k.vfork_parent = NULL<task_struct>();
-  cold(parent).vfork_child = NULL<task_struct>();
+  T.rare(parent).vfork_child = NULL<task_struct>();
   wake_up_process(parent);
 }
 
@@ -101,7 +103,7 @@ function forget_original_parent(father: task_struct): void {
     for (let at = threads.next; at !== threads; at = at.next) {
       const t = T.from_thread_node(at);
       t.real_parent = reaper;
-      const death = cold(t).pdeath_signal;
+      const death = t.flags & T.PF_RARE ? T.rare(t).pdeath_signal : 0;
       if (death && !same(reaper.signal, father.signal)) {
         const info = G.scratch_siginfo();
         G.fill_siginfo(info, death, N.SI_USER, father, t);
@@ -209,18 +211,24 @@ export function do_notify_parent(p: task_struct): bool {
   return autoreap;
 }
 
-/** Everything of a dead thread but its record's number, parent and status. */
-function exit_resources(p: task_struct): void {
-  const k = cold(p);
+/** The same for what most tasks do not have: the rare record. */
+function exit_rare(p: task_struct): void {
+  const k = T.rare(p);
   remove_waiters(p);
   clear_woken(p);
-  G.unmark_fatal(p);
   if (!nil(k.vfork_child)) {
-    cold(k.vfork_child).vfork_parent = NULL<task_struct>();
+    T.rare(k.vfork_child).vfork_parent = NULL<task_struct>();
     k.vfork_child = NULL<task_struct>();
   }
   mm_release(p);
   drop_sigframes(p);
+}
+
+/** Everything of a dead thread but its record's number, parent and status. */
+function exit_resources(p: task_struct): void {
+  const k = cold(p);
+  G.unmark_fatal(p);
+  if (p.flags & T.PF_RARE) exit_rare(p);
   const files = k.files;
   k.files = NULL<files_struct>();
   put_files(files);
@@ -258,7 +266,7 @@ export function do_exit(p: task_struct, code: i32): void {
     // DEVIATION: D-12 - the code that wait4 reports, not the leader's own
     exit_container(leader, seeded_fault(D_12) ? cold(leader).exit_code : group_status(leader));
   }
-  emit(EVENT_EXIT, p.pid, code, cold(signal.leader).tgid, group_dead ? 1 : 0, 0);
+  emit(EVENT_EXIT, p.pid, code, tgid_nr(signal), group_dead ? 1 : 0, 0);
   const ns = task_active_pid_ns(p);
   if (same(ns.child_reaper, p)) {
     const other = find_alive_thread(p);
@@ -436,7 +444,7 @@ export function die_now(p: task_struct): void {
   const signal = p.signal;
   if (signal.flags & S.SIGNAL_GROUP_EXIT) do_exit(p, signal.group_exit_code);
   else if (!nil(signal.exec_task) && !same(signal.exec_task, p)) do_exit(p, 0);
-  else if (cold(p).fatal_signo) do_group_exit(p, cold(p).fatal_signo);
+  else if (T.rare(p).fatal_signo) do_group_exit(p, T.rare(p).fatal_signo);
   else do_group_exit(p, fatal_signal(p));
 }
 

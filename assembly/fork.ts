@@ -52,7 +52,10 @@ import {
   PF_EXITING,
   PF_FORKNOEXEC,
   PF_NO_NEW_PRIVS,
+  PF_RARE,
   PF_THREADED,
+  rare,
+  rare_for_write,
 } from "./task.ts";
 import { PF_TRACED, TASK_KILLABLE, task_struct } from "./task.ts";
 import { signal_pending, sleep_on } from "./waitqueue.ts";
@@ -320,19 +323,16 @@ function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_arg
   const k = cold(p);
   const from = cold(parent);
   const flags = args.flags;
-  p.flags = PF_FORKNOEXEC | (parent.flags & (PF_TRACED | PF_NO_NEW_PRIVS));
+  p.flags |= PF_FORKNOEXEC | (parent.flags & (PF_TRACED | PF_NO_NEW_PRIVS));
   if (!seeded_fault(F_MASK)) k.blocked = from.blocked;
   k.comm0 = from.comm0;
   k.comm1 = from.comm1;
-  if (flags & C.CLONE_CHILD_CLEARTID) k.clear_child_tid = args.child_tid;
+  if (flags & C.CLONE_CHILD_CLEARTID) rare_for_write(p).clear_child_tid = args.child_tid;
   if (flags & C.CLONE_THREAD) {
     k.exit_signal = -1;
-    k.group_leader = parent.signal.leader;
-    k.tgid = from.tgid;
   } else {
     k.exit_signal =
       flags & C.CLONE_PARENT ? cold(parent.signal.leader).exit_signal : args.exit_signal;
-    k.group_leader = p;
   }
 }
 
@@ -363,7 +363,6 @@ function attach(
     signal.leader.flags |= PF_THREADED;
     return;
   }
-  k.tgid = p.pid;
   signal.tgid_pid = number;
   number.leader_of = signal;
   signal.pgrp = get_pid(parent.signal.pgrp);
@@ -421,7 +420,7 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   error = copy_namespaces(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_SIGNAL, error);
   copy_fields(p, parent, args);
-  if (!(flags & C.CLONE_VM) && cold(parent).sigframes) {
+  if (parent.flags & PF_RARE && !(flags & C.CLONE_VM) && rare(parent).sigframes) {
     if (!copy_sigframes(parent, p)) return bad_fork(p, args, BAD_FORK_NAMESPACES, -E.ENOMEM);
   }
   const ns = cold(p).nsproxy.pid_ns_for_children;
@@ -453,8 +452,8 @@ export function kernel_clone(parent: task_struct, f: frame, args: kernel_clone_a
   emit(EVENT_FORK, parent.pid, p.pid, <i32>args.flags, p.real_parent.pid, 0);
   f.cookie = <u32>nr;
   if (args.flags & C.CLONE_VFORK) {
-    cold(p).vfork_parent = parent;
-    cold(parent).vfork_child = p;
+    rare_for_write(p).vfork_parent = parent;
+    rare_for_write(parent).vfork_child = p;
     f.phase = 1;
     return sleep_on(parent, f, TASK_KILLABLE);
   }
@@ -482,12 +481,12 @@ function copy_process_with_pidfd(
 
 /** vfork goes on: its child has called exec or is gone, or a signal kills the caller. */
 function vfork_done(parent: task_struct, f: frame): i32 {
-  const k = cold(parent);
+  const k = rare(parent);
   if (!nil(k.vfork_child)) {
     if (!(parent.pending & sigmask(SIGKILL)) && !(parent.flags & PF_EXITING)) {
       return sleep_on(parent, f, TASK_KILLABLE);
     }
-    cold(k.vfork_child).vfork_parent = NULL<task_struct>();
+    rare(k.vfork_child).vfork_parent = NULL<task_struct>();
     k.vfork_child = NULL<task_struct>();
   }
   return <i32>f.cookie;

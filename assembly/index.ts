@@ -201,7 +201,7 @@ export function fatal_pending(tid: i32): i32 {
   if (p.signal.flags & SIGNAL_GROUP_EXIT) return p.signal.group_exit_code;
   // a thread that an exec gets rid of ends with status 0
   if (!nil(p.signal.exec_task)) return 0;
-  if (T.cold(p).fatal_signo) return T.cold(p).fatal_signo;
+  if (T.rare(p).fatal_signo) return T.rare(p).fatal_signo;
   return p.pending & G.sigmask(SIGKILL) ? SIGKILL : fatal_signal(p);
 }
 
@@ -253,8 +253,7 @@ export function set_core(tid: i32): i32 {
   const p = find_task(tid);
   if (nil(p)) return -ESRCH;
   const signal = p.signal;
-  const k = T.cold(p);
-  if (k.fatal_signo) k.fatal_signo |= 0x80;
+  if (T.rare(p).fatal_signo) T.rare(p).fatal_signo |= 0x80;
   if (signal.flags & SIGNAL_GROUP_EXIT && signal.group_exit_code & 0x7f) {
     signal.group_exit_code |= 0x80;
   }
@@ -265,9 +264,9 @@ export function set_core(tid: i32): i32 {
  * 0 or -ESRCH. */
 export function prefer_taken(tid: i32): i32 {
   const p = find_task(tid);
-  if (nil(p) || !T.cold(p).fatal_signo) return -ESRCH;
+  if (nil(p) || !T.rare(p).fatal_signo) return -ESRCH;
   p.signal.flags |= SIGNAL_GROUP_EXIT;
-  p.signal.group_exit_code = T.cold(p).fatal_signo;
+  p.signal.group_exit_code = T.rare(p).fatal_signo;
   return 0;
 }
 
@@ -275,7 +274,7 @@ export function prefer_taken(tid: i32): i32 {
 export function fault(tid: i32, signo: i32): i32 {
   const p = find_task(tid);
   if (nil(p) || p.flags & T.PF_EXITING) return -ESRCH;
-  T.cold(p).fatal_signo = signo;
+  T.rare_for_write(p).fatal_signo = signo;
   G.mark_fatal(p);
   return 0;
 }
@@ -303,7 +302,7 @@ export function set_blocked(tid: i32, lo: u32, hi: u32): i32 {
 export function set_temporary_mask(tid: i32, lo: u32, hi: u32): i32 {
   const p = find_task(tid);
   if (nil(p)) return -ESRCH;
-  T.cold(p).saved_sigmask = T.cold(p).blocked;
+  T.rare_for_write(p).saved_sigmask = T.cold(p).blocked;
   p.flags |= T.PF_RESTORE_SIGMASK;
   return set_blocked(tid, lo, hi);
 }
@@ -347,13 +346,17 @@ function unprotect(p: T.task_struct, signo: i32): void {
   k.blocked &= ~G.sigmask(signo);
 }
 
-/** Address of a task's hot record, 0 when there is none; its cold half is at cold_ptr(). */
+/** Address of a task's hot record, 0 when there is none; the others: cold_ptr(), rare_ptr(). */
 export function task_ptr(tid: i32): usize {
   return changetype<usize>(find_task(tid));
 }
 
 export function cold_ptr(task: usize): usize {
   return changetype<usize>(T.cold(changetype<T.task_struct>(task)));
+}
+
+export function rare_ptr(task: usize): usize {
+  return changetype<usize>(T.rare(changetype<T.task_struct>(task)));
 }
 
 /** Nanoseconds since 1970. */

@@ -297,6 +297,12 @@ export function task_active_pid_ns(p: task_struct): pid_namespace {
   return ns_of_pid(p.thread_pid);
 }
 
+/** Number of a thread group in the initial namespace; 0 for the idle task's. */
+export function tgid_nr(signal: signal_struct): i32 {
+  const number = signal.tgid_pid;
+  return nil(number) ? 0 : upid_nr(number, 0);
+}
+
 /** The task of number `nr` in `ns`, or null. */
 export function find_task_by_pid_ns(nr: i32, ns: pid_namespace): task_struct {
   const p = find_pid_ns(nr, ns);

@@ -137,14 +137,15 @@ function setup_frame(p: task_struct, f: frame, sig: i32): bool {
   const action = S.action_of(k.sighand, sig);
   const saved = changetype<sigframe>(kmem_cache_alloc(CACHE_SIGFRAME));
   if (nil(saved)) return false;
-  saved.mask = p.flags & T.PF_RESTORE_SIGMASK ? k.saved_sigmask : k.blocked;
+  saved.mask = p.flags & T.PF_RESTORE_SIGMASK ? T.rare(p).saved_sigmask : k.blocked;
   p.flags &= ~T.PF_RESTORE_SIGMASK;
   saved.restart = 0;
   saved.rax = nil(f) ? 0 : f.rax;
   saved.orig_rax = nil(f) ? 0 : f.orig_rax;
   saved.rip = nil(f) ? 0 : f.rip;
-  saved.next = changetype<sigframe>(k.sigframes);
-  k.sigframes = <u32>changetype<usize>(saved);
+  const own = T.rare_for_write(p);
+  saved.next = changetype<sigframe>(own.sigframes);
+  own.sigframes = <u32>changetype<usize>(saved);
   let blocked = k.blocked | action.mask;
   if (!(action.flags & N.SA_NODEFER)) blocked |= G.sigmask(sig);
   k.blocked = blocked & ~G.KERNEL_ONLY;
@@ -182,7 +183,7 @@ function restart_syscall(p: task_struct, f: frame): void {
   }
   if (p.flags & T.PF_RESTORE_SIGMASK) {
     p.flags &= ~T.PF_RESTORE_SIGMASK;
-    k.blocked = k.saved_sigmask;
+    k.blocked = T.rare(p).saved_sigmask;
     G.recalc_sigpending(p);
   }
 }
@@ -215,7 +216,7 @@ function act_on(p: task_struct, f: frame, sig: i32): i32 {
   if (p.flags & T.PF_TRACED) {
     // the tracer has seen the signal; until the death itself a SIGKILL may still overtake it
     if (signal.nr_threads == 1) {
-      cold(p).fatal_signo = sig;
+      T.rare_for_write(p).fatal_signo = sig;
       G.mark_fatal(p);
     } else {
       G.start_group_exit(signal, sig);
@@ -276,7 +277,8 @@ export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
  */
 export function sys_rt_sigreturn(p: task_struct, f: frame): i32 {
   const k = cold(p);
-  let at = changetype<sigframe>(k.sigframes);
+  const own = T.rare(p);
+  let at = changetype<sigframe>(own.sigframes);
   if (f.assist & F.ASSIST_MASK) {
     while (!nil(at) && at.mask != f.assist_mask) at = at.next;
     if (nil(at)) {
@@ -293,11 +295,11 @@ export function sys_rt_sigreturn(p: task_struct, f: frame): i32 {
     G.send_signal(p, info, false, true);
     return 0;
   }
-  let top = changetype<sigframe>(k.sigframes);
+  let top = changetype<sigframe>(own.sigframes);
   k.blocked = at.mask & ~G.KERNEL_ONLY;
   f.rax = at.rax;
   f.rip = at.rip;
-  k.sigframes = <u32>changetype<usize>(at.next);
+  own.sigframes = <u32>changetype<usize>(at.next);
   while (true) {
     const next = top.next;
     const last = changetype<usize>(top) == changetype<usize>(at);

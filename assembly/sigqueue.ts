@@ -8,7 +8,7 @@ import {
   kmem_cache_free,
   kmem_cache_init,
 } from "./slab.ts";
-import { cold, task_cold, task_struct } from "./task.ts";
+import { PF_RARE, rare, rare_for_write, task_rare, task_struct } from "./task.ts";
 
 /** struct kernel_siginfo - what a signal carries; pids and uids as the receiver sees them. */
 @unmanaged
@@ -113,7 +113,8 @@ export function flush_sigqueue_mask(head: list_head, mask: u64): void {
 
 /** Forgets all saved frames of `p`: exec, exit. */
 export function drop_sigframes(p: task_struct): void {
-  const k = cold(p);
+  if (!(p.flags & PF_RARE)) return;
+  const k = rare(p);
   let f = changetype<sigframe>(k.sigframes);
   k.sigframes = 0;
   while (!nil(f)) {
@@ -125,8 +126,8 @@ export function drop_sigframes(p: task_struct): void {
 
 /** fork without CLONE_VM: the child has the same stack, so it has the same frames. */
 export function copy_sigframes(from: task_struct, to: task_struct): bool {
-  let tail: usize = changetype<usize>(cold(to)) + offsetof<task_cold>("sigframes");
-  for (let f = changetype<sigframe>(cold(from).sigframes); !nil(f); f = f.next) {
+  let tail: usize = changetype<usize>(rare_for_write(to)) + offsetof<task_rare>("sigframes");
+  for (let f = changetype<sigframe>(rare(from).sigframes); !nil(f); f = f.next) {
     const copy = kmem_cache_alloc(CACHE_SIGFRAME);
     if (!copy) {
       drop_sigframes(to);

@@ -42,7 +42,7 @@ import { start_group_exit } from "./signal.ts";
 import { sys_world_call } from "./sys-file.ts";
 
 export function sys_set_tid_address(p: task_struct, f: frame): i32 {
-  cold(p).clear_child_tid = f.a0;
+  T.rare_for_write(p).clear_child_tid = f.a0;
   return pid_nr_ns(p.thread_pid, task_active_pid_ns(p));
 }
 
@@ -130,12 +130,12 @@ export function sys_prctl(p: task_struct, f: frame): i32 {
   switch (<i32>f.a0) {
     case P.PR_SET_PDEATHSIG:
       if (f.a1 > 64) return -E.EINVAL;
-      cold(p).pdeath_signal = <i32>f.a1;
+      T.rare_for_write(p).pdeath_signal = <i32>f.a1;
       return 0;
     case P.PR_GET_PDEATHSIG: {
       const need = prepare_write(f, f.a1, 4);
       if (need) return need;
-      return put_user32(f, f.a1, cold(p).pdeath_signal) ? -E.EFAULT : 0;
+      return put_user32(f, f.a1, T.rare(p).pdeath_signal) ? -E.EFAULT : 0;
     }
     case P.PR_SET_CHILD_SUBREAPER:
       if (f.a1) {

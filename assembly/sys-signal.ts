@@ -281,7 +281,7 @@ export function sys_rt_sigsuspend(p: task_struct, f: frame): i32 {
     const bad = copy_from_user(f, SCRATCH_USER, f.a0, 8);
     if (bad) return bad;
     const k = cold(p);
-    k.saved_sigmask = k.blocked;
+    T.rare_for_write(p).saved_sigmask = k.blocked;
     k.blocked = load<u64>(SCRATCH_USER) & ~G.KERNEL_ONLY;
     p.flags |= T.PF_RESTORE_SIGMASK;
     G.recalc_sigpending(p);
@@ -309,7 +309,7 @@ export function sys_rt_sigtimedwait(p: task_struct, f: frame, compat: bool): i32
   const k = cold(p);
   if (f.phase) {
     // while asleep the set was let through: the mask comes back first
-    k.blocked = k.saved_sigmask;
+    k.blocked = T.rare(p).saved_sigmask;
     remove_waiters(p);
   }
   const info = taken_signal();
@@ -318,7 +318,7 @@ export function sys_rt_sigtimedwait(p: task_struct, f: frame, compat: bool): i32
   if (poll) return -E.EAGAIN;
   if (f.phase && signal_pending(p)) return -E.EINTR;
   if (signal_pending(p)) return -E.EINTR;
-  k.saved_sigmask = k.blocked;
+  T.rare_for_write(p).saved_sigmask = k.blocked;
   k.blocked &= ~set;
   f.phase = 1;
   G.recalc_sigpending(p);

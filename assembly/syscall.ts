@@ -16,7 +16,7 @@ import * as X from "./sys-clone.ts";
 import * as Y from "./sys-process.ts";
 import * as G from "./sys-signal.ts";
 import * as T from "./task.ts";
-import { cold, task_struct } from "./task.ts";
+import { rare, task_struct } from "./task.ts";
 import * as E from "./uapi/errno.ts";
 import * as F from "./uapi/frame.ts";
 import * as O from "./uapi/op.ts";
@@ -262,7 +262,7 @@ export function do_syscall(f: frame): i32 {
 
 /** A woken task goes on with its sleeping call. */
 export function do_resume(p: task_struct): i32 {
-  const f = cold(p).frame;
+  const f = rare(p).frame;
   if (R.nil(f) || !(p.flags & T.PF_WOKEN)) return F.DISP_BUSY;
   if (event_ring_full()) return F.DISP_DRAIN;
   clear_woken(p);

@@ -1,10 +1,9 @@
-// struct task_struct - one thread. Split in two records of the same index:
+// struct task_struct - one thread. Split in three records of the same index:
 //
-//   chunk of 256 KiB (64 KiB aligned):  [ 1024 hot records, 64 bytes each | 1024 cold, 192 each ]
+//   chunk of 256 KiB:  [ 1021 hot records, 64 bytes each | 1021 cold, 64 | 1021 rare, 128 ]
 //
-// The hot record is one cache line and holds what fork, kill and wait walk over; wider records
-// cost the kill loop five times more. cold(p) finds the other half by arithmetic.
-import { zero } from "./zero.ts";
+// The hot record is one cache line and holds what the kill loop and wait walk over; wider records
+// cost them five times more. cold(p) and rare(p) find the others by arithmetic.
 import { container } from "./container.ts";
 import { cred } from "./cred.ts";
 import { NULL } from "./err.ts";
@@ -16,7 +15,7 @@ import { nsproxy } from "./nsproxy.ts";
 import { pid } from "./pid.ts";
 import { PAGE_LISTS, root } from "./root.ts";
 import { sighand_struct, signal_struct } from "./signal-struct.ts";
-import { alloc_pages, cache_at, CACHE_TASK, kfree, kmalloc } from "./slab.ts";
+import { alloc_pages, cache_at, CACHE_TASK, kfree, kmalloc, kmem_cache } from "./slab.ts";
 
 // state
 export const TASK_RUNNING: u32 = 0;
@@ -48,6 +47,8 @@ export const PF_THREADED: u32 = 0x200;
 
 /** A frame of this task in the batch under way was not run to its end: later ones wait. */
 export const PF_BATCH_HELD: u32 = 0x400;
+/** The rare record may hold something. */
+export const PF_RARE: u32 = 0x80000000;
 
 /** Hot record: exactly 64 bytes. Guarded by tasklist_lock unless tagged. */
 @unmanaged
@@ -81,40 +82,25 @@ export class task_struct {
 export const TASK_BYTES: u32 = 64;
 if (offsetof<task_struct>() != 64) ERROR("the hot task record must be one cache line");
 
-/** Cold record: 192 bytes, same index. */
+/**
+ * Cold record: one more line, what fork, exit and wait touch besides the hot one. It lies at a
+ * constant distance from it, so that a field of it is one load.
+ */
 @unmanaged
 export class task_cold {
-  tgid: i32; // number of the group's leader, initial pid namespace
   exit_code: i32; // wait status form
   exit_signal: i32; // -1: a thread, tells nobody
-  pdeath_signal: i32;
-  group_leader: task_struct;
   thread_next: u32; // [tasklist] list_head thread_node, on signal.threads
   thread_prev: u32;
   sighand: sighand_struct; // holds a reference
   files: files_struct; // holds a reference
   fs: fs_struct; // holds a reference
   nsproxy: nsproxy; // holds a reference
-  vfork_parent: task_struct; // sleeps until this child execs or exits
   blocked: u64; // [sighand] signal mask
-  saved_sigmask: u64; // mask to come back to, with PF_RESTORE_SIGMASK
-  clear_child_tid: u64; // guest address
   queue_next: u32; // list_head pending.list: sigqueue entries
   queue_prev: u32;
-  frame: frame; // the sleeping or just completed call's frame, owned by the task
-  waiters: u32; // first waiter of the sleeping call
-  woken_next: u32; // list_head on root.woken
-  woken_prev: u32;
-  sigframes: u32; // stack of saved frames, newest first
-  vfork_child: task_struct; // whom a vfork sleeps for
   comm0: u64;
   comm1: u64;
-  adopted: u32; // 1: came from outside (adopt), 0: forked
-  fatal_signo: i32; // traced: the fatal signal that was taken; the death itself comes later
-  sas_flags: u32;
-  start_seq: u64;
-  pad0: u64;
-  pad1: u64;
 
   get thread_node(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_cold>("thread_next"));
@@ -122,36 +108,71 @@ export class task_cold {
   get queue(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_cold>("queue_next"));
   }
+}
+if (offsetof<task_cold>() != 64) ERROR("the cold task record must be one cache line");
+
+/**
+ * Rare record: 128 bytes, what most tasks never use. It is all zero while PF_RARE is clear, so
+ * that neither fork nor exit has to look at it. New fields for single features go here.
+ */
+@unmanaged
+export class task_rare {
+  pdeath_signal: i32;
+  vfork_parent: task_struct; // sleeps until this child execs or exits
+  saved_sigmask: u64; // mask to come back to, with PF_RESTORE_SIGMASK
+  clear_child_tid: u64; // guest address
+  frame: frame; // the sleeping or just completed call's frame, owned by the task
+  waiters: u32; // first waiter of the sleeping call
+  woken_next: u32; // list_head on root.woken, with PF_WOKEN
+  woken_prev: u32;
+  sigframes: u32; // stack of saved frames, newest first
+  vfork_child: task_struct; // whom a vfork sleeps for
+  adopted: u32; // 1: came from outside (adopt), 0: forked
+  fatal_signo: i32; // traced: the fatal signal that was taken; the death itself comes later
+  sas_flags: u32;
+  spare: u32;
+
   get woken(): list_head {
-    return list_at(changetype<usize>(this), offsetof<task_cold>("woken_next"));
+    return list_at(changetype<usize>(this), offsetof<task_rare>("woken_next"));
   }
 }
-/** What of the cold record is in use: the rest of its slot is never read. */
-const COLD_USED: usize = (offsetof<task_cold>() + 7) & ~7;
-if (offsetof<task_cold>() > 192) ERROR("the cold task record outgrew its slot");
+const RARE_BYTES: u32 = 128;
+if (offsetof<task_rare>() > 128) ERROR("the rare task record outgrew its slot");
 
+// A chunk of 256 KiB: hot records in its first page, cold and rare ones behind. Each part begins
+// one line later in its page than the one before, so that the records of a task fall into different
+// cache sets and a store to one is not mistaken for a load of another.
 const CHUNK_ORDER = 2;
-const HOT_PART: usize = 0x10000;
+const CHUNK_TASKS: usize = 1021;
+const COLD_PART: usize = 0x10040;
+const RARE_PART: usize = 0x20080;
+if (RARE_PART + CHUNK_TASKS * 128 > 0x40000) ERROR("the rare records outgrew their chunk");
 
-/** The cold half of `p`. */
+/** The cold record of `p`. */
 export function cold(p: task_struct): task_cold {
-  const at = changetype<usize>(p);
-  const index64 = at & 0xffff;
-  return changetype<task_cold>((at & ~0xffff) + HOT_PART + index64 * 3);
+  return changetype<task_cold>(changetype<usize>(p) + COLD_PART);
 }
 
-/** The task of a cold record. */
-export function hot(c: task_cold): task_struct {
-  const at = changetype<usize>(c);
-  const chunk = at & ~0x3ffff;
-  return changetype<task_struct>(chunk + (at - chunk - HOT_PART) / 3);
+/** The rare record of `p`, to be read. */
+export function rare(p: task_struct): task_rare {
+  const at = changetype<usize>(p);
+  return changetype<task_rare>(at + (at & 0xffff) + RARE_PART);
+}
+
+/** The rare record of `p`, to be written: from now on exit and fork have to look at it. */
+export function rare_for_write(p: task_struct): task_rare {
+  p.flags |= PF_RARE;
+  return rare(p);
 }
 
 export function from_thread_node(l: list_head): task_struct {
-  return hot(changetype<task_cold>(changetype<usize>(l) - offsetof<task_cold>("thread_next")));
+  const at = changetype<usize>(l) - offsetof<task_cold>("thread_next");
+  return changetype<task_struct>(at - COLD_PART);
 }
 export function from_woken(l: list_head): task_struct {
-  return hot(changetype<task_cold>(changetype<usize>(l) - offsetof<task_cold>("woken_next")));
+  const at = changetype<usize>(l) - offsetof<task_rare>("woken_next");
+  const chunk = at & ~0x3ffff;
+  return changetype<task_struct>(chunk + ((at - chunk - RARE_PART) >> 1));
 }
 
 /** 256 KiB aligned to its size; the pages skipped for it serve smaller requests. */
@@ -179,7 +200,23 @@ function take_top_page(): usize {
   return at;
 }
 
-/** A task record, both halves cleared, with empty lists. Null when memory is exhausted. */
+/** A new chunk for the cache's bump allocation; false when memory is exhausted. */
+function task_cache_grow(c: kmem_cache): bool {
+  const fresh = root().high_water;
+  const chunk = alloc_task_chunk();
+  if (!chunk) return false;
+  // rare records begin as zeros: fresh memory is, what was used before is not
+  if (chunk < <usize>fresh) memory.fill(chunk + RARE_PART, 0, CHUNK_TASKS * RARE_BYTES);
+  c.bump = <u32>chunk;
+  c.bump_end = <u32>(chunk + CHUNK_TASKS * TASK_BYTES);
+  c.pages += 4;
+  return true;
+}
+
+/**
+ * A task record. What every fork sets is undefined in it; the rest is zero, its lists are empty
+ * but for those that a live task is on: siblings and threads. Null when memory is exhausted.
+ */
 export function alloc_task(): task_struct {
   if (CONFIG_DEBUG) {
     // counts as an allocation like any other
@@ -194,29 +231,28 @@ export function alloc_task(): task_struct {
   } else {
     at = c.bump;
     if (at == c.bump_end) {
-      const chunk = alloc_task_chunk();
-      if (!chunk) return NULL<task_struct>();
-      at = chunk;
-      c.bump_end = <u32>(chunk + HOT_PART);
-      c.pages += 4;
+      if (!task_cache_grow(c)) return NULL<task_struct>();
+      at = c.bump;
     }
-    c.bump = <u32>(at + 64);
+    c.bump = <u32>(at + TASK_BYTES);
   }
   c.live += 1;
   const p = changetype<task_struct>(at);
-  zero(at, 64);
   const k = cold(p);
-  zero(changetype<usize>(k), <u32>COLD_USED);
+  p.state = TASK_RUNNING;
+  p.flags = 0;
+  p.pending = 0;
+  p.kill_slot = 0;
+  p.container = NULL<container>();
   list_head.init(p.children);
-  list_head.init(p.sibling);
-  list_head.init(k.thread_node);
+  k.exit_code = 0;
   list_head.init(k.queue);
-  list_head.init(k.woken);
   return p;
 }
 
 export function free_task(p: task_struct): void {
   const c = cache_at(CACHE_TASK);
+  if (p.flags & PF_RARE) memory.fill(changetype<usize>(rare(p)), 0, RARE_BYTES);
   p.state = TASK_DEAD;
   p.pid = 0;
   store<u32>(changetype<usize>(p), c.free);

@@ -6,8 +6,8 @@ import { frame } from "./frame.ts";
 import { list_at, list_head } from "./list.ts";
 import { root } from "./root.ts";
 import { CACHE_WAITER, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
-import { cold, PF_WOKEN, task_struct, TASK_INTERRUPTIBLE, TASK_RUNNING } from "./task.ts";
-import { TASK_KILLABLE, TIF_SIGPENDING } from "./task.ts";
+import { cold, PF_RARE, PF_WOKEN, rare, rare_for_write, task_struct } from "./task.ts";
+import { TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_RUNNING, TIF_SIGPENDING } from "./task.ts";
 import { ENOMEM } from "./uapi/errno.ts";
 import { OP_RT_SIGTIMEDWAIT } from "./uapi/op.ts";
 
@@ -28,7 +28,7 @@ export function waiter_caches_init(): void {
 export function add_waiter(p: task_struct, queue: list_head): bool {
   const w = changetype<waiter>(kmem_cache_alloc(CACHE_WAITER));
   if (nil(w)) return false;
-  const k = cold(p);
+  const k = rare_for_write(p);
   w.task = p;
   w.next = changetype<waiter>(k.waiters);
   k.waiters = <u32>changetype<usize>(w);
@@ -38,7 +38,8 @@ export function add_waiter(p: task_struct, queue: list_head): bool {
 
 /** Takes `p` off every queue. */
 export function remove_waiters(p: task_struct): void {
-  const k = cold(p);
+  if (!(p.flags & PF_RARE)) return;
+  const k = rare(p);
   let w = changetype<waiter>(k.waiters);
   k.waiters = 0;
   while (!nil(w)) {
@@ -52,7 +53,7 @@ export function remove_waiters(p: task_struct): void {
 /** Puts the caller to sleep in its present call. `state`: interruptible or killable. */
 export function sleep_on(p: task_struct, f: frame, state: u32): i32 {
   p.state = state;
-  cold(p).frame = f;
+  rare_for_write(p).frame = f;
   return RET_BLOCKED;
 }
 
@@ -68,14 +69,14 @@ export function wake_up_process(p: task_struct): void {
   if (state != TASK_INTERRUPTIBLE && state != TASK_KILLABLE) return;
   p.state = TASK_RUNNING;
   p.flags |= PF_WOKEN;
-  list_head.add_tail(cold(p).woken, root().woken);
+  list_head.add_tail(rare_for_write(p).woken, root().woken);
 }
 
 /** Takes `p` off the woken list: it is resumed, or it dies. */
 export function clear_woken(p: task_struct): void {
   if (!(p.flags & PF_WOKEN)) return;
   p.flags &= ~PF_WOKEN;
-  list_head.del_init(cold(p).woken);
+  list_head.del(rare(p).woken);
 }
 
 /** Wakes every task that sleeps on `queue`. Their waiters stay until they run. */
@@ -98,15 +99,16 @@ export function abort_sleep(p: task_struct): void {
   remove_waiters(p);
   clear_woken(p);
   if (p.state == TASK_INTERRUPTIBLE || p.state == TASK_KILLABLE) p.state = TASK_RUNNING;
-  const k = cold(p);
+  if (!(p.flags & PF_RARE)) return;
+  const k = rare(p);
   // sigtimedwait lets its set through only while it sleeps
   if (!nil(k.frame) && k.frame.op == OP_RT_SIGTIMEDWAIT && k.frame.phase) {
-    k.blocked = k.saved_sigmask;
+    cold(p).blocked = k.saved_sigmask;
     k.frame.phase = 0;
   }
   const child = k.vfork_child;
   if (!nil(child)) {
-    cold(child).vfork_parent = changetype<task_struct>(0);
+    rare(child).vfork_parent = changetype<task_struct>(0);
     k.vfork_child = changetype<task_struct>(0);
   }
 }

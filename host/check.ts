@@ -8,6 +8,8 @@ import { Views } from './views.ts';
 const DEAD = 2;
 const ZOMBIE = 16;
 const EXITING = 1;
+const RARE = 0x80000000;
+const RARE_BYTES = 128;
 /** A list longer than this does not end. */
 const LIST_MAX = 8_000_000;
 const UPIDS = 40;
@@ -123,17 +125,28 @@ class Checker {
         this.#say(`task ${nr}: a child has another parent`);
       }
     }
+    if (!(this.#word(task + T.flags) & RARE)) this.#clean(task, nr);
     const exiting = (this.#word(task + T.flags) & EXITING) !== 0;
     if (state === ZOMBIE && !exiting) this.#say(`task ${nr}: a zombie that is not exiting`);
     if (exiting) {
-      for (const field of [C.files, C.fs, C.nsproxy, C.waiters] as const) {
+      for (const field of [C.files, C.fs, C.nsproxy] as const) {
         if (this.#word(cold + field)) this.#say(`task ${nr}: dead, but holds resources`);
       }
+      if (this.#word(this.#v.rare(task) + L.task_rare.waiters))
+        this.#say(`task ${nr}: dead, waits`);
       return;
     }
     if (this.#ref('nsproxy', this.#word(cold + C.nsproxy))) void 0;
     this.#ref('files', this.#word(cold + C.files));
     this.#ref('fs', this.#word(cold + C.fs));
+  }
+
+  /** A rare record that is not marked as used is all zero. */
+  #clean(task: number, nr: number): void {
+    const rare = this.#v.rare(task);
+    for (let at = 0; at < RARE_BYTES; at += 4) {
+      if (this.#word(rare + at)) this.#say(`task ${nr}: its rare record is in use, unmarked`);
+    }
   }
 
   #group(signal: number, nr: number): void {

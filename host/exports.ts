@@ -46,6 +46,7 @@ export interface KernelExports {
   ): number;
   task_ptr(tid: number): number;
   cold_ptr(task: number): number;
+  rare_ptr(task: number): number;
   clock_set(lo: number, hi: number): void;
   alloc_fail(n: number): void;
   alloc_count(): number;

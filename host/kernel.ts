@@ -9,6 +9,7 @@ import type { KernelExports } from './exports.ts';
 import { Frame, FRAME_BLOCK, type FrameOwner } from './frame.ts';
 import { layout } from './generated/layout.ts';
 import { loadModule } from './module.ts';
+import { restoreSnapshot, takeSnapshot } from './snapshot.ts';
 import { Views } from './views.ts';
 import type { ContainerView, Counts, FdView, TaskView } from './views.ts';
 
@@ -66,10 +67,6 @@ export interface SignalAction {
 }
 
 const ACTIONS = ['none', 'ignored', 'handled', 'stopped', 'died', 'continued'] as const;
-/** A snapshot's first words. */
-const SNAPSHOT_MAGIC = 0x50534842;
-const SNAPSHOT_VERSION = 1;
-const SNAPSHOT_HEADER = 32;
 
 export class Kernel implements FrameOwner {
   readonly exports: KernelExports;
@@ -402,35 +399,12 @@ export class Kernel implements FrameOwner {
   /** The kernel's memory up to its high-water mark, with a header that restore() checks. */
   snapshot(): Uint8Array {
     this.refresh();
-    const size = this.exports.high_water() >>> 0;
-    const out = new Uint8Array(SNAPSHOT_HEADER + size);
-    const header = new DataView(out.buffer);
-    header.setUint32(0, SNAPSHOT_MAGIC, true);
-    header.setUint32(4, SNAPSHOT_VERSION, true);
-    header.setUint32(8, this.exports.abi_version(), true);
-    header.setUint32(12, size, true);
-    header.setUint32(16, this.frame.address, true);
-    out.set(this.u8.subarray(0, size), SNAPSHOT_HEADER);
-    return out;
+    return takeSnapshot(this);
   }
 
   /** Goes back to a snapshot of a kernel of the same build. Throws RangeError on any other. */
   restore(snapshot: Uint8Array): void {
-    const header = new DataView(snapshot.buffer, snapshot.byteOffset, snapshot.byteLength);
-    const valid =
-      snapshot.length >= SNAPSHOT_HEADER &&
-      header.getUint32(0, true) === SNAPSHOT_MAGIC &&
-      header.getUint32(4, true) === SNAPSHOT_VERSION &&
-      header.getUint32(8, true) === this.exports.abi_version() &&
-      header.getUint32(12, true) + SNAPSHOT_HEADER === snapshot.length;
-    if (!valid)
-      throw new RangeError('not a snapshot of this kernel: magic, version or size differ');
-    const size = header.getUint32(12, true);
-    const missing = Math.ceil((size - this.memory.buffer.byteLength) / 65536);
-    if (missing > 0) this.memory.grow(missing);
-    this.refresh();
-    this.u8.set(snapshot.subarray(SNAPSHOT_HEADER), 0);
-    this.frame = new Frame(this, header.getUint32(16, true));
+    this.frame = new Frame(this, restoreSnapshot(this, snapshot));
     this.#spare = [];
     this.#frames.clear();
     for (const [tid, at] of this.#views.keptFrames()) this.#frames.set(tid, new Frame(this, at));

@@ -101,6 +101,9 @@ const FLAG_TRACED = 4;
 const FLAG_WOKEN = 8;
 const UPIDS = 40;
 const FDS_END = 1;
+/** Where the parts of a task's chunk begin (assembly/task.ts). */
+const COLD_PART = 0x10040;
+const RARE_PART = 0x20080;
 
 export class Views {
   readonly #k: Kernel;
@@ -123,7 +126,7 @@ export class Views {
   }
 
   cold(task: number): number {
-    return (task & ~0xffff) + 0x10000 + (task & 0xffff) * 3;
+    return task + COLD_PART;
   }
 
   /** Struct pids that are in use in the pid namespace at `ns`, in order of number. */
@@ -187,9 +190,9 @@ export class Views {
       : this.word(cold + L.task_cold.exit_code);
     return {
       tid: this.word(at + T.pid),
-      tgid: this.word(cold + L.task_cold.tgid),
+      tgid: this.#tgid(at),
       nspid: this.#nr(pid, level),
-      ppid: this.word(this.cold(parent) + L.task_cold.tgid),
+      ppid: this.#tgid(parent),
       pgid: this.#nr(this.word(signal + L.signal_struct.pgrp)),
       sid: this.#nr(this.word(signal + L.signal_struct.session)),
       state: this.#state(at),
@@ -236,8 +239,21 @@ export class Views {
   }
 
   hot(cold: number): number {
-    const chunk = (cold & ~0x3ffff) >>> 0;
-    return chunk + (cold - chunk - 0x10000) / 3;
+    return cold - COLD_PART;
+  }
+
+  rare(task: number): number {
+    return task + (task & 0xffff) + RARE_PART;
+  }
+
+  #hotOfRare(rare: number): number {
+    const chunk = (rare & ~0x3ffff) >>> 0;
+    return chunk + (rare - chunk - RARE_PART) / 2;
+  }
+
+  /** Number of the group of the task at `at`; 0 for the idle task. */
+  #tgid(at: number): number {
+    return this.#nr(this.word(this.word(at + L.task_struct.signal) + L.signal_struct.tgid_pid));
   }
 
   isWoken(tid: number): boolean {
@@ -254,7 +270,7 @@ export class Views {
     const head = this.#k.exports.root_ptr() + L.kernel_root.woken_next;
     const tids: number[] = [];
     for (let link = this.word(head); link !== head; link = this.word(link)) {
-      tids.push(this.word(this.hot(link - L.task_cold.woken_next) + L.task_struct.pid));
+      tids.push(this.word(this.#hotOfRare(link - L.task_rare.woken_next) + L.task_struct.pid));
     }
     return tids;
   }
@@ -264,7 +280,7 @@ export class Views {
     for (const at of this.taskAddresses()) {
       const asleep = this.word(at + L.task_struct.state) & STATE_SLEEP;
       if (!asleep && !(this.word(at + L.task_struct.flags) & FLAG_WOKEN)) continue;
-      const frame = this.word(this.cold(at) + L.task_cold.frame);
+      const frame = this.word(this.rare(at) + L.task_rare.frame);
       if (frame) yield [this.word(at + L.task_struct.pid), frame];
     }
   }

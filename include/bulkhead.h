@@ -1208,70 +1208,64 @@ _Static_assert(offsetof(struct bh_syscall_table, flags) == 8, "flags");
 _Static_assert(offsetof(struct bh_syscall_table, pad) == 12, "pad");
 
 struct bh_task_cold {
-  int32_t tgid;
   int32_t exit_code;
   int32_t exit_signal;
-  int32_t pdeath_signal;
-  uint32_t group_leader; /* address of a task_struct */
   uint32_t thread_next;
   uint32_t thread_prev;
   uint32_t sighand; /* address of a sighand_struct */
   uint32_t files; /* address of a files_struct */
   uint32_t fs; /* address of a fs_struct */
   uint32_t nsproxy; /* address of a nsproxy */
-  uint32_t vfork_parent; /* address of a task_struct */
   uint64_t blocked;
-  uint64_t saved_sigmask;
-  uint64_t clear_child_tid;
   uint32_t queue_next;
   uint32_t queue_prev;
+  uint64_t comm0;
+  uint64_t comm1;
+};
+_Static_assert(offsetof(struct bh_task_cold, exit_code) == 0, "exit_code");
+_Static_assert(offsetof(struct bh_task_cold, exit_signal) == 4, "exit_signal");
+_Static_assert(offsetof(struct bh_task_cold, thread_next) == 8, "thread_next");
+_Static_assert(offsetof(struct bh_task_cold, thread_prev) == 12, "thread_prev");
+_Static_assert(offsetof(struct bh_task_cold, sighand) == 16, "sighand");
+_Static_assert(offsetof(struct bh_task_cold, files) == 20, "files");
+_Static_assert(offsetof(struct bh_task_cold, fs) == 24, "fs");
+_Static_assert(offsetof(struct bh_task_cold, nsproxy) == 28, "nsproxy");
+_Static_assert(offsetof(struct bh_task_cold, blocked) == 32, "blocked");
+_Static_assert(offsetof(struct bh_task_cold, queue_next) == 40, "queue_next");
+_Static_assert(offsetof(struct bh_task_cold, queue_prev) == 44, "queue_prev");
+_Static_assert(offsetof(struct bh_task_cold, comm0) == 48, "comm0");
+_Static_assert(offsetof(struct bh_task_cold, comm1) == 56, "comm1");
+
+struct bh_task_rare {
+  int32_t pdeath_signal;
+  uint32_t vfork_parent; /* address of a task_struct */
+  uint64_t saved_sigmask;
+  uint64_t clear_child_tid;
   uint32_t frame; /* address of a frame */
   uint32_t waiters;
   uint32_t woken_next;
   uint32_t woken_prev;
   uint32_t sigframes;
   uint32_t vfork_child; /* address of a task_struct */
-  uint64_t comm0;
-  uint64_t comm1;
   uint32_t adopted;
   int32_t fatal_signo;
   uint32_t sas_flags;
-  uint8_t gap_132[4];
-  uint64_t start_seq;
-  uint64_t pad0;
-  uint64_t pad1;
+  uint32_t spare;
 };
-_Static_assert(offsetof(struct bh_task_cold, tgid) == 0, "tgid");
-_Static_assert(offsetof(struct bh_task_cold, exit_code) == 4, "exit_code");
-_Static_assert(offsetof(struct bh_task_cold, exit_signal) == 8, "exit_signal");
-_Static_assert(offsetof(struct bh_task_cold, pdeath_signal) == 12, "pdeath_signal");
-_Static_assert(offsetof(struct bh_task_cold, group_leader) == 16, "group_leader");
-_Static_assert(offsetof(struct bh_task_cold, thread_next) == 20, "thread_next");
-_Static_assert(offsetof(struct bh_task_cold, thread_prev) == 24, "thread_prev");
-_Static_assert(offsetof(struct bh_task_cold, sighand) == 28, "sighand");
-_Static_assert(offsetof(struct bh_task_cold, files) == 32, "files");
-_Static_assert(offsetof(struct bh_task_cold, fs) == 36, "fs");
-_Static_assert(offsetof(struct bh_task_cold, nsproxy) == 40, "nsproxy");
-_Static_assert(offsetof(struct bh_task_cold, vfork_parent) == 44, "vfork_parent");
-_Static_assert(offsetof(struct bh_task_cold, blocked) == 48, "blocked");
-_Static_assert(offsetof(struct bh_task_cold, saved_sigmask) == 56, "saved_sigmask");
-_Static_assert(offsetof(struct bh_task_cold, clear_child_tid) == 64, "clear_child_tid");
-_Static_assert(offsetof(struct bh_task_cold, queue_next) == 72, "queue_next");
-_Static_assert(offsetof(struct bh_task_cold, queue_prev) == 76, "queue_prev");
-_Static_assert(offsetof(struct bh_task_cold, frame) == 80, "frame");
-_Static_assert(offsetof(struct bh_task_cold, waiters) == 84, "waiters");
-_Static_assert(offsetof(struct bh_task_cold, woken_next) == 88, "woken_next");
-_Static_assert(offsetof(struct bh_task_cold, woken_prev) == 92, "woken_prev");
-_Static_assert(offsetof(struct bh_task_cold, sigframes) == 96, "sigframes");
-_Static_assert(offsetof(struct bh_task_cold, vfork_child) == 100, "vfork_child");
-_Static_assert(offsetof(struct bh_task_cold, comm0) == 104, "comm0");
-_Static_assert(offsetof(struct bh_task_cold, comm1) == 112, "comm1");
-_Static_assert(offsetof(struct bh_task_cold, adopted) == 120, "adopted");
-_Static_assert(offsetof(struct bh_task_cold, fatal_signo) == 124, "fatal_signo");
-_Static_assert(offsetof(struct bh_task_cold, sas_flags) == 128, "sas_flags");
-_Static_assert(offsetof(struct bh_task_cold, start_seq) == 136, "start_seq");
-_Static_assert(offsetof(struct bh_task_cold, pad0) == 144, "pad0");
-_Static_assert(offsetof(struct bh_task_cold, pad1) == 152, "pad1");
+_Static_assert(offsetof(struct bh_task_rare, pdeath_signal) == 0, "pdeath_signal");
+_Static_assert(offsetof(struct bh_task_rare, vfork_parent) == 4, "vfork_parent");
+_Static_assert(offsetof(struct bh_task_rare, saved_sigmask) == 8, "saved_sigmask");
+_Static_assert(offsetof(struct bh_task_rare, clear_child_tid) == 16, "clear_child_tid");
+_Static_assert(offsetof(struct bh_task_rare, frame) == 24, "frame");
+_Static_assert(offsetof(struct bh_task_rare, waiters) == 28, "waiters");
+_Static_assert(offsetof(struct bh_task_rare, woken_next) == 32, "woken_next");
+_Static_assert(offsetof(struct bh_task_rare, woken_prev) == 36, "woken_prev");
+_Static_assert(offsetof(struct bh_task_rare, sigframes) == 40, "sigframes");
+_Static_assert(offsetof(struct bh_task_rare, vfork_child) == 44, "vfork_child");
+_Static_assert(offsetof(struct bh_task_rare, adopted) == 48, "adopted");
+_Static_assert(offsetof(struct bh_task_rare, fatal_signo) == 52, "fatal_signo");
+_Static_assert(offsetof(struct bh_task_rare, sas_flags) == 56, "sas_flags");
+_Static_assert(offsetof(struct bh_task_rare, spare) == 60, "spare");
 
 struct bh_task_struct {
   uint32_t state;
@@ -1432,9 +1426,10 @@ typedef int32_t bh_set_blocked_fn(int32_t tid, uint32_t lo, uint32_t hi);
 typedef int32_t bh_set_temporary_mask_fn(int32_t tid, uint32_t lo, uint32_t hi);
 /* A signal of the world's (a timer, a fault, a terminal): to tid or, with group, its group. */
 typedef int32_t bh_raise_fn(int32_t tid, int32_t group, int32_t signo, int32_t code, int32_t pid, int32_t uid, int32_t status, uint32_t value_lo, uint32_t value_hi);
-/* Address of a task's hot record, 0 when there is none; its cold half is at cold_ptr(). */
+/* Address of a task's hot record, 0 when there is none; the others: cold_ptr(), rare_ptr(). */
 typedef uint32_t bh_task_ptr_fn(int32_t tid);
 typedef uint32_t bh_cold_ptr_fn(uint32_t task);
+typedef uint32_t bh_rare_ptr_fn(uint32_t task);
 /* Nanoseconds since 1970. */
 typedef void bh_clock_set_fn(uint32_t lo, uint32_t hi);
 /* Debug: the n-th allocation of the next call fails (0: none). */

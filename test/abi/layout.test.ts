@@ -50,7 +50,7 @@ test.each(['release', 'debug', 'smp'] as const)(
     expect(word(init + layout.task_struct.pid)).toBe(1);
     expect(kernel.exports.task_ptr(1)).toBe(init);
     const cold = kernel.exports.cold_ptr(init);
-    expect(word(cold + layout.task_cold.group_leader)).toBe(init);
+    expect(word(cold + layout.task_cold.exit_signal)).toBe(17);
     const container = word(init + layout.task_struct.container);
     expect(container).toBe(word(root + layout.kernel_root.init_container));
   },

@@ -17,7 +17,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|frame|module|events|views|check)\.ts$/],
+  ['kernel', /^(kernel|frame|module|events|views|check|snapshot)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['replay', /^(replay|script-runner|(replay|script|render)\/.*)\.ts$/],
