@@ -3,9 +3,9 @@
 import { IS_ERR, nil, PTR_ERR, same } from "./err.ts";
 import { copy_process, kernel_clone_args } from "./fork.ts";
 import { list_head } from "./list.ts";
-import { find_task_by_pid_ns, get_pid, pid_namespace, put_pid } from "./pid.ts";
+import { find_task_by_pid_ns, pid_namespace } from "./pid.ts";
 import { CLONE_ARGS, root } from "./root.ts";
-import { change_pgrp } from "./sys-process.ts";
+import { change_pgrp, change_session } from "./sys-process.ts";
 import { PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } from "./task.ts";
 import { ESRCH } from "./uapi/errno.ts";
 import * as C from "./uapi/sched.ts";
@@ -54,12 +54,7 @@ export function adopt_parent(p: task_struct, parent: task_struct): i32 {
 /** `p`'s process joins the group and session that bear the numbers of `group` and `session`. */
 export function adopt_group(p: task_struct, group: task_struct, session: task_struct): i32 {
   if (nil(p) || nil(group) || nil(session)) return -ESRCH;
-  const signal = p.signal;
-  change_pgrp(signal, group.thread_pid);
-  get_pid(session.thread_pid);
-  session.thread_pid.nr_sessions += 1;
-  signal.session.nr_sessions -= 1;
-  put_pid(signal.session);
-  signal.session = session.thread_pid;
+  change_pgrp(p.signal, group.thread_pid);
+  change_session(p.signal, session.thread_pid);
   return 0;
 }

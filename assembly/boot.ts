@@ -162,7 +162,7 @@ function init_init(idle: task_struct): bool {
   const k = cold(p);
   const s = S.alloc_signal();
   const pid_ns = changetype<pid_namespace>(<usize>r.init_pid_ns);
-  const number = alloc_pid(pid_ns, 0, 0, 0);
+  const number = alloc_pid(pid_ns, 0, 0, 0, changetype<cred>(<usize>r.init_cred));
   if (nil(p) || nil(s) || IS_ERR(number)) return false;
   p.thread_pid = number;
   p.signal = s;

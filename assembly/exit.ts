@@ -12,12 +12,12 @@ import {
   find_ge_pid,
   ns_of_pid,
   pid,
+  pid_detached,
   pid_namespace,
   pid_nr_ns,
   put_pid,
   task_active_pid_ns,
   tgid_nr,
-  unhash_pid,
 } from "./pid.ts";
 import { root } from "./root.ts";
 import * as G from "./signal.ts";
@@ -185,6 +185,7 @@ export function do_notify_parent(p: task_struct): bool {
   // as Linux tells it: the leader's own code, which a reboot(2) inside does not touch
   const status = k.exit_code;
   const sighand = cold(parent).sighand;
+  wake_up_all(p.thread_pid.waitq);
   if (nil(sighand)) {
     wake_up_all(parent.signal.wait_chldexit);
     return false;
@@ -361,12 +362,12 @@ export function release_task(p: task_struct): void {
   r.nr_threads -= 1;
   if (leader) {
     list_head.del(p.sibling);
-    detach_group(signal);
+    detach_group(signal, number);
     r.nr_processes -= 1;
   }
-  unhash_pid(number);
   number.task = NULL<task_struct>();
   if (leader) number.leader_of = NULL<S.signal_struct>();
+  pid_detached(number);
   wake_up_all(number.waitq);
   const ns = ns_of_pid(number);
   const level = number.level;
@@ -408,12 +409,21 @@ function leader_alone(leader: task_struct): void {
   wake_exec(signal);
 }
 
-/** The group leaves its process group and session. */
-function detach_group(signal: S.signal_struct): void {
+/** The group leaves its process group and session, which may bear the number of another. */
+function detach_group(signal: S.signal_struct, number: pid): void {
+  const pgrp = signal.pgrp;
+  const session = signal.session;
   list_head.del_init(signal.pgrp_link);
-  put_pid(signal.pgrp);
-  signal.session.nr_sessions -= 1;
-  put_pid(signal.session);
+  session.nr_sessions -= 1;
+  if (nil(pgrp.task) && !same(pgrp, number)) number_left(pgrp);
+  if (nil(session.task) && !same(session, number)) number_left(session);
+  put_pid(pgrp);
+  put_pid(session);
+}
+
+/** A process has left the group or session of number `p`. */
+export function number_left(p: pid): void {
+  if (pid_detached(p)) namespaces_shrank(ns_of_pid(p), p.level);
 }
 
 function remove_group_waiters(signal: S.signal_struct): void {

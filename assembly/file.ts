@@ -298,14 +298,3 @@ export function container_of_fd(p: task_struct, fd: i32): container {
   if (nil(f)) return ERR_PTR<container>(-EBADF);
   return f.kind == FILE_CONTAINER ? f.container : ERR_PTR<container>(-EINVAL);
 }
-
-/** The descriptor of a pidfd of `number`, -1 when there is none. */
-export function find_pidfd(p: task_struct, number: pid): i32 {
-  const t = cold(p).files;
-  for (let fd = 0; fd < t.max_fds; ++fd) {
-    const f = fget(p, fd);
-    if (!nil(f) && f.kind == FILE_PIDFD && f.private_data == <u32>changetype<usize>(number))
-      return fd;
-  }
-  return -1;
-}

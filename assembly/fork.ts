@@ -13,17 +13,7 @@ import { is_init_container } from "./container.ts";
 import { cred_ns_capable, get_cred, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
 import { emit } from "./event.ts";
-import {
-  alloc_file,
-  dup_files,
-  fd_install,
-  FILE_PIDFD,
-  files_struct,
-  free_file,
-  get_unused_fd,
-  put_files,
-} from "./file.ts";
-import { files_for_write } from "./file.ts";
+import { close_fd, dup_files, fget, files_struct, put_files } from "./file.ts";
 import { frame } from "./frame.ts";
 import { copy_fs_struct, fs_struct, get_fs, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
@@ -41,6 +31,9 @@ import {
 } from "./pid.ts";
 import { task_active_pid_ns, unhash_pid } from "./pid.ts";
 import { refcount_inc } from "./refcount.ts";
+import { pidfd_create } from "./sys-pidfd.ts";
+import { sys_world_call } from "./sys-file.ts";
+import { put_user32 } from "./uaccess.ts";
 import { root } from "./root.ts";
 import { reserve_kill_queue, sigmask } from "./signal.ts";
 import { copy_sigframes, drop_sigframes } from "./sigqueue.ts";
@@ -61,8 +54,8 @@ import { PF_TRACED, TASK_KILLABLE, task_struct } from "./task.ts";
 import { signal_pending, sleep_on } from "./waitqueue.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import * as E from "./uapi/errno.ts";
-import { O_RDWR } from "./uapi/fcntl.ts";
-import { EVENT_FORK } from "./uapi/frame.ts";
+import { PIDFD_THREAD } from "./uapi/pidfd.ts";
+import { ASSIST_ERRNO, EVENT_FORK } from "./uapi/frame.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGKILL } from "./uapi/signal.ts";
 
@@ -78,6 +71,8 @@ export class kernel_clone_args {
   set_tid: u32; // i32[set_tid_size], innermost namespace first
   set_tid_size: i32;
   forced_pid: i32; // number in the initial namespace that the recorder saw
+  frame: frame; // CLONE_PIDFD: where the descriptor is written; CLONE_INTO_CGROUP
+  cgroup: i32; // descriptor
   dest: container; // fork_into_container's; null otherwise
   newtime: u32;
   // what this call took a private copy of, to be given back when it fails: the parent's shares
@@ -173,8 +168,6 @@ function check_flags(p: task_struct, args: kernel_clone_args): i32 {
     if (!same(task_active_pid_ns(p), children)) return -E.EINVAL;
   }
   if (flags & C.CLONE_PIDFD && flags & C.CLONE_DETACHED) return -E.EINVAL;
-  const ipc_sem = C.CLONE_NEWIPC | C.CLONE_SYSVSEM;
-  if ((flags & ipc_sem) == ipc_sem) return -E.EINVAL;
   return 0;
 }
 
@@ -312,6 +305,8 @@ function copy_namespaces(p: task_struct, parent: task_struct, args: kernel_clone
     return 0;
   }
   if (!cred_ns_capable(p.cred, p.cred.user_ns, CAP_SYS_ADMIN)) return -E.EPERM;
+  const ipc_sem = C.CLONE_NEWIPC | C.CLONE_SYSVSEM;
+  if ((args.flags & ipc_sem) == ipc_sem) return -E.EINVAL;
   const ns = create_new_namespaces(flags, old, task_active_pid_ns(parent), p.cred);
   if (IS_ERR(ns)) return PTR_ERR(ns);
   cold(p).nsproxy = ns;
@@ -334,6 +329,25 @@ function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_arg
     k.exit_signal =
       flags & C.CLONE_PARENT ? cold(parent.signal.leader).exit_signal : args.exit_signal;
   }
+}
+
+/** CLONE_PIDFD, and whether the world lets the child into its cgroup. */
+function finish_clone(parent: task_struct, args: kernel_clone_args, number: pid): i32 {
+  let fd = -1;
+  if (args.flags & C.CLONE_PIDFD) {
+    // the child's table was taken before: only CLONE_FILES shows it the descriptor
+    fd = pidfd_create(parent, number, args.flags & C.CLONE_THREAD ? PIDFD_THREAD : 0);
+    if (fd < 0) return fd;
+    if (put_user32(args.frame, args.pidfd, fd)) {
+      close_fd(parent, fd);
+      return -E.EFAULT;
+    }
+  }
+  const into = (args.flags_hi & C.CLONE_INTO_CGROUP_HI) != 0;
+  let error = -E.EBADF;
+  if (!into || !nil(fget(parent, args.cgroup))) error = sys_world_call(args.frame, 0);
+  if (error < 0 && fd >= 0) close_fd(parent, fd);
+  return error < 0 ? error : 0;
 }
 
 /** The lists, when nothing can fail any more. */
@@ -426,9 +440,14 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   const ns = cold(p).nsproxy.pid_ns_for_children;
   // DEVIATION: a container's own namespace stays open after a failed first fork (decisions).
   if (ns.dying) return bad_fork(p, args, BAD_FORK_FRAMES, -E.ENOMEM);
-  const number = alloc_pid(ns, args.forced_pid, args.set_tid, args.set_tid_size);
+  const number = alloc_pid(ns, args.forced_pid, args.set_tid, args.set_tid_size, parent.cred);
   if (IS_ERR(number)) return bad_fork(p, args, BAD_FORK_FRAMES, PTR_ERR(number));
   p.thread_pid = number;
+  const world = !nil(args.frame) && args.frame.assist & ASSIST_ERRNO;
+  if (world || flags & C.CLONE_PIDFD || args.flags_hi & C.CLONE_INTO_CGROUP_HI) {
+    error = finish_clone(parent, args, number);
+    if (error) return bad_fork(p, args, BAD_FORK_PID, error);
+  }
   // DEVIATION: D-13, D-14 - the child joins its container when nothing can fail any more, so a
   // failed first fork leaves the container startable.
   attach(p, parent, args, dest);
@@ -439,14 +458,7 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
 /** fork and its relatives. Return: the child's number as the caller sees it, errno, RET_BLOCKED. */
 export function kernel_clone(parent: task_struct, f: frame, args: kernel_clone_args): i32 {
   if (f.phase) return vfork_done(parent, f);
-  let pidfd: i32 = -1;
-  if (args.flags & C.CLONE_PIDFD) {
-    const bad = check_flags(parent, args);
-    if (bad) return bad;
-    pidfd = get_unused_fd(parent, 0);
-    if (pidfd < 0) return pidfd;
-  }
-  const p = copy_process_with_pidfd(parent, args, pidfd);
+  const p = copy_process(parent, args);
   if (IS_ERR(p)) return PTR_ERR(p);
   const nr = pid_nr_ns(p.thread_pid, task_active_pid_ns(parent));
   emit(EVENT_FORK, parent.pid, p.pid, <i32>args.flags, p.real_parent.pid, 0);
@@ -458,25 +470,6 @@ export function kernel_clone(parent: task_struct, f: frame, args: kernel_clone_a
     return sleep_on(parent, f, TASK_KILLABLE);
   }
   return nr;
-}
-
-function copy_process_with_pidfd(
-  parent: task_struct,
-  args: kernel_clone_args,
-  fd: i32,
-): task_struct {
-  if (fd < 0) return copy_process(parent, args);
-  const pidfile = alloc_file(FILE_PIDFD, O_RDWR, 0);
-  if (nil(pidfile)) return changetype<task_struct>(<usize>-E.ENOMEM);
-  const p = copy_process(parent, args);
-  if (IS_ERR(p)) {
-    free_file(pidfile);
-    return p;
-  }
-  pidfile.private_data = <u32>changetype<usize>(get_pid(p.thread_pid));
-  // the child holds no copy: its table was taken before the descriptor was filled
-  fd_install(parent, fd, pidfile, true);
-  return p;
 }
 
 /** vfork goes on: its child has called exec or is gone, or a signal kills the caller. */

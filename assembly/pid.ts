@@ -1,5 +1,7 @@
 // struct pid - a process number as every namespace on the way to the root sees it - and the pid
 // namespaces. A number is found through a two-level table: an array of leaves, 256 numbers each.
+import { seeded_fault } from "./bug.ts";
+import { cred, cred_ns_capable } from "./cred.ts";
 import { NULL, nil, same } from "./err.ts";
 import { list_at, list_head } from "./list.ts";
 import { get_ns, ns_common, ns_init, put_ns } from "./namespace.ts";
@@ -18,7 +20,8 @@ import {
   kzalloc,
 } from "./slab.ts";
 import { task_struct } from "./task.ts";
-import { EAGAIN, EEXIST, EINVAL, ENOMEM, ENOSPC } from "./uapi/errno.ts";
+import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from "./uapi/capability.ts";
+import { EAGAIN, EEXIST, EINVAL, ENOMEM, ENOSPC, EPERM } from "./uapi/errno.ts";
 import { RESERVED_PIDS } from "./uapi/limits.ts";
 import { CLONE_NEWPID, MAX_PID_NS_LEVEL } from "./uapi/sched.ts";
 
@@ -34,7 +37,7 @@ export class pid {
   waitq_next: u32; // list_head: pollers of a pidfd
   waitq_prev: u32;
   nr_sessions: i32; // groups whose session this is
-  reserved: u32;
+  unhashed: u32; // 1: out of every table, the number may be given again
 
   get members(): list_head {
     return list_at(changetype<usize>(this), offsetof<pid>("members_next"));
@@ -73,6 +76,9 @@ export class pid_namespace extends ns_common {
   dying: u32; // 1: init has exited, no new process
   reboot: i32;
 }
+
+// Seeded fault (debug builds only): a number is free although a process group bears it.
+const F_PGRP_NUMBER = 202;
 
 const LEAF_SHIFT = 8;
 const LEAF_NUMBERS = 256;
@@ -195,10 +201,17 @@ function unhash_number(ns: pid_namespace, nr: i32): void {
 /**
  * A struct pid with a number in `ns` and in each of its ancestors. `forced` names the number in
  * the initial namespace (0: the kernel chooses); wanted[] of clone3 set_tid, innermost first, is
- * at `wanted`, `nr_wanted` entries.
- * Return: ERR_PTR of EAGAIN (numbers exhausted), EEXIST (a wanted one is taken), EINVAL, ENOMEM.
+ * at `wanted`, `nr_wanted` entries, each of which `who` has to have the privilege for.
+ * Return: ERR_PTR of EAGAIN (numbers exhausted), EEXIST (a wanted one is taken), EINVAL, EPERM,
+ * ENOMEM.
  */
-export function alloc_pid(ns: pid_namespace, forced: i32, wanted: usize, nr_wanted: i32): pid {
+export function alloc_pid(
+  ns: pid_namespace,
+  forced: i32,
+  wanted: usize,
+  nr_wanted: i32,
+  who: cred,
+): pid {
   const level = ns.level;
   if (nr_wanted > level + 1) return changetype<pid>(<usize>-EINVAL);
   const p = new_struct_pid(level);
@@ -212,11 +225,15 @@ export function alloc_pid(ns: pid_namespace, forced: i32, wanted: usize, nr_want
       if (nr < 1 || nr >= root().pid_max) return undo_alloc(p, i, -EINVAL);
       // number 1 is a namespace's init and nobody else
       if (nr != 1 && nil(at.child_reaper)) return undo_alloc(p, i, -EINVAL);
+      if (!may_choose_pid(who, at)) return undo_alloc(p, i, -EPERM);
     } else if (i == 0 && forced > 0) {
       nr = forced;
     }
     if (nr > 0) {
-      if (!nil(find_pid_ns(nr, at))) return undo_alloc(p, i, -EEXIST);
+      const old = find_pid_ns(nr, at);
+      // the recorder saw the number given: the group that bears it here is gone there
+      if (!nil(old) && nr == forced && nil(old.task)) unhash_pid(old);
+      else if (!nil(old)) return undo_alloc(p, i, -EEXIST);
     } else {
       nr = next_free(at);
       if (nr < 0) return undo_alloc(p, i, nr);
@@ -231,6 +248,13 @@ export function alloc_pid(ns: pid_namespace, forced: i32, wanted: usize, nr_want
   return p;
 }
 
+/** May `who` choose numbers in `ns`? */
+function may_choose_pid(who: cred, ns: pid_namespace): bool {
+  const owner = changetype<ns_common>(ns.user_ns);
+  if (cred_ns_capable(who, owner, CAP_CHECKPOINT_RESTORE)) return true;
+  return cred_ns_capable(who, owner, CAP_SYS_ADMIN);
+}
+
 function new_struct_pid(level: i32): pid {
   const p = changetype<pid>(kmem_cache_alloc(level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG));
   if (nil(p)) return p;
@@ -241,6 +265,7 @@ function new_struct_pid(level: i32): pid {
   list_head.init(p.members);
   list_head.init(p.waitq);
   p.nr_sessions = 0;
+  p.unhashed = 0;
   return p;
 }
 
@@ -256,8 +281,21 @@ function undo_alloc(p: pid, failed_level: i32, error: i32): pid {
   return changetype<pid>(<usize>error);
 }
 
+/**
+ * A thread, a group or a session has left `p`. The number is free once nothing bears it; until
+ * then kill(2) and setpgid(2) find the group. Return: whether it has become free.
+ */
+export function pid_detached(p: pid): bool {
+  if (!nil(p.task) || p.unhashed) return false;
+  const borne = p.nr_sessions != 0 || !list_head.empty(p.members);
+  if (borne && !seeded_fault(F_PGRP_NUMBER)) return false;
+  unhash_pid(p);
+  return true;
+}
+
 /** Takes the numbers out of every table. The struct lives on while referenced. */
 export function unhash_pid(p: pid): void {
+  p.unhashed = 1;
   for (let i = 0; i <= p.level; ++i) unhash_number(upid_ns(p, i), upid_nr(p, i));
 }
 

@@ -1,21 +1,20 @@
 // fork, vfork, clone, clone3, fork_into_container: argument fetching and the checks of each.
 import { seeded_fault } from "./bug.ts";
 import { zero } from "./zero.ts";
-import { container_of_fd, find_pidfd } from "./file.ts";
+import { container_of_fd } from "./file.ts";
 import { container } from "./container.ts";
 import { cred, cred_ns_capable } from "./cred.ts";
 import { IS_ERR, nil, PTR_ERR, same } from "./err.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
 import { frame } from "./frame.ts";
-import { ns_common } from "./namespace.ts";
 import { nsproxy } from "./nsproxy.ts";
-import { find_pid_ns, pid_namespace, task_active_pid_ns } from "./pid.ts";
+import { pid_namespace, task_active_pid_ns } from "./pid.ts";
 import { CLONE_ARGS, SCRATCH_USER } from "./root.ts";
-import { cold, task_struct } from "./task.ts";
-import { access_ok, copy_from_user, prepare_write, put_user32 } from "./uaccess.ts";
-import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from "./uapi/capability.ts";
+import { task_struct } from "./task.ts";
+import { copy_from_user, prepare_write, put_user32 } from "./uaccess.ts";
+import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import * as E from "./uapi/errno.ts";
-import { ASSIST_PID, WINDOW_WRITE } from "./uapi/frame.ts";
+import { ASSIST_PID } from "./uapi/frame.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGCHLD } from "./uapi/signal.ts";
 
@@ -28,6 +27,7 @@ function clone_args(f: frame): kernel_clone_args {
   const args = changetype<kernel_clone_args>(CLONE_ARGS);
   zero(CLONE_ARGS, (<u32>(offsetof<kernel_clone_args>() + 7)) & ~7);
   args.exit_signal = SIGCHLD;
+  args.frame = f;
   if (f.assist & ASSIST_PID) args.forced_pid = f.assist_pid;
   return args;
 }
@@ -38,21 +38,15 @@ function clone(p: task_struct, f: frame, args: kernel_clone_args): i32 {
   if (args.flags & C.CLONE_PARENT_SETTID) need |= prepare_write(f, args.parent_tid, 4);
   if (args.flags & C.CLONE_PIDFD) need |= prepare_write(f, args.pidfd, 4);
   if (need) return need;
-  if (args.flags & C.CLONE_PIDFD && access_ok(f, args.pidfd, 4, WINDOW_WRITE)) return -E.EFAULT;
+  const both = C.CLONE_PIDFD | C.CLONE_PARENT_SETTID;
+  if ((args.flags & both) == both && args.pidfd == args.parent_tid) return -E.EINVAL;
   const first = f.phase == 0;
   const r = kernel_clone(p, f, args);
   if (!first || (r < 0 && f.phase == 0)) return r;
   // the child exists: its number is in the cookie also while a vfork sleeps
   const nr = <i32>f.cookie;
   if (args.flags & C.CLONE_PARENT_SETTID && args.parent_tid) put_user32(f, args.parent_tid, nr);
-  if (args.flags & C.CLONE_PIDFD) put_user32(f, args.pidfd, pidfd_of(p, nr));
   return r;
-}
-
-/** The descriptor of the pidfd that the clone just made: the newest one for this child. */
-function pidfd_of(p: task_struct, nr: i32): i32 {
-  const number = find_pid_ns(nr, task_active_pid_ns(p));
-  return find_pidfd(p, number);
 }
 
 export function sys_fork(p: task_struct, f: frame): i32 {
@@ -74,8 +68,6 @@ export function sys_clone(p: task_struct, f: frame, parent_tid: u64, child_tid: 
   args.parent_tid = parent_tid;
   args.child_tid = child_tid;
   args.pidfd = parent_tid;
-  const both = C.CLONE_PIDFD | C.CLONE_PARENT_SETTID;
-  if ((flags & both) == both) return -E.EINVAL;
   return clone(p, f, args);
 }
 
@@ -83,6 +75,9 @@ export function sys_clone(p: task_struct, f: frame, parent_tid: u64, child_tid: 
 function clone3_field(i: i32): u64 {
   return load<u64>(SCRATCH_USER + ((<usize>i) << 3));
 }
+
+/** Ends of a user stack lie below this. */
+const TASK_SIZE_MAX: u64 = 0x7ffffffff000;
 
 /** clone3's own checks, in Linux's order. */
 function clone3_valid(args: kernel_clone_args, flags: u64): i32 {
@@ -94,27 +89,18 @@ function clone3_valid(args: kernel_clone_args, flags: u64): i32 {
   const stack = clone3_field(5);
   const stack_size = clone3_field(6);
   if ((stack == 0) != (stack_size == 0)) return -E.EINVAL;
+  if (stack > TASK_SIZE_MAX || stack_size > TASK_SIZE_MAX - stack) return -E.EINVAL;
   return 0;
 }
 
-/** set_tid: at most one number per level, each with its privilege. */
-function clone3_set_tid(p: task_struct, f: frame, args: kernel_clone_args): i32 {
+/** The wanted numbers, innermost namespace first. */
+function clone3_set_tid(f: frame, args: kernel_clone_args): i32 {
   const size = clone3_field(9);
   const at = clone3_field(8);
-  if (size > <u64>C.MAX_PID_NS_LEVEL) return -E.EINVAL;
-  if ((at == 0) != (size == 0)) return -E.EINVAL;
   if (!size) return 0;
   const to = SCRATCH_USER + 256;
   const bad = copy_from_user(f, to, at, (<u32>size) << 2);
   if (bad) return bad;
-  const ns = cold(p).nsproxy.pid_ns_for_children;
-  const owner = changetype<ns_common>(ns.user_ns);
-  if (
-    !cred_ns_capable(p.cred, owner, CAP_CHECKPOINT_RESTORE) &&
-    !cred_ns_capable(p.cred, owner, CAP_SYS_ADMIN)
-  ) {
-    return -E.EPERM;
-  }
   args.set_tid = <u32>to;
   args.set_tid_size = <i32>size;
   return 0;
@@ -126,15 +112,15 @@ export function sys_clone3(p: task_struct, f: frame): i32 {
   if (f.a1 > 4096) return -E.E2BIG;
   if (size < <u32>C.CLONE_ARGS_SIZE_VER0) return -E.EINVAL;
   memory.fill(SCRATCH_USER, 0, 128);
-  const known = min<u32>(size, <u32>C.CLONE_ARGS_SIZE_VER2);
-  let bad = copy_from_user(f, SCRATCH_USER, f.a0, known);
-  if (bad) return bad;
+  let bad: i32 = 0;
   // what is behind the struct that this kernel knows must be zero
-  for (let at = known; at < size; ++at) {
+  for (let at = <u32>C.CLONE_ARGS_SIZE_VER2; at < size; ++at) {
     bad = copy_from_user(f, SCRATCH_USER + 512, f.a0 + at, 1);
     if (bad) return bad;
     if (load<u8>(SCRATCH_USER + 512)) return -E.E2BIG;
   }
+  bad = copy_from_user(f, SCRATCH_USER, f.a0, min<u32>(size, <u32>C.CLONE_ARGS_SIZE_VER2));
+  if (bad) return bad;
   const args = clone_args(f);
   const flags = clone3_field(0);
   args.flags = <u32>flags;
@@ -150,8 +136,9 @@ export function sys_clone3(p: task_struct, f: frame): i32 {
   if (args.flags_hi & C.CLONE_INTO_CGROUP_HI) {
     if (clone3_field(10) > <u64>i32.MAX_VALUE || size < <u32>C.CLONE_ARGS_SIZE_VER2)
       return -E.EINVAL;
+    args.cgroup = <i32>clone3_field(10);
   }
-  bad = clone3_set_tid(p, f, args);
+  bad = clone3_set_tid(f, args);
   if (bad) return bad;
   bad = clone3_valid(args, flags);
   if (bad) return bad;

@@ -12,8 +12,8 @@ import { alloc_pipe, pipe_inode_info } from "./pipe.ts";
 import { root, SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
 import { CACHE_PIPE, kmem_cache_free } from "./slab.ts";
-import { cold, EXIT_ZOMBIE, TASK_INTERRUPTIBLE, task_struct } from "./task.ts";
-import { thread_group_empty } from "./exit.ts";
+import { pidfd_poll } from "./sys-pidfd.ts";
+import { cold, TASK_INTERRUPTIBLE, task_struct } from "./task.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "./uaccess.ts";
 import * as E from "./uapi/errno.ts";
 import * as O from "./uapi/fcntl.ts";
@@ -219,11 +219,7 @@ function vfs_poll(at: file): u32 {
     const hup = O.POLLHUP | O.POLLIN | O.POLLRDNORM;
     return c.nr_members ? hup : hup | O.POLLRDHUP;
   }
-  if (at.kind == FD.FILE_PIDFD) {
-    const t = at.pid.task;
-    if (nil(t)) return O.POLLIN | O.POLLRDNORM | O.POLLHUP;
-    return t.state == EXIT_ZOMBIE && thread_group_empty(t) ? O.POLLIN | O.POLLRDNORM : 0;
-  }
+  if (at.kind == FD.FILE_PIDFD) return pidfd_poll(at.pid);
   if (at.kind == FD.FILE_PIPE) {
     const pipe = at.pipe;
     if ((at.flags & O.O_ACCMODE) == O.O_RDONLY) return pipe.writers ? 0 : O.POLLHUP;

@@ -36,7 +36,7 @@ import * as P from "./uapi/prctl.ts";
 import { RLIM_NLIMITS, RLIMIT_NOFILE } from "./uapi/resource.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGHUP, SIGINT, SIGKILL } from "./uapi/signal.ts";
-import { do_exit } from "./exit.ts";
+import { do_exit, number_left } from "./exit.ts";
 import * as X from "./uapi/reboot.ts";
 import { start_group_exit } from "./signal.ts";
 import { sys_world_call } from "./sys-file.ts";
@@ -73,11 +73,24 @@ export function sys_getsid(p: task_struct, nr: i32): i32 {
 
 /** Moves a process to the group of number `to`. */
 export function change_pgrp(signal: S.signal_struct, to: pid): void {
+  const from = signal.pgrp;
   get_pid(to);
   list_head.del(signal.pgrp_link);
-  put_pid(signal.pgrp);
   signal.pgrp = to;
   list_head.add_tail(signal.pgrp_link, to.members);
+  number_left(from);
+  put_pid(from);
+}
+
+/** Moves a process to the session of number `to`. */
+export function change_session(signal: S.signal_struct, to: pid): void {
+  const from = signal.session;
+  get_pid(to);
+  to.nr_sessions += 1;
+  from.nr_sessions -= 1;
+  signal.session = to;
+  number_left(from);
+  put_pid(from);
 }
 
 /** setpgid(2): errors in the order of the man page's rules. */
@@ -116,11 +129,7 @@ export function sys_setsid(p: task_struct): i32 {
   const number = signal.tgid_pid;
   if (same(signal.session, number) || !list_head.empty(number.members)) return -E.EPERM;
   change_pgrp(signal, number);
-  get_pid(number);
-  number.nr_sessions += 1;
-  signal.session.nr_sessions -= 1;
-  put_pid(signal.session);
-  signal.session = number;
+  change_session(signal, number);
   return pid_nr_ns(number, task_active_pid_ns(p));
 }
 

@@ -26,7 +26,7 @@ import * as N from "./uapi/signal.ts";
 import { remove_waiters, signal_pending, sleep_on } from "./waitqueue.ts";
 
 /** Sends `sig` from `p` to `t`'s group (or thread) if it may. Signal 0 only asks. */
-function kill_one(p: task_struct, t: task_struct, sig: i32, code: i32, group: bool): i32 {
+export function kill_one(p: task_struct, t: task_struct, sig: i32, code: i32, group: bool): i32 {
   const error = G.check_kill_permission(sig, p, t);
   if (error || !sig) return error;
   const info = G.scratch_siginfo();
@@ -35,14 +35,36 @@ function kill_one(p: task_struct, t: task_struct, sig: i32, code: i32, group: bo
   return 0;
 }
 
+/** Sends the siginfo in scratch_siginfo(), which the sender has written itself. */
+export function send_own_info(p: task_struct, t: task_struct, sig: i32, group: bool): i32 {
+  const error = G.check_kill_permission(sig, p, t);
+  if (error || !sig) return error;
+  const info = G.scratch_siginfo();
+  const from_ancestor = G.from_ancestor_ns(p, t);
+  // a sender that has no number there cannot be named
+  if (from_ancestor) info.pid = 0;
+  G.send_signal(t, info, group, from_ancestor);
+  return 0;
+}
+
 /** One success is a success; else the last refusal counts, ESRCH when nobody was there. */
 function kill_pgrp(p: task_struct, sig: i32, pgrp: pid): i32 {
   if (nil(pgrp)) return -E.ESRCH;
+  return kill_pgrp_info(p, sig, false, pgrp);
+}
+
+/** The same; with `own_info` each gets the siginfo in scratch_siginfo(), which is the sender's. */
+export function kill_pgrp_info(p: task_struct, sig: i32, own_info: bool, pgrp: pid): i32 {
   const head = pgrp.members;
   let result = -E.ESRCH;
   for (let at = head.next; at !== head; at = at.next) {
     const leader = S.signal_struct.from_pgrp_link(at).leader;
-    const error = kill_one(p, leader, sig, N.SI_USER, true);
+    let error = -E.EINVAL;
+    if (<u32>sig <= 64) {
+      error = own_info
+        ? send_own_info(p, leader, sig, true)
+        : kill_one(p, leader, sig, N.SI_USER, true);
+    }
     if (result) result = error;
   }
   return result;
@@ -110,13 +132,13 @@ export function sys_tkill(p: task_struct, tid: i32, sig: i32): i32 {
 }
 
 /** A siginfo as user space passes it, in the layout of a queued signal. 0, -EFAULT, RET_NEED. */
-function siginfo_from_user(f: frame, addr: u64, sig: i32, to: siginfo, compat: bool): i32 {
+export function siginfo_from_user(f: frame, addr: u64, to: siginfo, compat: bool): i32 {
   const bad = copy_from_user(f, SCRATCH_USER, addr, 32);
   if (bad) return bad;
   const at = SCRATCH_USER;
   const fields: usize = compat ? 12 : 16;
   memory.fill(changetype<usize>(to), 0, 32);
-  to.signo = sig;
+  to.signo = load<i32>(at);
   to.errno = load<i32>(at, 4);
   to.code = load<i32>(at, 8);
   to.pid = load<i32>(at + fields);
@@ -136,8 +158,9 @@ export function sys_sigqueueinfo(
   compat: bool,
 ): i32 {
   const info = G.scratch_siginfo();
-  const bad = siginfo_from_user(f, addr, sig, info, compat);
+  const bad = siginfo_from_user(f, addr, info, compat);
   if (bad) return bad;
+  info.signo = sig;
   const ns = task_active_pid_ns(p);
   const target = tid ? tid : tgid;
   if (tid && (tid <= 0 || tgid <= 0)) return -E.EINVAL;
@@ -149,10 +172,7 @@ export function sys_sigqueueinfo(
   if (nil(t)) return -E.ESRCH;
   if (tid && pid_nr_ns(t.signal.tgid_pid, ns) != tgid) return -E.ESRCH;
   if (<u32>sig > 64) return -E.EINVAL;
-  const error = G.check_kill_permission(sig, p, t);
-  if (error || !sig) return error;
-  G.send_signal(t, info, tid == 0, G.from_ancestor_ns(p, t));
-  return 0;
+  return send_own_info(p, t, sig, tid == 0);
 }
 
 /** A struct sigaction between user layout and k_sigaction. */

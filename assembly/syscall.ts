@@ -13,6 +13,7 @@ import { recalc_sigpending } from "./signal.ts";
 import * as D from "./sys-file.ts";
 import * as I from "./sys-ids.ts";
 import * as X from "./sys-clone.ts";
+import * as Q from "./sys-pidfd.ts";
 import * as Y from "./sys-process.ts";
 import * as G from "./sys-signal.ts";
 import * as T from "./task.ts";
@@ -170,6 +171,12 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
       return Y.sys_prlimit64(p, f, 0, <u32>a0, f.a1, 0);
     case O.OP_UMASK:
       return D.sys_umask(p, <u32>a0);
+    case O.OP_PIDFD_OPEN:
+      return Q.sys_pidfd_open(p, a0, <u32>a1);
+    case O.OP_PIDFD_SEND_SIGNAL:
+      return Q.sys_pidfd_send_signal(p, f, compat);
+    case O.OP_PIDFD_GETFD:
+      return Q.sys_pidfd_getfd(p, a0, a1, <u32>a2);
     case O.OP_REBOOT:
       return Y.sys_reboot(p, f);
     case O.OP_UNSHARE:

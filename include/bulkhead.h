@@ -388,7 +388,17 @@
 #define BH_OP_FSOPEN (79)
 #define BH_OP_FSMOUNT (80)
 #define BH_OP_REBOOT (81)
+#define BH_OP_PIDFD_GETFD (82)
 #define BH_NR_OPS (256)
+
+/* assembly/uapi/pidfd.ts */
+#define BH_PIDFD_NONBLOCK (0x800)
+#define BH_PIDFD_THREAD (0x80)
+#define BH_PIDFD_SIGNAL_THREAD (1)
+#define BH_PIDFD_SIGNAL_THREAD_GROUP (2)
+#define BH_PIDFD_SIGNAL_PROCESS_GROUP (4)
+#define BH_PIDFD_SELF_THREAD (-10000)
+#define BH_PIDFD_SELF_THREAD_GROUP (-10001)
 
 /* assembly/uapi/prctl.ts */
 #define BH_PR_SET_PDEATHSIG (1)
@@ -813,6 +823,8 @@ struct bh_kernel_clone_args {
   uint32_t set_tid;
   int32_t set_tid_size;
   int32_t forced_pid;
+  uint32_t frame; /* address of a frame */
+  int32_t cgroup;
   uint32_t dest; /* address of a container */
   uint32_t newtime;
   uint32_t parent; /* address of a task_struct */
@@ -829,12 +841,14 @@ _Static_assert(offsetof(struct bh_kernel_clone_args, parent_tid) == 32, "parent_
 _Static_assert(offsetof(struct bh_kernel_clone_args, set_tid) == 40, "set_tid");
 _Static_assert(offsetof(struct bh_kernel_clone_args, set_tid_size) == 44, "set_tid_size");
 _Static_assert(offsetof(struct bh_kernel_clone_args, forced_pid) == 48, "forced_pid");
-_Static_assert(offsetof(struct bh_kernel_clone_args, dest) == 52, "dest");
-_Static_assert(offsetof(struct bh_kernel_clone_args, newtime) == 56, "newtime");
-_Static_assert(offsetof(struct bh_kernel_clone_args, parent) == 60, "parent");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_files) == 64, "old_files");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_fs) == 68, "old_fs");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_sighand) == 72, "old_sighand");
+_Static_assert(offsetof(struct bh_kernel_clone_args, frame) == 52, "frame");
+_Static_assert(offsetof(struct bh_kernel_clone_args, cgroup) == 56, "cgroup");
+_Static_assert(offsetof(struct bh_kernel_clone_args, dest) == 60, "dest");
+_Static_assert(offsetof(struct bh_kernel_clone_args, newtime) == 64, "newtime");
+_Static_assert(offsetof(struct bh_kernel_clone_args, parent) == 68, "parent");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_files) == 72, "old_files");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_fs) == 76, "old_fs");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_sighand) == 80, "old_sighand");
 
 struct bh_kernel_event {
   uint32_t type;
@@ -1030,7 +1044,7 @@ struct bh_pid {
   uint32_t waitq_next;
   uint32_t waitq_prev;
   int32_t nr_sessions;
-  uint32_t reserved;
+  uint32_t unhashed;
 };
 _Static_assert(offsetof(struct bh_pid, count) == 0, "count");
 _Static_assert(offsetof(struct bh_pid, level) == 4, "level");
@@ -1041,7 +1055,7 @@ _Static_assert(offsetof(struct bh_pid, members_prev) == 20, "members_prev");
 _Static_assert(offsetof(struct bh_pid, waitq_next) == 24, "waitq_next");
 _Static_assert(offsetof(struct bh_pid, waitq_prev) == 28, "waitq_prev");
 _Static_assert(offsetof(struct bh_pid, nr_sessions) == 32, "nr_sessions");
-_Static_assert(offsetof(struct bh_pid, reserved) == 36, "reserved");
+_Static_assert(offsetof(struct bh_pid, unhashed) == 36, "unhashed");
 
 struct bh_pid_namespace {
   uint8_t gap_0[40];

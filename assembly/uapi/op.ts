@@ -93,5 +93,7 @@ export const OP_FSOPEN = 79;
 export const OP_FSMOUNT = 80;
 // the machine.
 export const OP_REBOOT = 81;
+// pidfds, more of the processes.
+export const OP_PIDFD_GETFD = 82;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 256;

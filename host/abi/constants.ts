@@ -4,6 +4,7 @@ import * as container from '../../assembly/uapi/container.ts';
 import * as errnos from '../../assembly/uapi/errno.ts';
 import * as fcntl from '../../assembly/uapi/fcntl.ts';
 import * as limits from '../../assembly/uapi/limits.ts';
+import * as pidfd from '../../assembly/uapi/pidfd.ts';
 import * as prctl from '../../assembly/uapi/prctl.ts';
 import * as reboot from '../../assembly/uapi/reboot.ts';
 import * as resource from '../../assembly/uapi/resource.ts';
@@ -12,7 +13,19 @@ import * as signals from '../../assembly/uapi/signal.ts';
 import * as wait from '../../assembly/uapi/wait.ts';
 
 const VALUES = new Map<string, bigint>();
-const SETS = [capability, container, fcntl, limits, prctl, reboot, resource, sched, signals, wait];
+const SETS = [
+  capability,
+  container,
+  fcntl,
+  limits,
+  pidfd,
+  prctl,
+  reboot,
+  resource,
+  sched,
+  signals,
+  wait,
+];
 for (const set of SETS) {
   for (const [name, value] of Object.entries(set)) VALUES.set(name, BigInt(value));
 }

@@ -15,16 +15,24 @@ import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { addReason, type CallClass } from './result.ts';
 import { limitOf, valueOf } from './memory.ts';
-import { isFork, numberArg, type Outcome } from './run.ts';
+import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
 
 /** Calls whose result is a new descriptor. */
-const MAKES_FD = new Set([OP.OP_DUP, OP.OP_WORLD_FD, OP.OP_FCNTL]);
+const MAKES_FD = new Set([
+  OP.OP_DUP,
+  OP.OP_WORLD_FD,
+  OP.OP_FCNTL,
+  OP.OP_PIDFD_OPEN,
+  OP.OP_PIDFD_GETFD,
+]);
 const FD_CALLS = new Set([
   OP.OP_DUP,
   OP.OP_DUP2,
   OP.OP_DUP3,
   OP.OP_CLOSE,
   OP.OP_FCNTL,
+  OP.OP_PIDFD_OPEN,
+  OP.OP_PIDFD_GETFD,
   OP.OP_WORLD_FD,
   OP.OP_PIPE,
   OP.OP_PIPE2,
@@ -62,6 +70,7 @@ export class Adopter {
     const row = call.row;
     if (!row || row.op === OP.OP_NONE || row.class === 'unmodelled') return 'unmodelled';
     const first = call.args[0];
+    if (isFork(row.op) && cgroupRefuses(call)) return 'assisted';
     if (row.classBy === 'byOption') {
       return first?.kind === 'sym' && PRCTL.test(first.text) ? 'emulated' : 'unmodelled';
     }
@@ -94,6 +103,7 @@ export class Adopter {
       op === OP.OP_FCNTL;
     const fd = numberArg(call, 0);
     if (uses && fd !== undefined && fd >= 0 && !open.has(fd)) this.#adoptFd(task, fd);
+    if (op === OP.OP_PIDFD_OPEN) this.#adoptOutside(fd);
     const made = this.#madeFd(call);
     if (made === undefined || (this.#fdsShown && made < 3)) return;
     if (this.#fdsShown) return;
@@ -119,6 +129,14 @@ export class Adopter {
       if (command !== F_DUPFD && command !== F_DUPFD_CLOEXEC) return undefined;
     }
     return call.ret;
+  }
+
+  /** A process that is there, but is none of the log's. */
+  #adoptOutside(pid: number | undefined): void {
+    const k = this.#r.kernel;
+    if (!pid || pid < 0 || k.task(pid) || this.#r.index.tasks.has(pid)) return;
+    k.adopt({ pid });
+    this.#r.adopted('process outside the log');
   }
 
   #adoptFd(task: ReplayTask, fd: number): void {

@@ -107,6 +107,7 @@ function encodePrctl(frame: Frame, call: Call): boolean {
 function assist(frame: Frame, call: Call, childPid: number): void {
   const op = call.row!.op;
   if (isFork(op) && childPid > 0) frame.assistPid(childPid);
+  if (isFork(op) && cgroupRefuses(call)) frame.assistErrno(errnoNumber(call.errno!)!);
   const worldDecides = call.row!.class === 'assisted';
   if (worldDecides) {
     if (call.retKind === 'error') frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
@@ -123,6 +124,14 @@ function assist(frame: Frame, call: Call, childPid: number): void {
     const mask = sigsetOf(fieldOf(call.args[0], 'mask'));
     if (mask !== undefined) frame.assistMask(BigInt.asUintN(64, mask));
   }
+}
+
+/** Did the child's cgroup, which is the world's, refuse it: a limit, or CLONE_INTO_CGROUP? */
+export function cgroupRefuses(call: Call): boolean {
+  if (call.retKind !== 'error') return false;
+  if (call.errno === 'EAGAIN') return true;
+  const into = /\bCLONE_INTO_CGROUP\b/.test(callText(call));
+  return into && /^(EBADF|ENODEV|EACCES|EOPNOTSUPP|EBUSY|ENOENT)$/.test(call.errno!);
 }
 
 export function callText(call: Call): string {

@@ -116,6 +116,18 @@ const CASES: Record<string, Case> = {
     before: [ignore, FORK],
     copies: ['fdTables'],
   },
+  'pidfd_open after fork': {
+    op: OP.OP_PIDFD_OPEN,
+    args: [2, 0],
+    before: [FORK],
+    copies: ['fdTables'],
+  },
+  'pidfd_getfd of a far descriptor': {
+    op: OP.OP_PIDFD_GETFD,
+    args: [3, 0, 0],
+    before: [FORK, { op: OP.OP_PIDFD_OPEN, args: [2, 0] }, FORK],
+    copies: ['fdTables'],
+  },
   'dup after fork': { op: OP.OP_DUP, args: [0], before: [FORK] },
   'dup2 of a far descriptor': { op: OP.OP_DUP2, args: [0, 900] },
   'dup2 of a far descriptor after fork': {

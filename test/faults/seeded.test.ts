@@ -203,6 +203,20 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     m.call(1, OP.OP_WAITID, [P_ALL, 0, 0, WEXITED | WNOWAIT, 0]);
     m.want('zombie', m.state(child), 'Z');
   },
+  /** a pidfd does not survive an exec */
+  F_PIDFD_CLOEXEC: (m) => {
+    const fd = Number(m.call(1, OP.OP_PIDFD_OPEN, [Number(m.call(1, OP.OP_FORK))]));
+    m.want('cloexec', m.k.fds(1)[fd]?.cloexec, true);
+  },
+  /** a number is not given again while a process group bears it */
+  F_PGRP_NUMBER: (m) => {
+    const leader = Number(m.call(1, OP.OP_FORK));
+    m.call(leader, OP.OP_SETPGID);
+    m.call(leader, OP.OP_FORK);
+    m.exit(leader);
+    m.call(1, OP.OP_WAIT4, [leader]);
+    m.want('kill of the group', m.call(1, OP.OP_KILL, [-leader, 0]), 0);
+  },
   /** SIGKILL cannot be blocked */
   F_KILL_MASK: (m) => {
     m.mask(1, 1n << 8n);

@@ -32,7 +32,6 @@ export const OPENING_CALLS: Readonly<Record<string, CallDef>> = {
   perf_event_open: opens('addr pid int fd flags:perf', by(4, 8n, 0n)),
   io_uring_setup: opens('uint addr', ALWAYS),
   fanotify_init: opens('flags:fanotify flags:open', by(0, 1n, 2n)),
-  pidfd_getfd: opens('fd fd uint', ALWAYS),
   open_tree: opens('dirfd str flags:open_tree', by(2, O_CLOEXEC, 0n)),
   open_tree_attr: opens('dirfd str flags:open_tree addr ulong', by(2, O_CLOEXEC, 0n)),
   fsopen: opens('str flags:fsopen', by(1, 1n, 0n)),

@@ -1,6 +1,6 @@
 // Processes: their life, limits and settings.
 import * as OP from '../../../assembly/uapi/op.ts';
-import { ALWAYS, type CallDef, later, O_NONBLOCK, opens, own, part } from '../def.ts';
+import { type CallDef, later, own, part } from '../def.ts';
 
 const REBOOT = "in the initial pid namespace the world's";
 
@@ -48,6 +48,7 @@ export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
   umask: own(OP.OP_UMASK, 'mask', 'mode'),
   unshare: part(OP.OP_UNSHARE, 'zero', 'flags:clone', 'namespaces have identities, no contents'),
   setns: later(OP.OP_SETNS, 'zero', 'fd flags:clone'),
-  pidfd_open: opens('pid flags:open', { ...ALWAYS, arg: 1, nonblock: O_NONBLOCK }),
-  pidfd_send_signal: later(OP.OP_PIDFD_SEND_SIGNAL, 'zero', 'fd sig in:siginfo uint'),
+  pidfd_open: own(OP.OP_PIDFD_OPEN, 'fd', 'pid flags:pidfd'),
+  pidfd_send_signal: own(OP.OP_PIDFD_SEND_SIGNAL, 'zero', 'fd sig in:siginfo flags:pidfd_signal'),
+  pidfd_getfd: own(OP.OP_PIDFD_GETFD, 'fd', 'fd fd uint'),
 };
