@@ -25,7 +25,7 @@ import { drop_sigframes, flush_sigqueue_mask } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
-import { EVENT_EXIT, EVENT_REAP, EVENT_STORE } from "./uapi/frame.ts";
+import { EVENT_EXIT, EVENT_REAP, EVENT_ROBUST, EVENT_STORE } from "./uapi/frame.ts";
 import * as N from "./uapi/signal.ts";
 import { clear_woken, remove_waiters, wake_up_all, wake_up_process } from "./waitqueue.ts";
 
@@ -33,10 +33,17 @@ import { clear_woken, remove_waiters, wake_up_all, wake_up_process } from "./wai
 const D_12 = 12;
 const F_FS_LEAK = 101;
 
-/** exec or exit: the parent of a vfork may go on; nobody waits at clear_child_tid any more. */
+/**
+ * exec or exit: the futexes of the robust list are released, then nobody waits at clear_child_tid
+ * any more (both are guest memory: the host does it), then the parent of a vfork may go on.
+ */
 export function mm_release(p: task_struct): void {
   if (!(p.flags & T.PF_RARE)) return;
   const k = T.rare(p);
+  if (k.robust_list) {
+    emit(EVENT_ROBUST, p.pid, 0, 0, 0, k.robust_list);
+    k.robust_list = 0;
+  }
   if (k.clear_child_tid) {
     emit(EVENT_STORE, p.pid, 0, 0, 0, k.clear_child_tid);
     k.clear_child_tid = 0;

@@ -41,11 +41,6 @@ import * as X from "./uapi/reboot.ts";
 import { start_group_exit } from "./signal.ts";
 import { sys_world_call } from "./sys-file.ts";
 
-export function sys_set_tid_address(p: task_struct, f: frame): i32 {
-  T.rare_for_write(p).clear_child_tid = f.a0;
-  return pid_nr_ns(p.thread_pid, task_active_pid_ns(p));
-}
-
 export function sys_getpid(p: task_struct): i32 {
   return pid_nr_ns(p.signal.tgid_pid, task_active_pid_ns(p));
 }

@@ -13,6 +13,7 @@ import { recalc_sigpending } from "./signal.ts";
 import * as D from "./sys-file.ts";
 import * as I from "./sys-ids.ts";
 import * as X from "./sys-clone.ts";
+import * as H from "./sys-thread.ts";
 import * as Q from "./sys-pidfd.ts";
 import * as Y from "./sys-process.ts";
 import * as G from "./sys-signal.ts";
@@ -73,7 +74,7 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_GETSID:
       return Y.sys_getsid(p, a0);
     case O.OP_SET_TID_ADDRESS:
-      return Y.sys_set_tid_address(p, f);
+      return H.sys_set_tid_address(p, f);
     case O.OP_GETUID:
       return I.sys_getuid(p);
     case O.OP_GETEUID:
@@ -177,6 +178,10 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
       return Q.sys_pidfd_send_signal(p, f, compat);
     case O.OP_PIDFD_GETFD:
       return Q.sys_pidfd_getfd(p, a0, a1, <u32>a2);
+    case O.OP_SET_ROBUST_LIST:
+      return H.sys_set_robust_list(p, f, compat);
+    case O.OP_GET_ROBUST_LIST:
+      return H.sys_get_robust_list(p, f, compat);
     case O.OP_REBOOT:
       return Y.sys_reboot(p, f);
     case O.OP_UNSHARE:

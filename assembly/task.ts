@@ -131,6 +131,7 @@ export class task_rare {
   fatal_signo: i32; // traced: the fatal signal that was taken; the death itself comes later
   sas_flags: u32;
   spare: u32;
+  robust_list: u64; // guest address of the head, 0: none
 
   get woken(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_rare>("woken_next"));

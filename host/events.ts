@@ -12,6 +12,8 @@ export type KernelEvent =
   | { type: 'exec'; seq: number; tid: number; oldTid: number }
   /** the 32-bit `value` is to be stored in the task's memory */
   | { type: 'store'; seq: number; tid: number; addr: bigint; value: number }
+  /** the futexes on the robust list whose head is at `addr` lose their dead owner */
+  | { type: 'robust'; seq: number; tid: number; addr: bigint }
   /** a thread ended; `groupDead` when it was its process's last one */
   | { type: 'exit'; seq: number; tid: number; code: number; tgid: number; groupDead: boolean }
   | { type: 'stop'; seq: number; tid: number; signo: number }
@@ -23,6 +25,7 @@ export type KernelEvent =
 export function readEvent(u32: Uint32Array, ring: number, index: number): KernelEvent | undefined {
   const at = (ring + (index & (RING_SIZE - 1)) * E.size) >>> 2;
   const word = (offset: number): number => u32[at + (offset >>> 2)]! | 0;
+  const addr = (): bigint => (BigInt(word(E.addr + 4) >>> 0) << 32n) | BigInt(word(E.addr) >>> 0);
   const seq = word(E.seq) >>> 0;
   const tid = word(E.tid);
   const [a, b, c] = [word(E.a), word(E.b), word(E.c)];
@@ -31,11 +34,10 @@ export function readEvent(u32: Uint32Array, ring: number, index: number): Kernel
       return { type: 'fork', seq, tid, pid: a, flags: b >>> 0, parent: c };
     case F.EVENT_EXEC:
       return { type: 'exec', seq, tid, oldTid: a };
-    case F.EVENT_STORE: {
-      const hi = word(E.addr + 4) >>> 0;
-      const addr = (BigInt(hi) << 32n) | BigInt(word(E.addr) >>> 0);
-      return { type: 'store', seq, tid, addr, value: a };
-    }
+    case F.EVENT_STORE:
+      return { type: 'store', seq, tid, addr: addr(), value: a };
+    case F.EVENT_ROBUST:
+      return { type: 'robust', seq, tid, addr: addr() };
     case F.EVENT_EXIT:
       return { type: 'exit', seq, tid, code: a, tgid: b, groupDead: c === 1 };
     case F.EVENT_STOP:

@@ -290,6 +290,7 @@
 #define BH_EVENT_CONT (6)
 #define BH_EVENT_CONTAINER_DEAD (7)
 #define BH_EVENT_REAP (8)
+#define BH_EVENT_ROBUST (9)
 
 /* assembly/uapi/limits.ts */
 #define BH_PID_MAX_DEFAULT (32768)
@@ -389,6 +390,8 @@
 #define BH_OP_FSMOUNT (80)
 #define BH_OP_REBOOT (81)
 #define BH_OP_PIDFD_GETFD (82)
+#define BH_OP_SET_ROBUST_LIST (83)
+#define BH_OP_GET_ROBUST_LIST (84)
 #define BH_NR_OPS (256)
 
 /* assembly/uapi/pidfd.ts */
@@ -1265,6 +1268,7 @@ struct bh_task_rare {
   int32_t fatal_signo;
   uint32_t sas_flags;
   uint32_t spare;
+  uint64_t robust_list;
 };
 _Static_assert(offsetof(struct bh_task_rare, pdeath_signal) == 0, "pdeath_signal");
 _Static_assert(offsetof(struct bh_task_rare, vfork_parent) == 4, "vfork_parent");
@@ -1280,6 +1284,7 @@ _Static_assert(offsetof(struct bh_task_rare, adopted) == 48, "adopted");
 _Static_assert(offsetof(struct bh_task_rare, fatal_signo) == 52, "fatal_signo");
 _Static_assert(offsetof(struct bh_task_rare, sas_flags) == 56, "sas_flags");
 _Static_assert(offsetof(struct bh_task_rare, spare) == 60, "spare");
+_Static_assert(offsetof(struct bh_task_rare, robust_list) == 64, "robust_list");
 
 struct bh_task_struct {
   uint32_t state;

@@ -38,3 +38,4 @@ export const EVENT_STOP = 5;
 export const EVENT_CONT = 6;
 export const EVENT_CONTAINER_DEAD = 7;
 export const EVENT_REAP = 8;
+export const EVENT_ROBUST = 9;

@@ -95,5 +95,7 @@ export const OP_FSMOUNT = 80;
 export const OP_REBOOT = 81;
 // pidfds, more of the processes.
 export const OP_PIDFD_GETFD = 82;
+export const OP_SET_ROBUST_LIST = 83;
+export const OP_GET_ROBUST_LIST = 84;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 256;

@@ -382,7 +382,7 @@ export const layout = {
     comm1: 56,
   },
   task_rare: {
-    size: 64,
+    size: 72,
     pdeath_signal: 0,
     vfork_parent: 4,
     saved_sigmask: 8,
@@ -397,6 +397,7 @@ export const layout = {
     fatal_signo: 52,
     sas_flags: 56,
     spare: 60,
+    robust_list: 64,
   },
   task_struct: {
     size: 64,

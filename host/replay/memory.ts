@@ -13,6 +13,7 @@ const STRIDE = 0x10_0000;
 /** Sizes of what the pointers point at, 64-bit and compat. */
 const SIZES: Record<string, readonly [number, number]> = {
   int: [4, 4],
+  long: [8, 4],
   pair: [8, 8],
   sigset: [8, 8],
   sigaction: [32, 20],
@@ -315,6 +316,14 @@ export function compareOutput(
       if (Number.isNaN(want)) return undefined;
       const have = view.getInt32(0, true);
       return have === want ? undefined : `wrote ${have}, recorded ${want}`;
+    }
+    case 'long': {
+      const item = node.kind === 'array' ? node.items[0] : node;
+      const want = valueOf(item);
+      if (want === undefined) return undefined;
+      const have = compat ? BigInt(view.getUint32(0, true)) : view.getBigUint64(0, true);
+      const same = have === BigInt.asUintN(64, want);
+      return same ? undefined : `wrote ${hex(have)}, recorded ${hex(want)}`;
     }
     case 'pair': {
       if (node.kind !== 'array') return undefined;

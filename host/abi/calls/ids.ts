@@ -12,7 +12,6 @@ export const ID_CALLS: Readonly<Record<string, CallDef>> = {
   setpgid: own(OP.OP_SETPGID, 'zero', 'pid pid'),
   setsid: own(OP.OP_SETSID, 'pid'),
   getsid: own(OP.OP_GETSID, 'pid', 'pid'),
-  set_tid_address: own(OP.OP_SET_TID_ADDRESS, 'pid', 'addr'),
   getuid: own(OP.OP_GETUID, 'id'),
   geteuid: own(OP.OP_GETEUID, 'id'),
   getgid: own(OP.OP_GETGID, 'id'),

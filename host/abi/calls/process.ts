@@ -45,6 +45,11 @@ export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
   getrlimit: part(OP.OP_GETRLIMIT, 'zero', 'op out:rlimit', 'only RLIMIT_NOFILE has an effect'),
   setrlimit: part(OP.OP_SETRLIMIT, 'zero', 'op in:rlimit', 'only RLIMIT_NOFILE has an effect'),
   reboot: part(OP.OP_REBOOT, 'zero', 'flags:reboot flags:reboot flags:reboot addr', REBOOT),
+  set_tid_address: own(OP.OP_SET_TID_ADDRESS, 'pid', 'addr'),
+  set_robust_list: own(OP.OP_SET_ROBUST_LIST, 'zero', 'addr ulong', {
+    note: "the futexes on it are guest memory: an event tells the host of the owner's end",
+  }),
+  get_robust_list: own(OP.OP_GET_ROBUST_LIST, 'zero', 'pid out:long out:long'),
   umask: own(OP.OP_UMASK, 'mask', 'mode'),
   unshare: part(OP.OP_UNSHARE, 'zero', 'flags:clone', 'namespaces have identities, no contents'),
   setns: later(OP.OP_SETNS, 'zero', 'fd flags:clone'),
