@@ -24,6 +24,7 @@ import {
   kmem_cache_zalloc,
 } from "./slab.ts";
 import { alloc_task, cold, task_struct } from "./task.ts";
+import { users_init } from "./user.ts";
 import { waiter_caches_init } from "./waitqueue.ts";
 import { ENOMEM } from "./uapi/errno.ts";
 import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
@@ -60,6 +61,8 @@ function set_limits(at: usize): void {
   r.nofile_max = or_default(config.nofile_max, L.NR_OPEN);
   r.container_depth_max = or_default(config.container_depth_max, L.CONTAINER_DEPTH_MAX);
   r.containers_max = or_default(config.containers_max, L.PID_MAX_LIMIT);
+  r.containers_per_user = or_default(config.containers_per_user, r.threads_max >> 1);
+  r.no_containers = config.no_containers;
   r.event_mask = config.event_mask;
   r.traced = config.traced;
 }
@@ -211,6 +214,7 @@ export function start_kernel(config: usize): i32 {
   memory.fill(FIRST_PAGE, 0, used - FIRST_PAGE);
   list_head.init(r.woken);
   init_caches();
+  if (!users_init()) return -ENOMEM;
   r.event_ring = <u32>kmalloc(EVENT_RING_SIZE * EVENT_BYTES);
   r.tables = <u32>kmalloc(MAX_TABLES * 16);
   if (!r.event_ring || !r.tables) return -ENOMEM;

@@ -2,3 +2,5 @@
 declare const CONFIG_DEBUG: i32;
 /** 1 in the smp target: shared memory and real atomics. */
 declare const CONFIG_SMP: i32;
+/** 0: the kernel has no container calls and no view of containers. */
+declare const CONFIG_CONTAINERS: i32;

@@ -19,14 +19,15 @@ import {
 } from "./uapi/container.ts";
 import { EVENT_CONTAINER_DEAD } from "./uapi/frame.ts";
 import { seeded_fault } from "./bug.ts";
+import { free_uid, user_struct } from "./user.ts";
 import { wake_up_all } from "./waitqueue.ts";
 
 /**
- * struct container - 136 bytes.
+ * struct container.
  *
- * Lifetime: one reference by its open file, one per member process, one per child container.
+ * Lifetime: one reference per open file, one per member process, one per child container.
  * Invariant: INIT_STARTED is never cleared once a first process has entered; DEAD implies that
- * init is null; `usage` == open file + live members + children.
+ * init is null; `usage` == open files + live members + children.
  */
 @unmanaged
 export class container {
@@ -52,6 +53,8 @@ export class container {
   waitq_prev: u32;
   lock: u32; // spinlock_t, LOCK_CONTAINER; a parent's before its child's
   opener_euid: i32; // [C] kuid that created it
+  user: user_struct; // [C] who it is counted to; holds a reference
+  nr_files: i32; // open files: one from container_create, more by container_open
   name0: u64; // [C] char name[24], NUL padded
   name1: u64;
   name2: u64;
@@ -76,6 +79,11 @@ const D_3 = 3;
 const D_7 = 7;
 const D_9 = 9;
 
+/** Has this kernel containers at all (seed: CONFIG_CONTAINERS, sys_ni)? */
+export function containers_enabled(): bool {
+  return CONFIG_CONTAINERS && !root().no_containers;
+}
+
 export function container_caches_init(): void {
   kmem_cache_init(CACHE_CONTAINER, <u32>offsetof<container>());
 }
@@ -95,9 +103,21 @@ export function container_dead(c: container): bool {
   return (c.flags & CONTAINER_FLAG_DEAD) != 0;
 }
 
+/** One more open file of `c`: a reference, and what KILL_ON_CLOSE counts. */
+export function get_container_file(c: container): void {
+  refcount_inc(changetype<usize>(c));
+  c.nr_files += 1;
+}
+
 export function get_container(c: container): container {
   refcount_inc(changetype<usize>(c));
   return c;
+}
+
+/** DEVIATION: D-22 - containers are counted to the user who made them. */
+function uncount_container(u: user_struct): void {
+  u.nr_containers -= 1;
+  free_uid(u);
 }
 
 /** Drops a reference and, while that was the last one, the parent's: no recursion at any depth. */
@@ -110,6 +130,7 @@ export function put_container(c: container): void {
     spin_lock(lock, LOCK_CONTAINERS);
     list_head.del(c.child_link);
     root().nr_containers -= 1;
+    uncount_container(c.user);
     spin_unlock(lock, LOCK_CONTAINERS);
     put_cred(c.cred);
     put_nsproxy(c.ns);
@@ -229,6 +250,12 @@ function mark_dead(c: container, exit_code: i32): void {
   spin_unlock(lock, LOCK_CONTAINER);
 }
 
+/** Is `c` the container `top` or nested in it? */
+export function in_tree(c: container, top: container): bool {
+  while (!nil(c) && c.depth > top.depth) c = c.parent;
+  return same(c, top);
+}
+
 /** SIGKILL for every member, in order of entry. */
 export function kill_members(c: container): void {
   // an address outside the loop's loads: the vector does not move while signals are only marked
@@ -271,11 +298,12 @@ export function exit_container(leader: task_struct, exit_code: i32): void {
 }
 
 /**
- * The last descriptor of the container is closed.
- * DEVIATION: D-3 - KILL_ON_CLOSE takes effect here, for nested containers as well.
+ * An open file of the container is released.
+ * DEVIATION: D-3 - KILL_ON_CLOSE takes effect at the last one, for nested containers as well.
  */
 export function container_file_release(c: container): void {
-  if (c.flags & CONTAINER_FLAG_KILL_ON_CLOSE && !seeded_fault(D_3)) {
+  c.nr_files -= 1;
+  if (c.nr_files == 0 && c.flags & CONTAINER_FLAG_KILL_ON_CLOSE && !seeded_fault(D_3)) {
     if (c.flags & CONTAINER_FLAG_INIT_STARTED && !container_dead(c)) kill_tree(c);
   }
   put_container(c);

@@ -1,5 +1,5 @@
-// The container calls and the file that stands for a container (seed: create_container(),
-// create_container_file(); wait and kill after the seed's future development).
+// container_create and the file that stands for a container (seed: create_container(),
+// create_container_file()).
 import { seeded_fault } from "./bug.ts";
 import * as K from "./container.ts";
 import { container } from "./container.ts";
@@ -23,6 +23,7 @@ import { CACHE_CONTAINER, kmem_cache_free, kmem_cache_zalloc } from "./slab.ts";
 import { LOCK_CONTAINERS, spin_lock, spin_unlock } from "./spinlock.ts";
 import { cold, task_struct } from "./task.ts";
 import { prepare_write, put_user32, copy_to_user, strncpy_from_user } from "./uaccess.ts";
+import { alloc_uid, find_user, free_uid } from "./user.ts";
 import { create_user_ns } from "./user-namespace.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import * as U from "./uapi/container.ts";
@@ -118,26 +119,31 @@ function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {
   return ns;
 }
 
+/** A container that is not published yet goes. */
+function free_container(c: container, error: i32): container {
+  free_uid(c.user);
+  put_cred(c.cred);
+  put_nsproxy(c.ns);
+  kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
+  return ERR_PTR<container>(error);
+}
+
 /** A container below the caller's, linked, with the one reference of its file. ERR_PTR. */
 function create_container(p: task_struct, flags: u32): container {
   const parent = p.signal.leader.container;
   const c = changetype<container>(kmem_cache_zalloc(CACHE_CONTAINER));
   if (nil(c)) return ERR_PTR<container>(-E.ENOMEM);
   memory.copy(changetype<usize>(c) + offsetof<container>("name0"), SCRATCH_USER, 24);
+  c.user = alloc_uid(p.cred.euid);
+  if (nil(c.user)) return free_container(c, -E.ENOMEM);
   const cr = copy_container_creds(p, flags);
-  if (IS_ERR(cr)) {
-    kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
-    return ERR_PTR<container>(PTR_ERR(cr));
-  }
-  const ns = container_namespaces(p, flags, cr);
-  if (IS_ERR(ns)) {
-    put_cred(cr);
-    kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
-    return ERR_PTR<container>(PTR_ERR(ns));
-  }
-  c.usage = 1;
-  c.depth = parent.depth + 1;
+  if (IS_ERR(cr)) return free_container(c, PTR_ERR(cr));
   c.cred = cr;
+  const ns = container_namespaces(p, flags, cr);
+  if (IS_ERR(ns)) return free_container(c, PTR_ERR(ns));
+  c.usage = 1;
+  c.nr_files = 1;
+  c.depth = parent.depth + 1;
   c.ns = ns;
   c.opener_euid = p.cred.euid;
   if (flags & U.CONTAINER_KILL_ON_CLOSE) c.flags = U.CONTAINER_FLAG_KILL_ON_CLOSE;
@@ -157,7 +163,16 @@ function publish(c: container, parent: container): void {
   c.parent = K.get_container(parent);
   list_head.add_tail(c.child_link, parent.children);
   r.nr_containers += 1;
+  c.user.nr_containers += 1;
   spin_unlock(lock, LOCK_CONTAINERS);
+}
+
+/** No more containers: too deep, too many in all, too many of this user's. */
+function is_full(euid: i32, parent: container): bool {
+  const r = root();
+  if (parent.depth >= r.container_depth_max || r.nr_containers >= r.containers_max) return true;
+  const u = find_user(euid);
+  return !nil(u) && u.nr_containers >= r.containers_per_user;
 }
 
 /** container_create(name, flags, 0, 0, 0). Checks in the order of the seed and the decisions. */
@@ -170,12 +185,10 @@ export function sys_container_create(p: task_struct, f: frame): i32 {
   const bad = copy_name(f, f.a0);
   if (bad) return bad;
   const parent = p.signal.leader.container;
-  const r = root();
   // DEVIATION: D-24 - nothing begins under a container that is dead
   if (K.container_dead(parent) && !seeded_fault(D_24)) return -E.ECANCELED;
   // DEVIATION: D-22 - depth and number are limited
-  const full = parent.depth >= r.container_depth_max || r.nr_containers >= r.containers_max;
-  if (full && !seeded_fault(D_22)) return -E.ENOSPC;
+  if (is_full(p.cred.euid, parent) && !seeded_fault(D_22)) return -E.ENOSPC;
   const fd = get_unused_fd(p, 0);
   if (fd < 0) return fd;
   const file = alloc_file(FILE_CONTAINER, O_RDWR, 0);
@@ -188,62 +201,4 @@ export function sys_container_create(p: task_struct, f: frame): i32 {
   file.private_data = <u32>changetype<usize>(c);
   fd_install(p, fd, file, (flags & U.CONTAINER_FD_CLOEXEC) != 0);
   return fd;
-}
-
-/** container_wait(cfd, status, options, rusage): init's end, told to any holder. */
-export function sys_container_wait(p: task_struct, f: frame): i32 {
-  const c = container_of_fd(p, <i32>f.a0);
-  if (IS_ERR(c)) return PTR_ERR(c);
-  const options = <i32>f.a2;
-  if (options & ~(WNOHANG | WNOWAIT)) return -E.EINVAL;
-  const need = prepare_write(f, f.a1, 4) | prepare_write(f, f.r10, 144);
-  if (need) return need;
-  if (f.phase) remove_waiters(p);
-  if (!K.container_dead(c)) {
-    if (options & WNOHANG) return 0;
-    if (signal_pending(p)) return -E.ERESTARTSYS;
-    f.phase = 1;
-    return wait_on(p, f, c.waitq);
-  }
-  const nr = nil(c.init_pid) ? 0 : pid_nr_ns(c.init_pid, task_active_pid_ns(p));
-  if (!nr) return nil(c.init_pid) ? -E.ECANCELED : -E.EINVAL;
-  if (f.a1 && put_user32(f, f.a1, c.exit_code)) return -E.EFAULT;
-  if (f.r10) {
-    memory.fill(SCRATCH_USER, 0, 144);
-    if (copy_to_user(f, f.r10, SCRATCH_USER, 144)) return -E.EFAULT;
-  }
-  return nr;
-}
-
-/** One success is a success; -EPERM only when nobody could be signalled. */
-function kill_member(p: task_struct, leader: task_struct, sig: i32, result: i32): i32 {
-  const error = check_kill_permission(sig, p, leader);
-  if (!error && sig) {
-    const info = scratch_siginfo();
-    fill_siginfo(info, sig, SI_USER, p, leader);
-    send_signal(leader, info, true, from_ancestor_ns(p, leader));
-  }
-  return result == 0 ? 0 : error;
-}
-
-/** container_kill(cfd, initonly, signal). */
-export function sys_container_kill(p: task_struct, f: frame): i32 {
-  const c = container_of_fd(p, <i32>f.a0);
-  if (IS_ERR(c)) return PTR_ERR(c);
-  const init_only = <i32>f.a1;
-  const sig = <i32>f.a2;
-  if (<u32>init_only > 1 || <u32>sig > 64) return -E.EINVAL;
-  if (init_only) {
-    if (nil(c.init)) return -E.ESRCH;
-    return kill_member(p, c.init.leader, sig, -E.ESRCH);
-  }
-  let result = -E.ESRCH;
-  for (let at = c; !nil(at); at = K.next_in_tree(at, c)) {
-    const members = at.members;
-    for (let i: u32 = 0; i < at.members_len; ++i) {
-      const entry = load<u32>(members + (i << 2));
-      if (entry) result = kill_member(p, changetype<task_struct>(<usize>entry), sig, result);
-    }
-  }
-  return result;
 }

@@ -70,6 +70,8 @@ export class boot_config {
   containers_max: i32;
   event_mask: u32; // bit per EVENT_*
   traced: u32; // 1: new tasks are traced
+  containers_per_user: i32;
+  no_containers: u32; // 1: as if built without CONFIG_CONTAINERS
 }
 
 /** One event, 32 bytes. */

@@ -67,6 +67,12 @@ export class kernel_root {
   // locks of the two global lists
   tasklist_lock: u32; // spinlock_t
   containers_lock: u32; // spinlock_t
+  // what is counted per user: user_struct* [user_buckets], a power of two
+  users: u32; // [containers]
+  user_buckets: u32;
+  nr_users: u32;
+  containers_per_user: i32; // [C] boot parameter
+  no_containers: u32; // [C] boot parameter
   // debug lockdep: classes held by CPU 0
   held_locks: u32;
   // free pages by order

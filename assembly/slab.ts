@@ -36,7 +36,11 @@ export const CACHE_SIGFRAME = 15;
 export const CACHE_TASK = 16;
 /** kmalloc caches: 16 bytes .. 32 KiB. */
 export const CACHE_KMALLOC = 17;
-export const NR_CACHES = 29;
+/** Behind the kmalloc caches: what was added later. */
+export const CACHE_USER = 29;
+export const CACHE_KEY = 30;
+export const CACHE_UPCALL = 31;
+export const NR_CACHES = 32;
 const KMALLOC_MIN_SHIFT: u32 = 4;
 const KMALLOC_MAX_SHIFT: u32 = 15;
 

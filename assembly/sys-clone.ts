@@ -8,8 +8,9 @@ import { IS_ERR, nil, PTR_ERR, same } from "./err.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
 import { frame } from "./frame.ts";
 import { nsproxy } from "./nsproxy.ts";
-import { pid_namespace, task_active_pid_ns } from "./pid.ts";
+import { task_active_pid_ns } from "./pid.ts";
 import { CLONE_ARGS, SCRATCH_USER } from "./root.ts";
+import { container_is_below } from "./sys-container.ts";
 import { task_struct } from "./task.ts";
 import { copy_from_user, prepare_write, put_user32 } from "./uaccess.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
@@ -174,8 +175,5 @@ function may_enter(p: task_struct, c: container): i32 {
     const same_ns = same(mine.user_ns, theirs.user_ns);
     if (mine.euid != c.opener_euid || !subset || !same_ns) return -E.EPERM;
   }
-  const ns = task_active_pid_ns(p);
-  let at = c.ns.pid_ns_for_children;
-  while (!nil(at) && !same(at, ns)) at = changetype<pid_namespace>(at.parent);
-  return nil(at) && !seeded_fault(D_36) ? -E.EINVAL : 0;
+  return container_is_below(p, c) || seeded_fault(D_36) ? 0 : -E.EINVAL;
 }

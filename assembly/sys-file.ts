@@ -19,7 +19,7 @@ import * as E from "./uapi/errno.ts";
 import * as O from "./uapi/fcntl.ts";
 import * as F from "./uapi/frame.ts";
 import { SI_USER, SIGPIPE } from "./uapi/signal.ts";
-import { add_waiter, remove_waiters, signal_pending, sleep_on } from "./waitqueue.ts";
+import { add_file_waiter, remove_waiters, signal_pending, sleep_on } from "./waitqueue.ts";
 
 // Seeded fault (debug builds only): dup gives a close-on-exec descriptor.
 const F_DUP_CLOEXEC = 103;
@@ -273,7 +273,7 @@ export function sys_poll(p: task_struct, f: frame, timeout: i32): i32 {
     const file = FD.fget(p, fd);
     if (nil(file)) continue;
     const queue = poll_queue(file);
-    if (!nil(queue) && !add_waiter(p, queue)) {
+    if (!nil(queue) && !add_file_waiter(p, queue, file)) {
       remove_waiters(p);
       return -E.ENOMEM;
     }

@@ -1,5 +1,4 @@
 // The dispatch: number -> operation by the active table, one switch, one result. Reads as a table.
-import * as B from "./containerfs.ts";
 import * as R from "./err.ts";
 import { event_ring_full } from "./event.ts";
 import { do_execve } from "./exec.ts";
@@ -10,6 +9,7 @@ import { find_task_by_pid_ns, pid_namespace, pid_nr_ns, task_active_pid_ns } fro
 import { root } from "./root.ts";
 import { sys_rt_sigreturn } from "./sigdeliver.ts";
 import { recalc_sigpending } from "./signal.ts";
+import * as N from "./sys-container.ts";
 import * as D from "./sys-file.ts";
 import * as I from "./sys-ids.ts";
 import * as X from "./sys-clone.ts";
@@ -186,22 +186,24 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
       return Y.sys_reboot(p, f);
     case O.OP_UNSHARE:
       return Y.sys_unshare(p, f);
-    case O.OP_CONTAINER_CREATE:
-      return B.sys_container_create(p, f);
-    case O.OP_FORK_INTO_CONTAINER:
-      return X.sys_fork_into_container(p, f);
-    case O.OP_CONTAINER_WAIT:
-      return B.sys_container_wait(p, f);
-    case O.OP_CONTAINER_KILL:
-      return B.sys_container_kill(p, f);
     // no file system is registered: every name is unknown, no descriptor is a context
     case O.OP_FSOPEN:
       return -E.ENODEV;
     case O.OP_FSMOUNT:
       return -E.EBADF;
     default:
-      return -E.ENOSYS;
+      return do_op_area(op, p, f, compat);
   }
+}
+
+/** Areas with a range of operations of their own. */
+function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
+  if (op - O.OP_CONTAINER_CREATE <= 3) return N.do_op_container_call(op, p, f, compat);
+  const span: u32 = O.CONTAINER_OPS_LAST - O.CONTAINER_OPS_FIRST;
+  if (op - O.CONTAINER_OPS_FIRST <= span) {
+    return N.do_op_container(op, p, f, compat);
+  }
+  return -E.ENOSYS;
 }
 
 /** The task that a frame names, or null. */

@@ -1,7 +1,8 @@
 // Sleeping. There is no kernel stack: a call that must wait registers waiters on queues, marks its
 // task asleep and returns RET_BLOCKED; the task keeps its frame. A wake-up puts the task on the
 // woken list; the host lets it go on with resume(), which runs the call again from its start.
-import { nil, RET_BLOCKED } from "./err.ts";
+import { NULL, nil, RET_BLOCKED } from "./err.ts";
+import { file, fput, get_file } from "./file.ts";
 import { frame } from "./frame.ts";
 import { list_at, list_head } from "./list.ts";
 import { root } from "./root.ts";
@@ -11,17 +12,18 @@ import { TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_RUNNING, TIF_SIGPENDING } from 
 import { ENOMEM } from "./uapi/errno.ts";
 import { OP_RT_SIGTIMEDWAIT } from "./uapi/op.ts";
 
-/** struct waiter - one task on one queue, 16 bytes. */
+/** struct waiter - one task on one queue, 32 bytes. */
 @unmanaged
 export class waiter {
   link_next: u32; // list_head on the queue
   link_prev: u32;
   task: task_struct;
   next: waiter; // the same task's next waiter
+  file: file; // [C] whose queue it is, null: no file's. Holds a reference while asleep
 }
 
 export function waiter_caches_init(): void {
-  kmem_cache_init(CACHE_WAITER, 16);
+  kmem_cache_init(CACHE_WAITER, <u32>offsetof<waiter>());
 }
 
 /** Registers `p` on `queue`; false when memory is exhausted. */
@@ -30,10 +32,23 @@ export function add_waiter(p: task_struct, queue: list_head): bool {
   if (nil(w)) return false;
   const k = rare_for_write(p);
   w.task = p;
+  w.file = NULL<file>();
   w.next = changetype<waiter>(k.waiters);
   k.waiters = <u32>changetype<usize>(w);
   list_head.add_tail(list_at(changetype<usize>(w), 0), queue);
   return true;
+}
+
+/** The same on a queue of `f`, which stays open meanwhile, whoever closes its descriptors. */
+export function add_file_waiter(p: task_struct, queue: list_head, f: file): bool {
+  if (!add_waiter(p, queue)) return false;
+  changetype<waiter>(<usize>rare(p).waiters).file = get_file(f);
+  return true;
+}
+
+/** The file that the sleeping call of `p` waits on. */
+export function waited_file(p: task_struct): file {
+  return changetype<waiter>(<usize>rare(p).waiters).file;
 }
 
 /** Takes `p` off every queue. */
@@ -44,8 +59,10 @@ export function remove_waiters(p: task_struct): void {
   k.waiters = 0;
   while (!nil(w)) {
     const next = w.next;
+    const held = w.file;
     list_head.del(list_at(changetype<usize>(w), 0));
     kmem_cache_free(CACHE_WAITER, changetype<usize>(w));
+    if (!nil(held)) fput(held);
     w = next;
   }
 }

@@ -31,6 +31,7 @@ class Checker {
     signal: new Map() as Found,
     pid: new Map() as Found,
     container: new Map() as Found,
+    user: new Map() as Found,
   };
 
   constructor(kernel: Kernel) {
@@ -87,6 +88,7 @@ class Checker {
     }
     this.#containers(tasks);
     this.#files();
+    this.#users();
     this.#counters();
     if (processes !== this.#v.root('nr_processes')) {
       this.#say(`${processes} processes found, ${this.#v.root('nr_processes')} counted`);
@@ -136,6 +138,7 @@ class Checker {
         this.#say(`task ${nr}: dead, waits`);
       return;
     }
+    this.#waiters(task, this.#word(this.#v.rare(task) + L.task_rare.waiters), nr);
     if (this.#ref('nsproxy', this.#word(cold + C.nsproxy))) void 0;
     this.#ref('files', this.#word(cold + C.files));
     this.#ref('fs', this.#word(cold + C.fs));
@@ -146,6 +149,15 @@ class Checker {
     const rare = this.#v.rare(task);
     for (let at = 0; at < RARE_BYTES; at += 4) {
       if (this.#word(rare + at)) this.#say(`task ${nr}: its rare record is in use, unmarked`);
+    }
+  }
+
+  /** The files that a sleeping call holds. */
+  #waiters(task: number, first: number, nr: number): void {
+    const W = L.waiter;
+    for (let at = first; at; at = this.#word(at + W.next)) {
+      if (this.#word(at + W.task) !== task) this.#say(`task ${nr}: a waiter is another's`);
+      this.#ref('file', this.#word(at + W.file));
     }
   }
 
@@ -209,10 +221,36 @@ class Checker {
       if (init_signal) this.#ref('signal', init_signal);
       this.#ref('cred', this.#word(at + C.cred));
       this.#ref('nsproxy', this.#word(at + C.ns));
+      this.#ref('user', this.#word(at + C.user));
       const number = this.#word(at + C.init_pid);
       if (number) this.#ref('pid', number);
     }
     if (count !== this.#v.root('nr_containers')) this.#say(`${count} containers found`);
+  }
+
+  /** Users: the containers that are counted to them, and every record is in its bucket. */
+  #users(): void {
+    const U = L.user_struct;
+    const made = new Map<number, number>();
+    for (const at of this.#v.containerAddresses()) {
+      const user = this.#word(at + L.container.user);
+      if (user) made.set(user, (made.get(user) ?? 0) + 1);
+    }
+    const buckets = this.#v.root('user_buckets');
+    let count = 0;
+    for (let i = 0; i < buckets; ++i) {
+      const first = this.#word(this.#v.root('users') + i * 4);
+      for (let at = first; at && count < LIST_MAX; at = this.#word(at + U.next)) {
+        count += 1;
+        const uid = this.#word(at + U.uid);
+        if ((uid & (buckets - 1)) !== i) this.#say(`user ${uid}: in the wrong bucket`);
+        if (!this.found.user.has(at)) this.#say(`user ${uid}: nothing is counted to it`);
+        if (this.#word(at + U.nr_containers) !== (made.get(at) ?? 0)) {
+          this.#say(`user ${uid}: container count`);
+        }
+      }
+    }
+    if (count !== this.#v.root('nr_users')) this.#say(`${count} users found`);
   }
 
   #files(): void {
@@ -226,11 +264,19 @@ class Checker {
         if (slot) this.#ref('file', slot & ~1);
       }
     }
+    const containers = new Map<number, number>();
     for (const file of this.found.file.keys()) {
       const kind = this.#word(file + L.file.kind);
       const data = this.#word(file + L.file.private_data);
       if (kind === 4) this.#ref('container', data);
+      if (kind === 4) containers.set(data, (containers.get(data) ?? 0) + 1);
       if (kind === 5) this.#ref('pid', data);
+    }
+    for (const at of this.#v.containerAddresses()) {
+      const counted = this.#word(at + L.container.nr_files);
+      if (counted !== (containers.get(at) ?? 0)) {
+        this.#say(`container ${this.#word(at + L.container.id)}: file count`);
+      }
     }
   }
 
@@ -258,6 +304,7 @@ class Checker {
       ['action tables', counts.sighands, this.found.sighand.size],
       ['thread groups', counts.signals, this.found.signal.size],
       ['struct pids', counts.pids, this.found.pid.size],
+      ['users', counts.users, this.found.user.size],
     ];
     for (const [what, live, found] of expect) {
       if (live !== found) this.#say(`${what}: ${live} live, ${found} reachable`);

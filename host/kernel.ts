@@ -2,6 +2,7 @@
 // the frames and the event ring; everything else of the host goes through this class.
 import * as F from '../assembly/uapi/frame.ts';
 import { NR_OPS } from '../assembly/uapi/op.ts';
+import { type BootConfig, bootWords } from './boot.ts';
 import { checkKernel } from './check.ts';
 import { KernelPanic } from './errno.ts';
 import { type KernelEvent, readEvent } from './events.ts';
@@ -22,21 +23,7 @@ export const DISP_DRAIN = F.DISP_DRAIN;
 export const DISP_BUSY = F.DISP_BUSY;
 export const DISP_NOT_RUN = F.DISP_NOT_RUN;
 
-/** Boot parameters; what is left out has Linux's default. */
-export interface BootConfig {
-  /** numbers run from 1 to this, exclusively; 32768, at most 4194304 */
-  pidMax?: number;
-  threadsMax?: number;
-  /** soft and hard RLIMIT_NOFILE of init; 1024 and 1048576 */
-  nofile?: number;
-  nofileMax?: number;
-  /** how deep containers nest; 32 */
-  containerDepthMax?: number;
-  containersMax?: number;
-  /** which kinds of events are wanted: bit per EVENT_*; all by default */
-  events?: number;
-  clockNs?: bigint;
-}
+export type { BootConfig } from './boot.ts';
 
 export type KernelTarget = 'release' | 'debug' | 'smp';
 
@@ -94,17 +81,7 @@ export class Kernel implements FrameOwner {
   boot(config: BootConfig = {}): void {
     this.refresh();
     const at = 0x10000 >>> 2;
-    const words = [
-      config.pidMax ?? 0,
-      config.threadsMax ?? 0,
-      config.nofile ?? 0,
-      config.nofileMax ?? 0,
-      config.containerDepthMax ?? 0,
-      config.containersMax ?? 0,
-      config.events ?? 0xffffffff,
-      0,
-    ];
-    this.u32.set(words, at);
+    this.u32.set(bootWords(config), at);
     if (this.#guard(() => this.exports.boot(0x10000)) !== 0) {
       throw new RangeError('boot failed: not enough memory');
     }

@@ -72,6 +72,7 @@ export interface Counts {
   pipes: number;
   waiters: number;
   sigframes: number;
+  users: number;
 }
 
 const SLAB_CACHES = 0x900;
@@ -91,6 +92,7 @@ const CACHES = {
   pipes: 13,
   waiters: 14,
   sigframes: 15,
+  users: 29,
 } as const;
 
 const KINDS = ['', 'null', 'world', 'pipe', 'container', 'pidfd'] as const;

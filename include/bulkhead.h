@@ -392,6 +392,17 @@
 #define BH_OP_PIDFD_GETFD (82)
 #define BH_OP_SET_ROBUST_LIST (83)
 #define BH_OP_GET_ROBUST_LIST (84)
+#define BH_CONTAINER_OPS_FIRST (190)
+#define BH_OP_CONTAINER_OPEN (190)
+#define BH_CONTAINER_CALLS_LAST (199)
+#define BH_OP_FSTAT (200)
+#define BH_OP_NEWFSTATAT (201)
+#define BH_OP_STATX (202)
+#define BH_OP_FSTATFS (203)
+#define BH_OP_LSEEK (204)
+#define BH_OP_IOCTL (205)
+#define BH_OP_MMAP (206)
+#define BH_CONTAINER_OPS_LAST (219)
 #define BH_NR_OPS (256)
 
 /* assembly/uapi/pidfd.ts */
@@ -577,6 +588,8 @@ struct bh_boot_config {
   int32_t containers_max;
   uint32_t event_mask;
   uint32_t traced;
+  int32_t containers_per_user;
+  uint32_t no_containers;
 };
 _Static_assert(offsetof(struct bh_boot_config, pid_max) == 0, "pid_max");
 _Static_assert(offsetof(struct bh_boot_config, threads_max) == 4, "threads_max");
@@ -586,6 +599,8 @@ _Static_assert(offsetof(struct bh_boot_config, container_depth_max) == 16, "cont
 _Static_assert(offsetof(struct bh_boot_config, containers_max) == 20, "containers_max");
 _Static_assert(offsetof(struct bh_boot_config, event_mask) == 24, "event_mask");
 _Static_assert(offsetof(struct bh_boot_config, traced) == 28, "traced");
+_Static_assert(offsetof(struct bh_boot_config, containers_per_user) == 32, "containers_per_user");
+_Static_assert(offsetof(struct bh_boot_config, no_containers) == 36, "no_containers");
 
 struct bh_container {
   int32_t usage;
@@ -610,7 +625,9 @@ struct bh_container {
   uint32_t waitq_prev;
   uint32_t lock;
   int32_t opener_euid;
-  uint8_t gap_92[4];
+  uint32_t user; /* address of a user_struct */
+  int32_t nr_files;
+  uint8_t gap_100[4];
   uint64_t name0;
   uint64_t name1;
   uint64_t name2;
@@ -637,9 +654,11 @@ _Static_assert(offsetof(struct bh_container, waitq_next) == 76, "waitq_next");
 _Static_assert(offsetof(struct bh_container, waitq_prev) == 80, "waitq_prev");
 _Static_assert(offsetof(struct bh_container, lock) == 84, "lock");
 _Static_assert(offsetof(struct bh_container, opener_euid) == 88, "opener_euid");
-_Static_assert(offsetof(struct bh_container, name0) == 96, "name0");
-_Static_assert(offsetof(struct bh_container, name1) == 104, "name1");
-_Static_assert(offsetof(struct bh_container, name2) == 112, "name2");
+_Static_assert(offsetof(struct bh_container, user) == 92, "user");
+_Static_assert(offsetof(struct bh_container, nr_files) == 96, "nr_files");
+_Static_assert(offsetof(struct bh_container, name0) == 104, "name0");
+_Static_assert(offsetof(struct bh_container, name1) == 112, "name1");
+_Static_assert(offsetof(struct bh_container, name2) == 120, "name2");
 
 struct bh_cred {
   int32_t count;
@@ -915,6 +934,11 @@ struct bh_kernel_root {
   uint32_t tables;
   uint32_t tasklist_lock;
   uint32_t containers_lock;
+  uint32_t users;
+  uint32_t user_buckets;
+  uint32_t nr_users;
+  int32_t containers_per_user;
+  uint32_t no_containers;
   uint32_t held_locks;
   uint32_t free_pages0;
 };
@@ -962,8 +986,13 @@ _Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 168, "nr_tables");
 _Static_assert(offsetof(struct bh_kernel_root, tables) == 172, "tables");
 _Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 176, "tasklist_lock");
 _Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 180, "containers_lock");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 184, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 188, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, users) == 184, "users");
+_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 188, "user_buckets");
+_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 192, "nr_users");
+_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 196, "containers_per_user");
+_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 200, "no_containers");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 204, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 208, "free_pages0");
 
 struct bh_kmem_cache {
   uint32_t free;
@@ -1319,6 +1348,21 @@ _Static_assert(offsetof(struct bh_task_struct, container) == 52, "container");
 _Static_assert(offsetof(struct bh_task_struct, member_slot) == 56, "member_slot");
 _Static_assert(offsetof(struct bh_task_struct, cred) == 60, "cred");
 
+struct bh_user_struct {
+  int32_t count;
+  int32_t uid;
+  uint32_t next; /* address of a user_struct */
+  int32_t nr_containers;
+  int32_t nr_keys;
+  int32_t key_bytes;
+};
+_Static_assert(offsetof(struct bh_user_struct, count) == 0, "count");
+_Static_assert(offsetof(struct bh_user_struct, uid) == 4, "uid");
+_Static_assert(offsetof(struct bh_user_struct, next) == 8, "next");
+_Static_assert(offsetof(struct bh_user_struct, nr_containers) == 12, "nr_containers");
+_Static_assert(offsetof(struct bh_user_struct, nr_keys) == 16, "nr_keys");
+_Static_assert(offsetof(struct bh_user_struct, key_bytes) == 20, "key_bytes");
+
 struct bh_user_window {
   uint64_t addr;
   uint32_t len;
@@ -1356,11 +1400,13 @@ struct bh_waiter {
   uint32_t link_prev;
   uint32_t task; /* address of a task_struct */
   uint32_t next; /* address of a waiter */
+  uint32_t file; /* address of a file */
 };
 _Static_assert(offsetof(struct bh_waiter, link_next) == 0, "link_next");
 _Static_assert(offsetof(struct bh_waiter, link_prev) == 4, "link_prev");
 _Static_assert(offsetof(struct bh_waiter, task) == 8, "task");
 _Static_assert(offsetof(struct bh_waiter, next) == 12, "next");
+_Static_assert(offsetof(struct bh_waiter, file) == 16, "file");
 
 /* Exports of kernel.wasm (assembly/index.ts), as function types. */
 /* Version of this interface; changes with every incompatible change of exports or layouts. */

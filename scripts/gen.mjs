@@ -1,11 +1,13 @@
 // Generates what must agree with the kernel's sources, from build/layout.json (the compiler's own
 // offsets), assembly/uapi, assembly/index.ts and assembly/spinlock.ts: host/generated/layout.ts,
-// include/layout.json, include/bulkhead.h and the tables between markers in assembly/README.md.
+// include/layout.json, include/bulkhead.h and the tables between markers in assembly/README.md and
+// docs/containers.md.
 // `--check` compares instead of writing.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isMain } from './build.mjs';
 import { projectRoot } from './setup.mjs';
+import { specTable } from './spec-table.mjs';
 
 function layoutTs(structs) {
   const lines = ['// Generated from the @unmanaged classes by scripts/gen.mjs. Do not edit.'];
@@ -161,6 +163,8 @@ export function outputs() {
     const tables = { layout: () => layoutTable(structs), locks: lockTable, exports: exportTable };
     all[readme] = fillTables(readFileSync(readme, 'utf8'), tables);
   }
+  const containers = 'docs/containers.md';
+  all[containers] = fillTables(readFileSync(containers, 'utf8'), { spec: specTable });
   return all;
 }
 

@@ -97,5 +97,17 @@ export const OP_REBOOT = 81;
 export const OP_PIDFD_GETFD = 82;
 export const OP_SET_ROBUST_LIST = 83;
 export const OP_GET_ROBUST_LIST = 84;
+// around containers: assembly/sys-container.ts; up to CONTAINER_CALLS_LAST ENOSYS without them.
+export const CONTAINER_OPS_FIRST = 190;
+export const OP_CONTAINER_OPEN = 190;
+export const CONTAINER_CALLS_LAST = 199;
+export const OP_FSTAT = 200;
+export const OP_NEWFSTATAT = 201;
+export const OP_STATX = 202;
+export const OP_FSTATFS = 203;
+export const OP_LSEEK = 204;
+export const OP_IOCTL = 205;
+export const OP_MMAP = 206;
+export const CONTAINER_OPS_LAST = 219;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 256;

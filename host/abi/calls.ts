@@ -1,6 +1,7 @@
 // What each system call is, by name: operation, arguments, result, class. The numbers are in
 // numbers.ts. A name that an i386 table knows under other rules is in I386.
 import * as OP from '../../assembly/uapi/op.ts';
+import { CONTAINER_FILE_CALLS } from './calls/containers.ts';
 import { FILE_CALLS } from './calls/files.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
@@ -20,6 +21,7 @@ export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...SIGNAL_CALLS,
   ...FILE_CALLS,
   ...OPENING_CALLS,
+  ...CONTAINER_FILE_CALLS,
 };
 
 /** What a call is of which only the name matters here. */
@@ -60,6 +62,7 @@ export const UNIMPLEMENTED: ReadonlySet<string> = new Set([
 ]);
 
 const OLD_MASK = 'masks are 32 bits wide';
+const OLD_STRUCT = { op: OP.OP_WORLD_CALL, support: 'none', note: 'an old layout' } as const;
 const ID16 = 'ids are 16 bits wide; larger ones read as 65534';
 
 /** What i386 tables have in another way. */
@@ -110,6 +113,9 @@ export const I386: Readonly<Record<string, Partial<CallDef>>> = {
     note: ID16,
     args: 'int in:id16*0',
   },
+  fstat: OLD_STRUCT,
+  fstatfs: OLD_STRUCT,
+  mmap: { ...OLD_STRUCT, args: 'addr' },
   setfsuid: { note: ID16 },
   setfsgid: { note: ID16 },
   getrlimit: { note: 'limits above 2^31-1 read as that; only RLIMIT_NOFILE has an effect' },

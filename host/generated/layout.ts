@@ -2,7 +2,7 @@
 // prettier-ignore
 export const layout = {
   boot_config: {
-    size: 32,
+    size: 40,
     pid_max: 0,
     threads_max: 4,
     nofile_cur: 8,
@@ -11,9 +11,11 @@ export const layout = {
     containers_max: 20,
     event_mask: 24,
     traced: 28,
+    containers_per_user: 32,
+    no_containers: 36,
   },
   container: {
-    size: 120,
+    size: 128,
     usage: 0,
     flags: 4,
     exit_code: 8,
@@ -36,9 +38,11 @@ export const layout = {
     waitq_prev: 80,
     lock: 84,
     opener_euid: 88,
-    name0: 96,
-    name1: 104,
-    name2: 112,
+    user: 92,
+    nr_files: 96,
+    name0: 104,
+    name1: 112,
+    name2: 120,
   },
   cred: {
     size: 88,
@@ -167,7 +171,7 @@ export const layout = {
     addr: 24,
   },
   kernel_root: {
-    size: 192,
+    size: 212,
     magic: 0,
     layout_hash: 4,
     high_water: 8,
@@ -212,8 +216,13 @@ export const layout = {
     tables: 172,
     tasklist_lock: 176,
     containers_lock: 180,
-    held_locks: 184,
-    free_pages0: 188,
+    users: 184,
+    user_buckets: 188,
+    nr_users: 192,
+    containers_per_user: 196,
+    no_containers: 200,
+    held_locks: 204,
+    free_pages0: 208,
   },
   kmem_cache: {
     size: 32,
@@ -417,6 +426,15 @@ export const layout = {
     member_slot: 56,
     cred: 60,
   },
+  user_struct: {
+    size: 24,
+    count: 0,
+    uid: 4,
+    next: 8,
+    nr_containers: 12,
+    nr_keys: 16,
+    key_bytes: 20,
+  },
   user_window: {
     size: 24,
     addr: 0,
@@ -437,10 +455,11 @@ export const layout = {
     found_child: 28,
   },
   waiter: {
-    size: 16,
+    size: 20,
     link_next: 0,
     link_prev: 4,
     task: 8,
     next: 12,
+    file: 16,
   },
 } as const;

@@ -156,6 +156,23 @@ const CASES: Record<string, Case> = {
     before: [create(NEW_NS), ...Array<Call>(4).fill(enter(3))],
   },
   'a fork inside a container': { tid: 2, ...FORK, before: [create(NEW_NS), enter(3)] },
+  'another file of a container': {
+    op: OP.OP_CONTAINER_OPEN,
+    args: [2, 0],
+    before: [create(0)],
+  },
+  'a container of the seventeenth user': {
+    tid: 18,
+    ...create(0),
+    before: Array.from({ length: 16 }, (_, i): Call[] => [
+      FORK,
+      { tid: i + 2, op: OP.OP_SETRESUID, args: [i + 1, i + 1, i + 1] },
+      { tid: i + 2, ...create(0) },
+    ])
+      .flat()
+      .concat(FORK),
+    copies: ['fdTables'],
+  },
   'a nested container': {
     tid: 2,
     ...create(NEW_NS, 'in'),
@@ -217,6 +234,7 @@ describe('each allocation fails in turn', () => {
     k = await createKernel({ target: 'debug' });
   });
 
+  // spec: container_create ENOMEM; fork_into_container ENOMEM
   it.each(Object.entries(CASES))('%s', (_name, test) => {
     for (const call of test.before ?? []) expect(run(call)).toBeGreaterThanOrEqual(0);
     const start = k.snapshot();

@@ -2,10 +2,33 @@
 import * as OP from '../../../assembly/uapi/op.ts';
 import { type CallDef, none, own, part } from '../def.ts';
 
+const FD_ONLY = "known of containers' files; any other file is the world's";
+const onFd = (op: number, result: CallDef['result'], args: string): CallDef => {
+  return { op, args, result, class: 'unmodelled', support: 'partial', note: FD_ONLY };
+};
+
+/** Calls on any descriptor that a container's file answers in its own way. */
+export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
+  fstat: onFd(OP.OP_FSTAT, 'zero', 'fd out:stat'),
+  fstat64: onFd(OP.OP_FSTAT, 'zero', 'fd out:stat64'),
+  newfstatat: onFd(OP.OP_NEWFSTATAT, 'zero', 'dirfd str out:stat flags:at'),
+  fstatat64: onFd(OP.OP_NEWFSTATAT, 'zero', 'dirfd str out:stat64 flags:at'),
+  statx: onFd(OP.OP_STATX, 'zero', 'dirfd str flags:at uint out:statx'),
+  fstatfs: onFd(OP.OP_FSTATFS, 'zero', 'fd out:statfs'),
+  fstatfs64: onFd(OP.OP_FSTATFS, 'zero', 'fd ulong out:statfs64@1'),
+  lseek: onFd(OP.OP_LSEEK, 'size', 'fd long op'),
+  ioctl: onFd(OP.OP_IOCTL, 'int', 'fd op ulong'),
+  mmap: onFd(OP.OP_MMAP, 'addr', 'addr ulong flags:prot flags:map fd ulong'),
+  mmap2: onFd(OP.OP_MMAP, 'addr', 'addr ulong flags:prot flags:map fd ulong'),
+};
+
 /** Calls of the 2017 proposal; fsopen and fsmount are not the calls that mainline has today. */
 export const CONTAINER_CALLS: Readonly<Record<string, CallDef>> = {
   fsopen: part(OP.OP_FSOPEN, 'fd', 'str uint addr addr addr', 'no file system is registered'),
   fsmount: part(OP.OP_FSMOUNT, 'zero', 'fd str uint', 'no file system is registered'),
+  container_open: own(OP.OP_CONTAINER_OPEN, 'fd', 'ulong flags:container', {
+    note: "a container by its id; it is nested in the caller's",
+  }),
   container_create: own(OP.OP_CONTAINER_CREATE, 'fd', 'str flags:container ulong ulong ulong'),
   fork_into_container: own(OP.OP_FORK_INTO_CONTAINER, 'pid', 'fd'),
   container_wait: own(OP.OP_CONTAINER_WAIT, 'pid', 'fd out:i32 flags:wait out:rusage'),

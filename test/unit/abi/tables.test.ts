@@ -42,6 +42,7 @@ describe.each([
 });
 
 describe('333 to 335', () => {
+  // spec: D-33
   it.each([
     ['linux-x86_64', 'io_pgetevents', 'rseq', 'uretprobe'],
     ['howells-2017', 'fsopen', 'fsmount', 'container_create'],

@@ -1,0 +1,36 @@
+// Boot parameters, and the words of struct boot_config that they become.
+
+/** Boot parameters; what is left out has Linux's default. */
+export interface BootConfig {
+  /** numbers run from 1 to this, exclusively; 32768, at most 4194304 */
+  pidMax?: number;
+  threadsMax?: number;
+  /** soft and hard RLIMIT_NOFILE of init; 1024 and 1048576 */
+  nofile?: number;
+  nofileMax?: number;
+  /** false: no containers at all, the calls are ENOSYS */
+  containers?: boolean;
+  /** how deep containers nest, 32; how many there may be in all, and of one user's making */
+  containerDepthMax?: number;
+  containersMax?: number;
+  containersPerUser?: number;
+  /** which kinds of events are wanted: bit per EVENT_*; all by default */
+  events?: number;
+  clockNs?: bigint;
+}
+
+/** The words of struct boot_config. */
+export function bootWords(config: BootConfig): number[] {
+  return [
+    config.pidMax ?? 0,
+    config.threadsMax ?? 0,
+    config.nofile ?? 0,
+    config.nofileMax ?? 0,
+    config.containerDepthMax ?? 0,
+    config.containersMax ?? 0,
+    config.events ?? 0xffffffff,
+    0,
+    config.containersPerUser ?? 0,
+    config.containers === false ? 1 : 0,
+  ];
+}

@@ -1,0 +1,134 @@
+// What the specification of container objects lists: every system, flag, errno and defect, by a key
+// that tests name in `spec:` comments. `waits`: the issue whose work a row without tests waits for.
+
+const II = 'Containers II';
+const AUDIT = 'Audit';
+
+/** A call and its errnos: one row each. */
+function call(name, errnos, waits) {
+  return errnos.split(' ').map((errno) => ({ key: `${name} ${errno}`, waits }));
+}
+
+/** Rows without more to say than their names. */
+function rows(keys, waits) {
+  return keys
+    .trim()
+    .split(/\s*[;\n]\s*/)
+    .map((key) => ({ key, waits }));
+}
+
+/** The defects of the posted patch: what happens there. */
+const DEFECTS = [
+  'poll sleeps for ever when init dies',
+  'even the wake of the wrong queue can be lost',
+  'KILL_ON_CLOSE does nothing',
+  "every create leaks an fs_struct and pins the creator's working directory",
+  'no privilege is needed for new namespaces',
+  "NEW_EMPTY_FS_NS shares the parent's mounts",
+  "nested containers survive the parent's death",
+  "init's leader by pthread_exit, or an exec by another thread, kills the container",
+  'each thread is a member',
+  "a nested pid namespace's init is not killed",
+  'si_pid of the kill is the victim itself',
+  'the exit code can differ from the wait status',
+  'a failed first fork kills the container for good',
+  'a half-built child gets signals',
+  'the race of list and DEAD, which is none',
+  'DEAD is seen long before the members are gone',
+  'an error pointer is tested for null',
+  'a container with no references is still on a list',
+  'the free hook runs without the alloc hook',
+  'a lock is copied by value',
+  'the uid changes, the accounting does not',
+  'no limit of depth and number',
+  'every fork of an uncontained task takes one global lock',
+  'create under a dead parent succeeds',
+  'no way to wait, and none back to a container',
+  'membership and namespaces get out of step',
+  'files are closed after the container has ended',
+  "a dirfd leads out of the container's root",
+  'a socket is made in the wrong network namespace',
+  'the cred is copied without its references',
+  'names forge rows and records',
+  'holding the descriptor is all that is ever checked',
+  'the example cannot run on its own kernel',
+  'the comments contradict each other',
+  "the caller's descriptors leak into the container",
+  'entry returns 0 to the parent',
+  'a passed descriptor gives the privileges of its creator',
+];
+const DEFECT_WAITS = { 28: II, 29: II };
+
+export const SPEC = [
+  [
+    'Calls and their errnos',
+    [
+      ...call(
+        'container_create',
+        'EINVAL EFAULT ENAMETOOLONG EMFILE ENOSPC EPERM ENOMEM ECANCELED ENOSYS',
+      ),
+      ...call(
+        'fork_into_container',
+        'EBADF EINVAL EPERM ENOENT ECANCELED EAGAIN EINTR ENOMEM ENOSYS',
+      ),
+      ...call('container_wait', 'EBADF EINVAL EPERM EFAULT ECANCELED EINTR ENOMEM ENOSYS'),
+      ...call('container_kill', 'EBADF EINVAL ESRCH EPERM ENOSYS'),
+      ...call('container_open', 'EINVAL ENOENT EPERM EMFILE ENOSYS'),
+      ...call('container_socket', 'EBADF EINVAL EAFNOSUPPORT EPERM EMFILE', II),
+      ...call('container_mount', 'EBADF EINVAL EPERM EBUSY ENODEV', II),
+      ...call('container_chroot', 'EBADF EINVAL EPERM EBUSY ENOENT', II),
+      ...call('container_bind_mount_across', 'EBADF EINVAL EPERM EBUSY', II),
+      ...call('fsopen', 'ENODEV EPERM EINVAL', II),
+      ...call('fsmount', 'EBADF EPERM EINVAL', II),
+      ...rows('openat mkdirat mknodat with a container as dirfd; fchdir ENOTDIR', II),
+    ],
+  ],
+  [
+    'Flags',
+    [
+      ...rows(`CONTAINER_NEW_FS_NS; CONTAINER_NEW_EMPTY_FS_NS; CONTAINER_NEW_CGROUP_NS
+        CONTAINER_NEW_UTS_NS; CONTAINER_NEW_IPC_NS; CONTAINER_NEW_USER_NS; CONTAINER_NEW_PID_NS
+        CONTAINER_NEW_NET_NS; CONTAINER_KILL_ON_CLOSE; CONTAINER_FD_CLOEXEC
+        CONTAINER__FLAG_MASK; the example's mask 0x3f9; container_create flags are 32 bits
+        INIT_STARTED; DEAD; KILL_ON_CLOSE
+        container_wait WNOHANG; container_wait WNOWAIT; container_kill initonly`),
+    ],
+  ],
+  [
+    'What calls mean',
+    [
+      ...rows(`parent is the caller's container; container_create credentials; id; init_container
+        container_create EINVAL by a pid namespace of its own
+        fork_into_container attributes; second entry adds a member
+        close before the start destroys; init's death kills the members
+        container_wait several waiters; container_wait rusage; container_open
+        no escape by forking; a pid namespace's init and signals from outside
+        POLLHUP; POLLIN; POLLRDHUP; poll of a container that is never started
+        container:[ino]; fstat identity; fstatfs magic; containerfs magic; the i386 layouts
+        read and write EBADF; lseek ESPIPE; ioctl ENOTTY; mmap EACCES
+        dup shares one open file`),
+    ],
+  ],
+  [
+    'Who may, and how many',
+    [
+      ...rows(`flags 0 need no privilege; create with NEW_* needs CAP_SYS_ADMIN
+        create with NEW_USER_NS needs nothing; enter needs the creator or CAP_SYS_ADMIN
+        wait needs the creator or CAP_SYS_ADMIN; kill needs the rule of kill(2)
+        depth limit; number per user`),
+      ...rows('setting and reading an audit container id needs CAP_AUDIT_CONTROL', AUDIT),
+    ],
+  ],
+  [
+    'Audit',
+    rows(
+      `op=create; op=enter; op=set; op=setns; op=kill; op=dead; op=drop; CONTAINER_ID
+        audit_containerid; audit_capcontainerid; containers of a network namespace`,
+      AUDIT,
+    ),
+  ],
+  [
+    'Defects of the posted patch',
+    DEFECTS.map((what, i) => ({ key: `D-${i + 1}`, what, waits: DEFECT_WAITS[i + 1] })),
+  ],
+];
