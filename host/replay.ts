@@ -112,7 +112,7 @@ export async function replayStrace(
     await feedInOrder(log, replay, source, options);
   } else {
     replay.unordered = true;
-    replayUnordered(replay, log.cursors(), pass);
+    replayUnordered(replay, log.cursors(), pass, options);
   }
   replay.finish();
   result.lines = log.lines;

@@ -3,7 +3,7 @@
 // log shows needs it. A death is such an interval too, from exit_group to its `+++` line.
 import * as OP from '../../assembly/uapi/op.ts';
 import type { Kernel } from '../kernel.ts';
-import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
+import type { SyscallTable } from '../syscall-abi.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
@@ -29,7 +29,7 @@ export class Replay {
   readonly adopter: Adopter;
   /** every process, in order of appearance, with its end */
   readonly processes = new Processes();
-  readonly #tables: Tables;
+  readonly tables: Tables;
   readonly tableIndex = new Map<SyscallTable, number>();
   #first = true;
   readonly merged: MergedEnds;
@@ -52,28 +52,32 @@ export class Replay {
     this.kernel = kernel;
     this.index = index;
     this.result = result;
-    this.#tables = tables;
+    this.tables = tables;
     this.tableIndex = tableIndex;
     this.adopter = new Adopter(this);
     this.merged = new MergedEnds((call) => this.endOpen(call));
     this.timers = TIMERS.some((name) => index.names.has(name)) || !index.names.has('mmap');
   }
 
-  /** One line of the log. */
-  feed(line: TraceLine): void {
+  /**
+   * One line of the log. `tentative`: a call that would sleep or answer otherwise is taken back.
+   * Return: whether the line was replayed.
+   */
+  feed(line: TraceLine, tentative = false): boolean {
     // a log without pids is of one task; it gets the number that no log gives
     if (line.seq === 1) this.attached = line.name !== 'execve';
     if (line.pid === 0) line.pid = this.index.firstPid || UNNUMBERED;
     this.merged.endDue(line);
-    this.#feed(line);
+    const taken = this.#feed(line, tentative);
     if (this.interruptible.size) this.settleInterrupted();
+    return taken;
   }
 
-  #feed(line: TraceLine): void {
+  #feed(line: TraceLine, tentative: boolean): boolean {
     switch (line.kind) {
       case 'call':
+        if (!this.#onCall(line, tentative)) return false;
         this.result.events += 1;
-        this.#onCall(line);
         break;
       case 'unfinished':
         if (!line.start) this.#onUnfinished(line);
@@ -105,6 +109,7 @@ export class Replay {
       default:
         break;
     }
+    return true;
   }
 
   /** The recorded task of a pid, with a kernel task behind it. */
@@ -150,7 +155,7 @@ export class Replay {
       lastNr: 0,
       lastName: '',
       interrupted: false,
-      lastTable: this.#tables.x86,
+      lastTable: this.tables.x86,
       history: [],
       maskKnown: parent?.maskKnown ?? false,
       ppidKnown: known,
@@ -187,16 +192,12 @@ export class Replay {
     countReason(this.result, 'reordered', reason);
   }
 
-  rowOf(line: TraceLine): SyscallRow | undefined {
-    return rowOf(this.#tables, line)[0];
-  }
-
   #callOf(line: TraceLine): Call {
-    const [row, table] = rowOf(this.#tables, line);
+    const [row, table] = rowOf(this.tables, line);
     return callOf(line, row, table);
   }
 
-  #onCall(line: TraceLine): void {
+  #onCall(line: TraceLine, tentative: boolean): boolean {
     const task = this.task(line.pid, line.seq);
     const call = this.#callOf(line);
     if (line.untilSec >= 0 && !this.#isExit(call)) {
@@ -204,18 +205,19 @@ export class Replay {
       task.open = call;
       this.merged.add(call, line);
       this.#begin(call);
-      return;
+      return true;
     }
     if (this.#isExit(call)) {
       this.#beginExit(task, call);
-    } else if (this.unordered && call.row && isFork(call.row.op)) {
-      // a vfork's end is wherever its child lets go
-      task.open = call;
-      this.#begin(call);
-      if (!call.asleep) this.endOpen(call);
-    } else {
-      execute(this, task, call);
+      return true;
     }
+    if (!this.unordered || !call.row || !isFork(call.row.op))
+      return execute(this, task, call, tentative ? 'try' : 'end');
+    // a vfork's end is wherever its child lets go
+    task.open = call;
+    this.#begin(call);
+    if (!call.asleep) this.endOpen(call);
+    return true;
   }
 
   #isExit(call: Call): boolean {

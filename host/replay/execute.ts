@@ -4,7 +4,7 @@ import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import { type Call, expectedRax, expectedText, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
-import { childOf, expectSignal, forkOthersFirst, help } from './order.ts';
+import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { addReason, countCall, type Verdict } from './result.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 
@@ -24,14 +24,17 @@ export function runNow(r: Replay, call: Call): boolean {
   // calls that never return are not known to have happened, but for these
   if (call.retKind === 'unknown' && !isFork(call.row.op) && call.row.op !== OP.OP_REBOOT)
     return false;
-  return execute(r, task, call, true);
+  return execute(r, task, call, 'early');
 }
 
+/** When a call is run: where it ends, before that, or where it may or may not be its turn. */
+export type Moment = 'end' | 'early' | 'try';
+
 /**
- * Runs a call and compares. `early`: before its end; then a result that doesn't fit is no
- * divergence, the call waits on. Return: whether it was run.
+ * Runs a call and compares. Early, a result that doesn't fit is no divergence, the call waits on;
+ * on trial, sleeping isn't one either. Return: whether it was run.
  */
-export function execute(r: Replay, task: ReplayTask, call: Call, early = false): boolean {
+export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment = 'end'): boolean {
   const cls = r.adopter.classOf(task, call);
   if (cls === 'unmodelled' || cls === 'injected') {
     countCall(r.result, call.name, cls);
@@ -46,28 +49,44 @@ export function execute(r: Replay, task: ReplayTask, call: Call, early = false):
   }
   r.adopter.prepare(task, call);
   r.adopter.endUnseenChild(call);
-  if (call.retKind === 'restart') expectSignal(r, call, early);
+  if (call.retKind === 'restart') expectSignal(r, call, moment !== 'end');
   const child = childOf(r, call);
   if (child) forkOthersFirst(r, call);
   let outcome = run(r, call, child);
   let wrong = outcome.unknown ? undefined : judge(call, outcome, r.timers);
-  for (let tries = 0; wrong && !early && tries < 64 && unchanged(call, outcome); ++tries) {
+  if (wrong && moment === 'end') ({ outcome, wrong } = search(r, call, child, outcome, wrong));
+  const asleep = outcome.disposition === DISP_BLOCKED;
+  if (moment === 'try' && wrong && unchanged(call, outcome) && !isFork(call.row!.op)) {
+    unsleep(r, call, outcome);
+    return false;
+  }
+  if (moment === 'early' && wrong && !asleep && unchanged(call, outcome)) return false;
+  if (asleep && (moment === 'early' || isFork(call.row!.op))) {
+    return fallAsleep(r, task, call, moment === 'early');
+  }
+  call.done = true;
+  if (outcome.disposition === DISP_DONE && !outcome.unknown) call.answer = outcome.rax;
+  if (asleep) r.kernel.abortCall(call.pid);
+  conclude(r, task, call, outcome, wrong, cls);
+  return true;
+}
+
+/** Runs open intervals, one after the other, until the call gives what was recorded. */
+function search(
+  r: Replay,
+  call: Call,
+  child: number,
+  outcome: Outcome,
+  wrong: string | undefined,
+): { outcome: Outcome; wrong: string | undefined } {
+  for (let tries = 0; wrong && tries < STEPS && unchanged(call, outcome); ++tries) {
     unsleep(r, call, outcome);
     if (!help(r, call, call.pid)) break;
     outcome = run(r, call, child);
     wrong = judge(call, outcome, r.timers);
     if (!wrong) r.reordered(`${call.name} needed an open call's effect`);
   }
-  if (early && wrong && outcome.disposition !== DISP_BLOCKED && unchanged(call, outcome))
-    return false;
-  if (outcome.disposition === DISP_BLOCKED && (early || isFork(call.row!.op))) {
-    return fallAsleep(r, task, call, early);
-  }
-  call.done = true;
-  if (outcome.disposition === DISP_DONE && !outcome.unknown) call.answer = outcome.rax;
-  if (outcome.disposition === DISP_BLOCKED) r.kernel.abortCall(call.pid);
-  conclude(r, task, call, outcome, wrong, cls);
-  return true;
+  return { outcome, wrong };
 }
 
 /**
@@ -99,7 +118,7 @@ function fallAsleep(r: Replay, task: ReplayTask, call: Call, early: boolean): bo
 
 /** The end line of a call that slept. */
 export function wake(r: Replay, task: ReplayTask, call: Call): void {
-  for (let tries = 0; !r.kernel.isWoken(call.pid) && tries < 64; ++tries) {
+  for (let tries = 0; !r.kernel.isWoken(call.pid) && tries < STEPS; ++tries) {
     if (!help(r, call, call.pid)) break;
   }
   let wrong: string | undefined = 'the call sleeps';

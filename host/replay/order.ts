@@ -12,7 +12,7 @@ import { addReason, countCall } from './result.ts';
 import { isFork } from './run.ts';
 
 /** How many steps one fact may take: no log needs more, and a search must end. */
-const STEPS = 64;
+export const STEPS = 64;
 const SIGCHLD = 17;
 
 /** Calls that sleep until something happens: not run early unless nothing else helps. */

@@ -1,13 +1,17 @@
 // Sets without times: the order within each file is known, between files it is not. One line of
-// each file in turn is replayed when the kernel's state allows what it shows: a child that is
-// waited for is dead, a signal is there, a task has been forked.
+// each file in turn is replayed as soon as the kernel's state gives what it shows: a call is tried,
+// and taken back when it would sleep or answer otherwise. Ends and signals that nobody is seen to
+// need yet come last, since a task that the log shows to go on had not been ended.
 import * as OP from '../../assembly/uapi/op.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { FileCursor } from '../trace/strace.ts';
+import { callOf, rowOf } from './call.ts';
+import type { TaskView } from '../views.ts';
 import type { Replay } from './engine.ts';
 import { deliverable, worldly } from './ends.ts';
-
-const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
+import { numberFits } from './order.ts';
+import { valueOf } from './memory.ts';
+import { isFork } from './run.ts';
 
 /** Numbers lines as the first pass did, file by file. */
 export interface FirstPass {
@@ -15,59 +19,206 @@ export interface FirstPass {
   offsets: number[];
 }
 
-function callReady(r: Replay, line: TraceLine): boolean {
-  const row = r.rowOf(line);
-  if (line.retKind === 'restart') return r.kernel.nextSignal(line.pid) !== 0;
-  if (!row || !WAITS.has(row.op) || typeof line.ret !== 'number' || line.ret <= 0) return true;
-  const child = r.kernel.task(line.ret);
-  return child === undefined || child.state !== 'R';
+/** What a caller wants to see or change of each line; see ReplayOptions. */
+export interface LineHooks {
+  mutate?: (line: TraceLine) => void;
+  watch?: (line: TraceLine, replay: Replay, after: boolean) => void;
 }
 
-/** Does the kernel's state allow what this line shows? */
-function ready(r: Replay, line: TraceLine): boolean {
-  const view = r.kernel.task(line.pid);
-  if (!view) {
-    const spans = r.index.tasks.get(line.pid);
-    return spans?.[0]?.fork === undefined;
+/** How well the kernel's state fits what a line shows. */
+type Fit =
+  /** it can be replayed, or at least tried */
+  | 'now'
+  /** it fits, but ends something: others go first */
+  | 'end'
+  /** it would act on a task that the log shows to go on */
+  | 'soon'
+  | 'no';
+
+const SIGKILL = 9;
+const KILLS = new Map([
+  [OP.OP_KILL, 0],
+  [OP.OP_TKILL, 0],
+  [OP.OP_TGKILL, 1],
+]);
+
+class Schedule {
+  readonly #r: Replay;
+  readonly #pass: FirstPass;
+  readonly #hooks: LineHooks;
+  #live: FileCursor[];
+  /** the file of each task */
+  readonly #files = new Map<number, FileCursor>();
+  /** lines that have their number and have been offered for change */
+  readonly #seen = new WeakSet<TraceLine>();
+
+  constructor(r: Replay, cursors: FileCursor[], pass: FirstPass, hooks: LineHooks) {
+    this.#r = r;
+    this.#pass = pass;
+    this.#hooks = hooks;
+    this.#live = cursors.filter((cursor) => cursor.peek() !== undefined);
+    for (const cursor of this.#live) this.#files.set(this.#peek(cursor)!.pid, cursor);
   }
-  const open = r.tasks.get(line.pid)?.open;
-  if (open?.asleep && !r.kernel.isWoken(line.pid)) return false;
-  switch (line.kind) {
-    case 'call':
-      return callReady(r, line);
-    case 'signal':
-      return deliverable(r, line.pid, line.signo) || worldly(r, line.siginfo, line.signo);
-    case 'exit':
-    case 'killed': {
-      const leaving = r.tasks.get(line.pid)?.exiting !== undefined;
-      return leaving || view.state === 'Z' || r.kernel.exports.fatal_pending(line.pid) >= 0;
+
+  #peek(cursor: FileCursor): TraceLine | undefined {
+    const line = cursor.peek();
+    if (!line || this.#seen.has(line)) return line;
+    this.#seen.add(line);
+    line.seq = (this.#pass.offsets[line.file] ?? 0) + line.line;
+    this.#hooks.mutate?.(line);
+    return line;
+  }
+
+  /** Replays a line. Return: false when it was tried and is not the time for it. */
+  #feed(cursor: FileCursor, tentative: boolean): boolean {
+    const r = this.#r;
+    const line = this.#peek(cursor)!;
+    const open = r.tasks.get(line.pid)?.open;
+    if (open?.asleep) r.endOpen(open);
+    this.#hooks.watch?.(line, r, false);
+    if (!r.feed(line, tentative)) return false;
+    this.#hooks.watch?.(line, r, true);
+    cursor.take();
+    return true;
+  }
+
+  run(): void {
+    while (this.#live.length) {
+      let moved = false;
+      for (const cursor of this.#live) {
+        if (this.#fit(cursor) === 'now' && this.#feed(cursor, true)) moved = true;
+      }
+      if (!moved) moved = this.#one('end') || this.#one('soon');
+      // nothing fits: the first line that is left is taken as it is, and may diverge
+      if (!moved) this.#feed(this.#live[0]!, false);
+      this.#live = this.#live.filter((cursor) => cursor.peek() !== undefined);
     }
-    default:
-      return true;
+  }
+
+  /** Replays one line that fits so well, of a task that another one waits for if there is one. */
+  #one(fit: Fit): boolean {
+    const fitting = this.#live.filter((cursor) => this.#fit(cursor) === fit);
+    const awaited = fitting.find((cursor) => this.#isAwaited(cursor));
+    const chosen = awaited ?? fitting[0];
+    return chosen !== undefined && this.#feed(chosen, false);
+  }
+
+  /** Does the parent wait for this task, by its next line? */
+  #isAwaited(cursor: FileCursor): boolean {
+    const view = this.#r.kernel.task(this.#peek(cursor)!.pid);
+    const parent = view && this.#files.get(view.ppid);
+    const line = parent && this.#peek(parent);
+    return line !== undefined && (line.ret === view?.tgid || line.siginfo?.pid === view?.tgid);
+  }
+
+  #fit(cursor: FileCursor): Fit {
+    const r = this.#r;
+    const line = this.#peek(cursor);
+    if (!line) return 'no';
+    const view = r.kernel.task(line.pid);
+    // its fork is still to come
+    if (!view) return r.index.tasks.get(line.pid)?.[0]?.fork === undefined ? 'now' : 'no';
+    const open = r.tasks.get(line.pid)?.open;
+    if (open?.asleep && !r.kernel.isWoken(line.pid)) return 'no';
+    switch (line.kind) {
+      case 'call':
+        return this.#callFit(line);
+      case 'signal': {
+        const there = deliverable(r, line.pid, line.signo) || worldly(r, line.siginfo, line.signo);
+        return there ? 'now' : 'no';
+      }
+      case 'exit':
+      case 'killed':
+        return this.#endFit(line);
+      default:
+        return 'now';
+    }
+  }
+
+  #callFit(line: TraceLine): Fit {
+    const r = this.#r;
+    if (line.name === 'futex') return this.#joinFit(line);
+    const [row, table] = rowOf(r.tables, line);
+    if (!row) return 'now';
+    if (isFork(row.op)) return numberFits(r, callOf(line, row, table)) ? 'now' : 'no';
+    const at = KILLS.get(row.op);
+    if (at !== undefined && line.ret === 0) return this.#killFit(line, at);
+    return 'now';
+  }
+
+  /** A thread is joined by a futex that holds its number: not before it has ended. */
+  #joinFit(line: TraceLine): Fit {
+    const value = line.ret === 0 ? line.args[2] : undefined;
+    const tid = value?.kind === 'int' ? Number(value.value) : 0;
+    const thread = this.#r.tasks.get(tid);
+    if (!thread || thread.dead || tid === line.pid) return 'now';
+    const together = this.#r.kernel.task(tid)?.tgid === this.#r.kernel.task(line.pid)?.tgid;
+    return together ? 'no' : 'now';
+  }
+
+  /** A signal is sent when those that get it show that they do next. */
+  #killFit(line: TraceLine, at: number): Fit {
+    const target = line.args[at];
+    const sig = line.args[at + 1];
+    const number = target?.kind === 'int' ? Number(target.value) : 0;
+    const signo = Number(valueOf(sig) ?? 0n);
+    if (!signo || number <= 0 || number === line.pid) return 'now';
+    const to = at === 1 ? [number] : this.#groupOf(number);
+    const next = to.map((pid) => this.#takesNext(pid, signo));
+    const all = signo === SIGKILL || at === 1;
+    const ready = all ? next.every(Boolean) : next.some(Boolean);
+    return ready || to.length === 0 ? 'now' : 'soon';
+  }
+
+  /** Recorded threads of a process that are still there. */
+  #groupOf(tgid: number): number[] {
+    const out: number[] = [];
+    for (const task of this.#r.tasks.values()) {
+      if (!task.dead && this.#r.kernel.task(task.pid)?.tgid === tgid) out.push(task.pid);
+    }
+    return out;
+  }
+
+  /** Is a signal, an interrupted call or the end what this task shows next? */
+  #takesNext(pid: number, signo: number): boolean {
+    const cursor = this.#files.get(pid);
+    const line = cursor && this.#peek(cursor);
+    if (!line || line.kind === 'exit' || line.kind === 'killed') return true;
+    if (line.kind === 'signal') return line.signo === signo;
+    return line.retKind === 'restart' || line.retKind === 'unknown' || line.errno === 'EINTR';
+  }
+
+  #endFit(line: TraceLine): Fit {
+    const r = this.#r;
+    const task = r.tasks.get(line.pid);
+    const view = r.kernel.task(line.pid)!;
+    if (view.state === 'Z') {
+      // a leader's end is shown when its last thread is gone
+      return view.threads > 1 ? 'no' : 'end';
+    }
+    if (!task?.exiting) return r.kernel.exports.fatal_pending(line.pid) >= 0 ? 'end' : 'no';
+    if (!task.exiting.group) return this.#threadEndFit(view, task.exiting.code);
+    const others = this.#groupOf(view.tgid).filter((pid) => pid !== line.pid);
+    return others.every((pid) => this.#takesNext(pid, SIGKILL)) ? 'end' : 'soon';
+  }
+
+  /** A group's status is that of its last thread, and the leader's end line shows it. */
+  #threadEndFit(view: TaskView, code: number): Fit {
+    const leader = this.#files.get(view.tgid);
+    const end = leader && this.#peek(leader);
+    if (end?.kind !== 'exit' || (code & 0xff) !== end.exitCode) return 'end';
+    const others = this.#groupOf(view.tgid).filter((pid) => pid !== view.tid);
+    const alive = others.some((pid) => this.#r.kernel.task(pid)?.state !== 'Z');
+    return alive ? 'soon' : 'end';
   }
 }
 
 /** Replays the files of a set together. */
-export function replayUnordered(r: Replay, cursors: FileCursor[], pass: FirstPass): void {
-  let live = cursors.filter((cursor) => cursor.peek() !== undefined);
-  const feed = (cursor: FileCursor): void => {
-    const line = cursor.take()!;
-    const open = r.tasks.get(line.pid)?.open;
-    if (open?.asleep) r.endOpen(open);
-    r.feed(line);
-  };
-  while (live.length) {
-    let moved = false;
-    for (const cursor of live) {
-      const line = cursor.peek();
-      if (!line) continue;
-      line.seq = (pass.offsets[line.file] ?? 0) + line.line;
-      if (!ready(r, line)) continue;
-      feed(cursor);
-      moved = true;
-    }
-    live = live.filter((cursor) => cursor.peek() !== undefined);
-    // nothing fits: the first line that is left is taken as it is, and may diverge
-    if (!moved && live[0]) feed(live[0]);
-  }
+export function replayUnordered(
+  r: Replay,
+  cursors: FileCursor[],
+  pass: FirstPass,
+  hooks: LineHooks = {},
+): void {
+  new Schedule(r, cursors, pass, hooks).run();
 }
