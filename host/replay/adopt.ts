@@ -104,7 +104,7 @@ export class Adopter {
     const fd = numberArg(call, 0);
     if (uses && fd !== undefined && fd >= 0 && !open.has(fd)) this.#adoptFd(task, fd);
     if (op === OP.OP_PIDFD_OPEN) this.#adoptOutside(fd);
-    const made = this.#madeFd(call);
+    const made = this.madeFds(call)?.[0];
     if (made === undefined || (this.#fdsShown && made < 3)) return;
     if (this.#fdsShown) return;
     // gaps below the new number were opened where the log didn't look
@@ -117,18 +117,20 @@ export class Adopter {
     return this.#r.kernel.frame.begin(pid, 0, OP.OP_CLOSE).setArg(0, fd).address;
   }
 
-  #madeFd(call: Call): number | undefined {
+  /** The descriptors that the log shows a call to have made. */
+  madeFds(call: Call): number[] | undefined {
     const op = call.row!.op;
     if (op === OP.OP_PIPE || op === OP.OP_PIPE2 || op === OP.OP_WORLD_FD_PAIR) {
       const node = call.args[op === OP.OP_WORLD_FD_PAIR ? 3 : 0];
-      return node?.kind === 'array' ? Number(valueOf(node.items[0]) ?? -1n) : undefined;
+      if (node?.kind !== 'array') return undefined;
+      return node.items.map((item) => Number(valueOf(item) ?? -1n));
     }
     if (!MAKES_FD.has(op) || typeof call.ret !== 'number') return undefined;
     if (op === OP.OP_FCNTL) {
       const command = numberArg(call, 1);
       if (command !== F_DUPFD && command !== F_DUPFD_CLOEXEC) return undefined;
     }
-    return call.ret;
+    return [call.ret];
   }
 
   /** A process that is there, but is none of the log's. */

@@ -14,7 +14,7 @@ const SIGCHLD = 17;
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
 /** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
-const FAULTS = new Set([4, 5, 7, 8, 11, 31]);
+export const FAULTS = new Set([4, 5, 7, 8, 11, 31]);
 /** exitToUser: let a due notice or stop out, take no signal. */
 const STOP_ONLY = -2;
 

@@ -5,12 +5,13 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { FileCursor } from '../trace/strace.ts';
-import { callOf, rowOf } from './call.ts';
+import { type Call, callOf, rowOf } from './call.ts';
 import type { TaskView } from '../views.ts';
 import type { Replay } from './engine.ts';
-import { deliverable, worldly } from './ends.ts';
+import { FAULTS, worldly } from './ends.ts';
 import { numberFits } from './order.ts';
 import { valueOf } from './memory.ts';
+import { nextFds, waitFits } from './peek.ts';
 import { isFork } from './run.ts';
 
 /** Numbers lines as the first pass did, file by file. */
@@ -36,6 +37,9 @@ type Fit =
   | 'no';
 
 const SIGKILL = 9;
+const SIGCHLD = 17;
+const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
+const MAKES_FD = new Set([OP.OP_DUP, OP.OP_WORLD_FD, OP.OP_PIPE, OP.OP_PIPE2, OP.OP_WORLD_FD_PAIR]);
 const KILLS = new Map([
   [OP.OP_KILL, 0],
   [OP.OP_TKILL, 0],
@@ -89,26 +93,42 @@ class Schedule {
         if (this.#fit(cursor) === 'now' && this.#feed(cursor, true)) moved = true;
       }
       if (!moved) moved = this.#one('end') || this.#one('soon');
-      // nothing fits: the first line that is left is taken as it is, and may diverge
-      if (!moved) this.#feed(this.#live[0]!, false);
+      if (!moved) this.#force();
       this.#live = this.#live.filter((cursor) => cursor.peek() !== undefined);
     }
   }
 
-  /** Replays one line that fits so well, of a task that another one waits for if there is one. */
+  /** Nothing goes on: a line is taken as it is, to be adopted or to diverge; one that fits first. */
+  #force(): void {
+    const tried = this.#live.find((cursor) => this.#fit(cursor) === 'now');
+    this.#feed(tried ?? this.#live[0]!, false);
+  }
+
+  /** Replays one line that fits so well: what its parent shows to need, or else doesn't exclude. */
   #one(fit: Fit): boolean {
     const fitting = this.#live.filter((cursor) => this.#fit(cursor) === fit);
-    const awaited = fitting.find((cursor) => this.#isAwaited(cursor));
-    const chosen = awaited ?? fitting[0];
+    const chosen =
+      fitting.find((cursor) => this.#parentWants(cursor) === true) ??
+      fitting.find((cursor) => this.#parentWants(cursor) === undefined) ??
+      fitting[0];
     return chosen !== undefined && this.#feed(chosen, false);
   }
 
-  /** Does the parent wait for this task, by its next line? */
-  #isAwaited(cursor: FileCursor): boolean {
-    const view = this.#r.kernel.task(this.#peek(cursor)!.pid);
+  /** Is the end of this task what its parent shows next? undefined: nothing is known of it. */
+  #parentWants(cursor: FileCursor): boolean | undefined {
+    const r = this.#r;
+    const view = r.kernel.task(this.#peek(cursor)!.pid);
     const parent = view && this.#files.get(view.ppid);
     const line = parent && this.#peek(parent);
-    return line !== undefined && (line.ret === view?.tgid || line.siginfo?.pid === view?.tgid);
+    if (!line || !view) return undefined;
+    if (r.tasks.get(view.ppid)?.open?.asleep) return true;
+    if (line.retKind === 'restart') {
+      const sender = r.index.interruptions.get(line.seq)?.sender;
+      return sender === undefined ? undefined : sender === view.tgid;
+    }
+    if (line.kind === 'signal' && line.signo === SIGCHLD) return line.siginfo?.pid === view.tgid;
+    const waits = WAITS.has(rowOf(r.tables, line)[0]?.op ?? 0) && line.retKind === 'value';
+    return waits ? line.ret === view.tgid : undefined;
   }
 
   #fit(cursor: FileCursor): Fit {
@@ -124,8 +144,13 @@ class Schedule {
       case 'call':
         return this.#callFit(line);
       case 'signal': {
-        const there = deliverable(r, line.pid, line.signo) || worldly(r, line.siginfo, line.signo);
-        return there ? 'now' : 'no';
+        // a stopped task takes nothing until it goes on
+        if (view.state === 'T' && line.signo !== SIGKILL) return 'no';
+        const child = line.signo === SIGCHLD ? r.kernel.pendingChild(line.pid) : 0;
+        if (child && view.nsLevel === 0 && child !== line.siginfo?.pid) return 'no';
+        // a mask that the log does not show may let it through
+        const there = ((view.pending >> BigInt(line.signo - 1)) & 1n) === 1n;
+        return there || worldly(r, line.siginfo, line.signo) ? 'now' : 'no';
       }
       case 'exit':
       case 'killed':
@@ -140,10 +165,29 @@ class Schedule {
     if (line.name === 'futex') return this.#joinFit(line);
     const [row, table] = rowOf(r.tables, line);
     if (!row) return 'now';
-    if (isFork(row.op)) return numberFits(r, callOf(line, row, table)) ? 'now' : 'no';
+    const call = callOf(line, row, table);
+    if (call.retKind === 'restart') {
+      const cause = r.index.interruptions.get(line.seq);
+      if (cause && worldly(r, cause.info, cause.signo)) return 'now';
+      r.kernel.exports.retarget(line.pid);
+      const found = WAITS.has(row.op) && !waitFits(r, call);
+      return r.kernel.nextSignal(line.pid) && !found ? 'now' : 'no';
+    }
+    if (isFork(row.op)) return numberFits(r, call) ? 'now' : 'no';
+    if (WAITS.has(row.op)) return waitFits(r, call) ? 'now' : 'no';
+    if (MAKES_FD.has(row.op)) return this.#fdFits(call) ? 'now' : 'no';
     const at = KILLS.get(row.op);
     if (at !== undefined && line.ret === 0) return this.#killFit(line, at);
     return 'now';
+  }
+
+  /** Threads share their descriptors: another one's call may have to come first. */
+  #fdFits(call: Call): boolean {
+    const threads = this.#r.kernel.task(call.pid)?.threads ?? 1;
+    if (threads < 2 || call.retKind !== 'value') return true;
+    const made = this.#r.adopter.madeFds(call);
+    const free = nextFds(this.#r, call.pid, made?.length ?? 0);
+    return made === undefined || made.every((fd, i) => fd === free[i]);
   }
 
   /** A thread is joined by a futex that holds its number: not before it has ended. */
@@ -196,6 +240,8 @@ class Schedule {
       // a leader's end is shown when its last thread is gone
       return view.threads > 1 ? 'no' : 'end';
     }
+    // a fault that ends its task is the CPU's doing
+    if (line.kind === 'killed' && FAULTS.has(line.signo)) return 'end';
     if (!task?.exiting) return r.kernel.exports.fatal_pending(line.pid) >= 0 ? 'end' : 'no';
     if (!task.exiting.group) return this.#threadEndFit(view, task.exiting.code);
     const others = this.#groupOf(view.tgid).filter((pid) => pid !== line.pid);
