@@ -98,7 +98,7 @@ class Schedule {
     }
   }
 
-  /** Nothing goes on: a line is taken as it is, to be adopted or to diverge; one that fits first. */
+  /** Nothing goes on: a line is taken as it is, to be adopted or to diverge. */
   #force(): void {
     const tried = this.#live.find((cursor) => this.#fit(cursor) === 'now');
     this.#feed(tried ?? this.#live[0]!, false);
