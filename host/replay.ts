@@ -8,9 +8,11 @@ import { type AbiName, opTable, type SyscallTable, syscallTable } from './syscal
 import type { TraceLine } from './trace/event.ts';
 import { indexForks, type TraceIndex } from './trace/index.ts';
 import type { TraceSource } from './trace/source.ts';
-import { StraceLog } from './trace/strace.ts';
+import { type LogFormat, type LogReader, logReader, type TraceLog } from './trace/formats.ts';
 
 export interface ReplayOptions {
+  /** strace unless said otherwise */
+  format?: LogFormat;
   abi?: AbiName;
   target?: KernelTarget;
   privateCalls?: boolean;
@@ -45,8 +47,12 @@ interface Pass extends FirstPass {
 }
 
 /** The index of forks and split calls, and how many lines each file of a set has. */
-async function firstPass(source: TraceSource, known?: TraceIndex): Promise<Pass> {
-  const log = new StraceLog(source);
+async function firstPass(
+  source: TraceSource,
+  reader: LogReader,
+  known?: TraceIndex,
+): Promise<Pass> {
+  const log = reader.open();
   const counts: number[] = source.files.map(() => 0);
   let number = 0;
   const counted = {
@@ -73,7 +79,7 @@ async function firstPass(source: TraceSource, known?: TraceIndex): Promise<Pass>
 }
 
 async function feedInOrder(
-  log: StraceLog,
+  log: TraceLog,
   replay: Replay,
   source: TraceSource,
   options: ReplayOptions,
@@ -91,8 +97,18 @@ async function feedInOrder(
   }
 }
 
-/** Replays a strace log. Never throws on what the log holds. */
-export async function replayStrace(
+/** Reads the log of a format as a replay in `abi` would. */
+export async function readerFor(
+  source: TraceSource,
+  format: LogFormat,
+  abi: AbiName = 'linux-x86_64',
+): Promise<LogReader> {
+  const x86 = syscallTable(abi === 'linux-i386' ? 'linux-x86_64' : abi);
+  return logReader(source, format, { x86, i386: syscallTable('linux-i386') });
+}
+
+/** Replays a log. Never throws on what it holds. */
+export async function replayTrace(
   source: TraceSource,
   name: string,
   options: ReplayOptions = {},
@@ -104,11 +120,14 @@ export async function replayStrace(
     boot: { pidMax: 4194304, events: 0 },
   });
   const { tables, index: tableIndex } = registerTables(kernel, abi, options.privateCalls ?? false);
-  const pass = await firstPass(source, options.index);
-  const log = new StraceLog(source, { firstPid: pass.index.firstPid });
-  const result = newResult(name, 'strace', abi);
+  const reader = await readerFor(source, options.format ?? 'strace', abi);
+  const pass = await firstPass(source, reader, options.index);
+  const log = reader.open({ firstPid: pass.index.firstPid });
+  const result = newResult(name, reader.format, abi);
   const replay = new Replay(kernel, pass.index, result, tables, tableIndex);
-  if (pass.ordered) {
+  replay.traced = reader.traced;
+  replay.sparse = reader.sparse;
+  if (pass.ordered || !log.cursors) {
     await feedInOrder(log, replay, source, options);
   } else {
     replay.unordered = true;
@@ -120,3 +139,6 @@ export async function replayStrace(
   result.seconds = (performance.now() - started) / 1000;
   return { result, kernel, processes: replay.processes.list };
 }
+
+/** Replays a strace log: the format that most recordings have. */
+export const replayStrace = replayTrace;

@@ -19,7 +19,7 @@ options of replay:
   --tree             process tree at the end
   --containers       containers at the end
   --abi NAME         syscall table of the trace (bulkhead abi lists them)
-  --format NAME      strace, script; found out by content otherwise
+  --format NAME      strace, audit, ausearch, script; found out by content otherwise
   --private-calls    the private block of calls, 1000 and up, also in a Linux table
   --explain LINE     the state before and after that line
   --perturb SEED     change recorded facts one by one: how many does the replay notice?

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { ABI_NAMES, type AbiName, isAbiName } from '../syscall-abi.ts';
 import { explain } from '../replay/explain.ts';
 import { perturb } from '../replay/perturb.ts';
-import { replayStrace } from '../replay.ts';
+import { replayTrace } from '../replay.ts';
 import { agrees, type Replayed } from '../replay/result.ts';
 import { runScript } from '../script/runner.ts';
 import { readScript, ScriptError } from '../trace/script.ts';
@@ -11,12 +11,13 @@ import { styleFor } from '../render/style.ts';
 import { renderDivergences, renderSummary } from '../render/summary.ts';
 import { renderContainers, renderProcesses } from '../render/tree.ts';
 import { detectFormat } from '../trace/detect.ts';
+import { isLogFormat, LOG_FORMATS } from '../trace/formats.ts';
 import { openSource, sourceHead, SourceError, type TraceSource } from '../trace/source.ts';
 import { Progress } from './progress.ts';
 import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
 
 /** Formats that are read. */
-const FORMATS = ['strace', 'script'];
+const FORMATS = [...LOG_FORMATS, 'script'];
 
 const OPTIONS = {
   json: { type: 'boolean' },
@@ -68,7 +69,7 @@ export async function replayCommand(args: string[]): Promise<number> {
       print(replayed, values);
       return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
     }
-    if (format !== 'strace') {
+    if (!isLogFormat(format)) {
       const why =
         format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`;
       throw new SourceError(`${positionals[0]}: ${why}; --format names one`);
@@ -76,7 +77,7 @@ export async function replayCommand(args: string[]): Promise<number> {
     const name = positionals.join(' ');
     if (values.explain !== undefined) {
       const wanted = numberOption('explain', values.explain);
-      const text = await explain(source, name, wanted);
+      const text = await explain(source, name, wanted, format);
       if (!text) throw new UsageError(`--explain ${wanted}: the log has no such line`);
       console.log(text);
       return EXIT_OK;
@@ -84,11 +85,12 @@ export async function replayCommand(args: string[]): Promise<number> {
     if (values.perturb !== undefined) {
       const seed = numberOption('perturb', values.perturb);
       const wanted = numberOption('perturb-count', values['perturb-count'] ?? '100');
-      const report = await perturb(source, name, seed, wanted);
+      const report = await perturb(source, name, seed, wanted, format);
       console.log(values.json ? JSON.stringify(report) : report.text);
       return report.share >= 0.99 || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
     }
-    const replayed = await replayStrace(source, name, {
+    const replayed = await replayTrace(source, name, {
+      format,
       ...(abi ? { abi } : {}),
       privateCalls: values['private-calls'] === true,
       progress: (share) => progress.update(share),

@@ -1,6 +1,7 @@
 // What the log doesn't show: the state of tasks from before it, descriptors whose opening was
 // filtered out. A first observation is adopted and not compared; later ones are.
 import * as OP from '../../assembly/uapi/op.ts';
+import { INR_OPEN_MAX } from '../../assembly/uapi/limits.ts';
 import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
 import { ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
 import {
@@ -16,6 +17,7 @@ import type { Replay } from './engine.ts';
 import { addReason, type CallClass } from './result.ts';
 import { limitOf, valueOf } from './memory.ts';
 import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
+import { adoptSparse } from './sparse.ts';
 
 /** Calls whose result is a new descriptor. */
 const MAKES_FD = new Set([
@@ -106,7 +108,7 @@ export class Adopter {
     if (op === OP.OP_PIDFD_OPEN) this.#adoptOutside(fd);
     const made = this.madeFds(call)?.[0];
     if (made === undefined || (this.#fdsShown && made < 3)) return;
-    if (this.#fdsShown) return;
+    if (this.#fdsShown || made > INR_OPEN_MAX) return;
     // gaps below the new number were opened where the log didn't look
     const from = op === OP.OP_FCNTL ? (numberArg(call, 2) ?? 0) : 0;
     for (let gap = from; gap < made; ++gap) if (!open.has(gap)) this.#adoptFd(task, gap);
@@ -191,7 +193,9 @@ export class Adopter {
 
   /** Takes a difference as a first observation of unknown state. Return: whether it was one. */
   adoptFact(task: ReplayTask, call: Call, outcome: Outcome, wrong: string): boolean {
-    const reason = this.#adopt(task, call, outcome);
+    const reason =
+      this.#adopt(task, call, outcome) ??
+      (this.#r.sparse ? adoptSparse(this.#r, call, outcome) : undefined);
     if (!reason) return false;
     void wrong;
     this.#r.adopted(reason);
@@ -369,7 +373,7 @@ export class Adopter {
     const op = call.row!.op;
     const ret = typeof call.ret === 'number' ? call.ret : -1;
     if (isFork(op) && ret > 0 && outcome.rax <= 0n && !k.task(ret)) {
-      k.adopt({ pid: ret, ppid: task.pid, traced: true });
+      k.adopt({ pid: ret, ppid: task.pid, traced: this.#r.traced });
       this.#r.newTask(ret, task);
     }
     if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID) && ret > 0 && k.task(ret))

@@ -17,6 +17,7 @@ import { closeOpenCalls, numberFits, TIMERS, WAITS } from './order.ts';
 import { Processes } from './processes.ts';
 import { addDivergence, countCall, countReason, type ReplayResult } from './result.ts';
 import { isFork } from './run.ts';
+import { beforeKill, checkParent, closeLives, onGone } from './sparse.ts';
 
 const UNNUMBERED = 4_194_303;
 /** exitToUser: let a due stop happen, take no signal. */
@@ -37,6 +38,10 @@ export class Replay {
   attached = false;
   /** lines of different files come in an order of the replay's own choice */
   unordered = false;
+  /** a tracer held the recorded tasks */
+  traced = true;
+  /** the log shows no signals, and of ends only what was called for */
+  sparse = false;
   readonly timers: boolean;
   readonly #childSignals = new Map<number, number>();
   /** open calls that a signal is known to end */
@@ -102,6 +107,9 @@ export class Replay {
         break;
       case 'superseded':
         onSuperseded(this, line);
+        break;
+      case 'gone':
+        onGone(this, line);
         break;
       case 'unparsed':
         if (this.result.unparsedLines.length < 1000) this.result.unparsedLines.push(line.line);
@@ -172,7 +180,7 @@ export class Replay {
   /** A task from outside the log: it appears under its recorded number. */
   #adopt(pid: number): void {
     if (this.kernel.task(pid)) this.adopter.removeStale(pid);
-    this.kernel.adopt({ pid, traced: true });
+    this.kernel.adopt({ pid, traced: this.traced });
     this.adopted(this.#first ? 'first process' : 'task whose fork the log does not show');
     this.#first = false;
   }
@@ -200,6 +208,10 @@ export class Replay {
   #onCall(line: TraceLine, tentative: boolean): boolean {
     const task = this.task(line.pid, line.seq);
     const call = this.#callOf(line);
+    if (this.sparse) {
+      checkParent(this, task, line);
+      beforeKill(this, call);
+    }
     if (line.untilSec >= 0 && !this.#isExit(call)) {
       if (task.open) this.merged.end(task.open);
       task.open = call;
@@ -328,6 +340,7 @@ export class Replay {
   finish(): ReplayResult {
     this.merged.endAll();
     closeOpenCalls(this);
+    if (this.sparse) closeLives(this);
     this.result.containers = this.kernel.counts().containers;
     return this.result;
   }

@@ -1,7 +1,8 @@
 // `--explain LINE`: what the kernel's state was before and after a line of the log.
 import type { TaskView } from '../views.ts';
+import type { LogFormat } from '../trace/formats.ts';
 import type { TraceSource } from '../trace/source.ts';
-import { replayStrace } from '../replay.ts';
+import { replayTrace } from '../replay.ts';
 import type { Replay } from './engine.ts';
 
 function show(view: TaskView): string {
@@ -21,10 +22,16 @@ function concerned(replay: Replay, pid: number): TaskView[] {
 }
 
 /** A text for people: state before, verdict, state after. Empty when there is no such line. */
-export async function explain(source: TraceSource, name: string, wanted: number): Promise<string> {
+export async function explain(
+  source: TraceSource,
+  name: string,
+  wanted: number,
+  format: LogFormat = 'strace',
+): Promise<string> {
   const out: string[] = [];
   let before = { matched: 0, diverged: 0, blind: 0, divergences: 0 };
-  await replayStrace(source, name, {
+  await replayTrace(source, name, {
+    format,
     watch: (line, replay, after) => {
       if (line.line !== wanted) return;
       const r = replay.result;

@@ -2,9 +2,9 @@
 // one, each in a replay of its own; a replay that echoes its log would notice none.
 import type { TraceLine } from '../trace/event.ts';
 import { indexForks } from '../trace/index.ts';
+import type { LogFormat } from '../trace/formats.ts';
 import type { TraceSource } from '../trace/source.ts';
-import { StraceLog } from '../trace/strace.ts';
-import { replayStrace } from '../replay.ts';
+import { readerFor, replayTrace } from '../replay.ts';
 
 /** Calls whose results the kernel predicts whatever the world does. */
 const PREDICTED = new Set([
@@ -97,25 +97,28 @@ export async function perturb(
   name: string,
   seed: number,
   wanted: number,
+  format: LogFormat = 'strace',
 ): Promise<PerturbReport> {
   const next = random(seed);
-  const index = await indexForks(new StraceLog(source));
+  const reader = await readerFor(source, format);
+  const index = await indexForks(reader.open());
   const changes: Change[] = [];
-  for await (const batch of new StraceLog(source, { firstPid: index.firstPid }).batches()) {
+  for await (const batch of reader.open({ firstPid: index.firstPid }).batches()) {
     for (const line of batch) {
       const change = changeOf(line, next());
       if (change) changes.push(change);
     }
   }
-  const base = (await replayStrace(source, name, { index })).result;
+  const base = (await replayTrace(source, name, { index, format })).result;
   const known = new Set(base.divergences.map((d) => d.line));
   const missed: string[] = [];
   let noticed = 0;
   const count = Math.min(wanted, changes.length);
   for (let i = 0; i < count; ++i) {
     const change = changes.splice(next() % changes.length, 1)[0]!;
-    const { result } = await replayStrace(source, name, {
+    const { result } = await replayTrace(source, name, {
       index,
+      format,
       mutate: (line) => {
         if (line.seq === change.seq) change.apply(line);
       },

@@ -114,10 +114,10 @@ function assist(frame: Frame, call: Call, childPid: number): void {
     else if (typeof call.ret === 'number') frame.assistRet(call.ret);
   }
   if (op === OP.OP_WORLD_FD || op === OP.OP_WORLD_FD_PAIR) {
-    if (/\bO_CLOEXEC|_CLOEXEC\b/.test(callText(call))) frame.assistFlags(ASSIST_CLOEXEC);
-    if (/NONBLOCK\b/.test(callText(call))) frame.assistFlags(ASSIST_NONBLOCK);
+    assistOpenFlags(frame, call);
   }
-  if (op === OP.OP_FCNTL && call.ret !== undefined && /F_GETFL\b/.test(callText(call))) {
+  const command = call.args[1]?.kind === 'sym' ? call.args[1].text : callText(call);
+  if (op === OP.OP_FCNTL && call.ret !== undefined && /F_GETFL\b/.test(command)) {
     frame.assistRet(Number(call.ret));
   }
   if (op === OP.OP_RT_SIGRETURN) {
@@ -132,6 +132,18 @@ export function cgroupRefuses(call: Call): boolean {
   if (call.errno === 'EAGAIN') return true;
   const into = /\bCLONE_INTO_CGROUP\b/.test(callText(call));
   return into && /^(EBADF|ENODEV|EACCES|EOPNOTSUPP|EBUSY|ENOENT)$/.test(call.errno!);
+}
+
+/** How a descriptor is opened: by the bits where the log shows a number, else by their names. */
+function assistOpenFlags(frame: Frame, call: Call): void {
+  const how = call.row!.newFd;
+  const node = how?.arg === undefined || how.indirect ? undefined : call.args[how.arg];
+  const bits = node?.kind === 'int' ? BigInt(node.value) : undefined;
+  const text = callText(call);
+  const cloexec = bits === undefined ? /\bO_CLOEXEC|_CLOEXEC\b/.test(text) : bits & how!.cloexec;
+  const nonblock = bits === undefined ? /NONBLOCK\b/.test(text) : bits & how!.nonblock;
+  if (cloexec) frame.assistFlags(ASSIST_CLOEXEC);
+  if (nonblock) frame.assistFlags(ASSIST_NONBLOCK);
 }
 
 export function callText(call: Call): string {

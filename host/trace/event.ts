@@ -15,6 +15,8 @@ import type { ArgNode } from './args.ts';
  * - `killed`     `+++ killed by SIGX (core dumped) +++`; `signo`, `sigName`, `core`
  * - `superseded` `+++ superseded by execve in pid N +++`; `otherPid` = N. The line's pid is the
  *                leader's, whose identity task N takes over; N's own execve resumes under `pid`.
+ * - `gone`       no line of the file's own: its records show that the task has ended; `signo` is
+ *                the signal that did it, 0 when how is not known
  * - `attach`     `strace: Process N attached`; `otherPid` = N
  * - `detach`     `strace: Process N detached`; `otherPid` = N
  * - `other`      understood, but not an event: summary table, stack frames, blank lines, remarks of
@@ -30,6 +32,7 @@ export type LineKind =
   | 'exit'
   | 'killed'
   | 'superseded'
+  | 'gone'
   | 'attach'
   | 'detach'
   | 'other'
@@ -112,6 +115,10 @@ export interface TraceLine {
    * of the log (`firstPid` of the index is its number if any line tells).
    */
   pid: number;
+  /** the parent, where a recorder shows it with each call; 0: not shown */
+  ppid?: number;
+  /** `gone`: nothing is left of the task, its parent has waited for it */
+  reaped?: boolean;
   /** false when `pid` did not stand in the line but was inferred (file name, only task left) */
   pidShown: boolean;
   /** `<comm>` behind the pid */

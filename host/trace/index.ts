@@ -275,7 +275,9 @@ export class IndexBuilder {
       spans.push(span);
     }
     span.last = line.seq;
-    if (line.kind === 'exit' || line.kind === 'killed') span.exit = line.seq;
+    if (line.kind === 'exit' || line.kind === 'killed' || line.kind === 'gone') {
+      span.exit = line.seq;
+    }
     // the other thread's number ends here, its task goes on under this one
     if (line.kind === 'superseded') {
       const other = this.index.tasks.get(line.otherPid);
