@@ -14,6 +14,7 @@ import { drop_sigframes } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
+import { altstack_exec } from "./sys-altstack.ts";
 import { strncpy_from_user } from "./uaccess.ts";
 import { EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ERESTARTNOINTR } from "./uapi/errno.ts";
 import { ASSIST_ERRNO, EVENT_EXEC } from "./uapi/frame.ts";
@@ -155,7 +156,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   drop_sigframes(p);
   recalc_sigpending(p);
   k.exit_signal = SIGCHLD;
-  if (p.flags & T.PF_RARE) T.rare(p).sas_flags = 0;
+  altstack_exec(p);
   p.flags &= ~T.PF_FORKNOEXEC;
   set_comm(p, SCRATCH_USER, len);
   emit(EVENT_EXEC, p.pid, old_tid, 0, 0, 0);

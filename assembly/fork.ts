@@ -31,6 +31,7 @@ import {
 } from "./pid.ts";
 import { task_active_pid_ns, unhash_pid } from "./pid.ts";
 import { refcount_inc } from "./refcount.ts";
+import { altstack_clone } from "./sys-altstack.ts";
 import { pidfd_create } from "./sys-pidfd.ts";
 import { sys_world_call } from "./sys-file.ts";
 import { put_user32 } from "./uaccess.ts";
@@ -331,6 +332,13 @@ function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_arg
   }
 }
 
+/** What a child has of its parent's rare fields; false when memory is exhausted. */
+function copy_rare(p: task_struct, parent: task_struct, flags: u32): bool {
+  altstack_clone(p, parent, (flags & (C.CLONE_VM | C.CLONE_VFORK)) == C.CLONE_VM);
+  if (flags & C.CLONE_VM || !rare(parent).sigframes) return true;
+  return copy_sigframes(parent, p);
+}
+
 /** CLONE_PIDFD, and whether the world lets the child into its cgroup. */
 function finish_clone(parent: task_struct, args: kernel_clone_args, number: pid): i32 {
   let fd = -1;
@@ -434,8 +442,8 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   error = copy_namespaces(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_SIGNAL, error);
   copy_fields(p, parent, args);
-  if (parent.flags & PF_RARE && !(flags & C.CLONE_VM) && rare(parent).sigframes) {
-    if (!copy_sigframes(parent, p)) return bad_fork(p, args, BAD_FORK_NAMESPACES, -E.ENOMEM);
+  if (parent.flags & PF_RARE) {
+    if (!copy_rare(p, parent, flags)) return bad_fork(p, args, BAD_FORK_NAMESPACES, -E.ENOMEM);
   }
   const ns = cold(p).nsproxy.pid_ns_for_children;
   // DEVIATION: a container's own namespace stays open after a failed first fork (decisions).

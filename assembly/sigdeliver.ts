@@ -4,9 +4,9 @@ import { nil, RET_RAW } from "./err.ts";
 import { emit } from "./event.ts";
 import { unshare_sighand } from "./exec.ts";
 import { die_now, do_group_exit } from "./exit.ts";
-import { frame } from "./frame.ts";
+import { frame, syscall_table } from "./frame.ts";
 import { pid } from "./pid.ts";
-import { SCRATCH_TAKEN } from "./root.ts";
+import { root, SCRATCH_TAKEN } from "./root.ts";
 import * as G from "./signal.ts";
 import { collect_signal, sigframe, siginfo } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
@@ -15,7 +15,9 @@ import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
 import * as E from "./uapi/errno.ts";
 import * as F from "./uapi/frame.ts";
+import { OP_RESTART_SYSCALL } from "./uapi/op.ts";
 import * as N from "./uapi/signal.ts";
+import { altstack_enter } from "./sys-altstack.ts";
 import { wake_up_all } from "./waitqueue.ts";
 
 /** The signal that the last exit_to_user took. */
@@ -146,6 +148,11 @@ function setup_frame(p: task_struct, f: frame, sig: i32): bool {
   const own = T.rare_for_write(p);
   saved.next = changetype<sigframe>(own.sigframes);
   own.sigframes = <u32>changetype<usize>(saved);
+  saved.sas_sp = own.sas_sp;
+  saved.sas_size = own.sas_size;
+  saved.sas_flags = own.sas_flags;
+  saved.sas_on = own.sas_on;
+  if (action.flags & N.SA_ONSTACK) altstack_enter(own);
   let blocked = k.blocked | action.mask;
   if (!(action.flags & N.SA_NODEFER)) blocked |= G.sigmask(sig);
   k.blocked = blocked & ~G.KERNEL_ONLY;
@@ -174,11 +181,21 @@ function settle_restart(f: frame, action: S.k_sigaction): void {
   }
 }
 
+/** Number of restart_syscall(2) in the frame's table, or of the call itself where there is none. */
+function nr_restart_syscall(f: frame): u64 {
+  const table = changetype<syscall_table>(<usize>(root().tables + (f.table << 4)));
+  for (let nr: u32 = 0; nr < table.len; ++nr) {
+    if (load<u16>(table.ops + (nr << 1)) == OP_RESTART_SYSCALL) return nr;
+  }
+  return f.orig_rax;
+}
+
 /** Nothing was delivered: the call that a signal interrupted begins again. */
 function restart_syscall(p: task_struct, f: frame): void {
   const k = cold(p);
-  if (restart_code(f)) {
-    f.rax = f.orig_rax;
+  const code = restart_code(f);
+  if (code) {
+    f.rax = code == E.ERESTART_RESTARTBLOCK ? nr_restart_syscall(f) : f.orig_rax;
     f.rip -= 2;
   }
   if (p.flags & T.PF_RESTORE_SIGMASK) {
@@ -299,6 +316,12 @@ export function sys_rt_sigreturn(p: task_struct, f: frame): i32 {
   k.blocked = at.mask & ~G.KERNEL_ONLY;
   f.rax = at.rax;
   f.rip = at.rip;
+  // what the handler made of the alternate stack is undone with it
+  own.sas_sp = at.sas_sp;
+  own.sas_size = at.sas_size;
+  own.sas_flags = at.sas_flags;
+  own.sas_on = at.sas_on;
+  own.restart_op = 0;
   own.sigframes = <u32>changetype<usize>(at.next);
   while (true) {
     const next = top.next;

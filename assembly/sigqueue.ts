@@ -45,7 +45,7 @@ export class sigqueue {
   }
 }
 
-/** A saved user frame: what rt_sigreturn restores. 40 bytes, newest first on the task. */
+/** A saved user frame: what rt_sigreturn restores. 64 bytes, newest first on the task. */
 @unmanaged
 export class sigframe {
   next: sigframe;
@@ -54,6 +54,10 @@ export class sigframe {
   rax: u64;
   orig_rax: u64;
   rip: u64;
+  sas_sp: u64; // alternate stack at that time
+  sas_size: u64;
+  sas_flags: u32;
+  sas_on: u32;
 }
 
 export function sigqueue_caches_init(): void {

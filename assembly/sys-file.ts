@@ -19,7 +19,13 @@ import * as E from "./uapi/errno.ts";
 import * as O from "./uapi/fcntl.ts";
 import * as F from "./uapi/frame.ts";
 import { SI_USER, SIGPIPE } from "./uapi/signal.ts";
-import { add_file_waiter, remove_waiters, signal_pending, sleep_on } from "./waitqueue.ts";
+import {
+  add_file_waiter,
+  remove_waiters,
+  restart_block,
+  signal_pending,
+  sleep_on,
+} from "./waitqueue.ts";
 
 // Seeded fault (debug builds only): dup gives a close-on-exec descriptor.
 const F_DUP_CLOEXEC = 103;
@@ -267,7 +273,7 @@ export function sys_poll(p: task_struct, f: frame, timeout: i32): i32 {
   if (ready || timeout == 0) {
     return copy_to_user(f, f.a0, SCRATCH_USER, n << 3) ? -E.EFAULT : ready;
   }
-  if (signal_pending(p)) return -E.ERESTART_RESTARTBLOCK;
+  if (signal_pending(p)) return restart_block(p, f);
   for (let i: u32 = 0; i < n; ++i) {
     const fd = load<i32>(SCRATCH_USER + (i << 3));
     const file = FD.fget(p, fd);

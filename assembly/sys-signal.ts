@@ -147,12 +147,27 @@ export function siginfo_from_user(f: frame, addr: u64, to: siginfo, compat: bool
   return 0;
 }
 
-/** rt_sigqueueinfo(2) to a group (`tid` 0) and rt_tgsigqueueinfo(2) to a thread. */
-export function sys_sigqueueinfo(
+/** rt_sigqueueinfo(2): pid, sig, info. */
+export function sys_rt_sigqueueinfo(p: task_struct, f: frame, compat: bool): i32 {
+  return do_sigqueueinfo(p, f, 0, <i32>f.a0, <i32>f.a1, f.a2, compat);
+}
+
+/** rt_tgsigqueueinfo(2): tgid, tid, sig, info. */
+export function sys_rt_tgsigqueueinfo(p: task_struct, f: frame, compat: bool): i32 {
+  const tgid = <i32>f.a0;
+  const tid = <i32>f.a1;
+  const known = copy_from_user(f, SCRATCH_USER, f.r10, 32);
+  if (known) return known;
+  if (tid <= 0 || tgid <= 0) return -E.EINVAL;
+  return do_sigqueueinfo(p, f, tgid, tid, <i32>f.a2, f.r10, compat);
+}
+
+/** To thread `target` of group `tgid`, or to the group of `target` when `tgid` is 0. */
+function do_sigqueueinfo(
   p: task_struct,
   f: frame,
   tgid: i32,
-  tid: i32,
+  target: i32,
   sig: i32,
   addr: u64,
   compat: bool,
@@ -162,17 +177,15 @@ export function sys_sigqueueinfo(
   if (bad) return bad;
   info.signo = sig;
   const ns = task_active_pid_ns(p);
-  const target = tid ? tid : tgid;
-  if (tid && (tid <= 0 || tgid <= 0)) return -E.EINVAL;
   // only the kernel may claim to be the kernel
   if ((info.code >= 0 || info.code == N.SI_TKILL) && pid_nr_ns(p.thread_pid, ns) != target) {
     return -E.EPERM;
   }
   const t = find_task_by_pid_ns(target, ns);
   if (nil(t)) return -E.ESRCH;
-  if (tid && pid_nr_ns(t.signal.tgid_pid, ns) != tgid) return -E.ESRCH;
+  if (tgid && pid_nr_ns(t.signal.tgid_pid, ns) != tgid) return -E.ESRCH;
   if (<u32>sig > 64) return -E.EINVAL;
-  return send_own_info(p, t, sig, tid == 0);
+  return send_own_info(p, t, sig, tgid == 0);
 }
 
 /** A struct sigaction between user layout and k_sigaction. */
@@ -211,27 +224,38 @@ export function sys_rt_sigaction(p: task_struct, f: frame, compat: bool): i32 {
     const bad = action_from_user(f, set, to, compat);
     if (bad) return bad;
   }
-  if (<u32>sig > 64 || sig < 1) return -E.EINVAL;
-  if (set && G.sigmask(sig) & G.KERNEL_ONLY) return -E.EINVAL;
   const bytes: u32 = compat ? 20 : 32;
   const need = prepare_write(f, old, bytes);
   if (need) return need;
+  const before = changetype<S.k_sigaction>(SCRATCH_USER + 128);
+  const act = changetype<S.k_sigaction>(set ? to : 0);
+  const error = do_sigaction(p, sig, act, before);
+  if (error || !old) return error;
+  return action_to_user(f, old, changetype<usize>(before), compat) ? -E.EFAULT : 0;
+}
+
+/** Copies the action of `sig` to `before` and sets it to `act`, if there is one. 0 or errno. */
+export function do_sigaction(
+  p: task_struct,
+  sig: i32,
+  act: S.k_sigaction,
+  before: S.k_sigaction,
+): i32 {
+  if (<u32>sig > 64 || sig < 1) return -E.EINVAL;
+  if (!nil(act) && G.sigmask(sig) & G.KERNEL_ONLY) return -E.EINVAL;
   const k = cold(p);
-  const before = SCRATCH_USER + 128;
-  memory.copy(before, changetype<usize>(S.action_of(k.sighand, sig)), 32);
-  if (set) {
-    if (S.sighand_must_copy(k.sighand) && !unshare_sighand(p)) return -E.ENOMEM;
-    const action = S.action_of(k.sighand, sig);
-    action.handler = load<u64>(to);
-    action.flags = load<u64>(to, 8) & UAPI_SA_FLAGS;
-    action.restorer = load<u64>(to, 16);
-    action.mask = load<u64>(to, 24) & ~G.KERNEL_ONLY;
-    const handler = action.handler;
-    if (handler == N.SIG_IGN || (handler == N.SIG_DFL && G.sig_kernel_ignore(sig))) {
-      discard_signal(p, sig);
-    }
-  }
-  if (old && action_to_user(f, old, before, compat)) return -E.EFAULT;
+  const from = changetype<usize>(S.action_of(k.sighand, sig));
+  memory.copy(changetype<usize>(before), from, S.SIGACTION_BYTES);
+  if (nil(act)) return 0;
+  if (S.sighand_must_copy(k.sighand) && !unshare_sighand(p)) return -E.ENOMEM;
+  const action = S.action_of(k.sighand, sig);
+  const handler = act.handler;
+  action.handler = handler;
+  action.flags = act.flags & UAPI_SA_FLAGS;
+  action.restorer = act.restorer;
+  action.mask = act.mask & ~G.KERNEL_ONLY;
+  const ignored = handler == N.SIG_DFL && G.sig_kernel_ignore(sig);
+  if (handler == N.SIG_IGN || ignored) discard_signal(p, sig);
   return 0;
 }
 
@@ -253,6 +277,12 @@ function discard_signal(p: task_struct, sig: i32): void {
 // Seeded fault (debug builds only): SIGKILL can be blocked.
 const F_KILL_MASK = 105;
 
+/** Sets the mask of the caller; what can never be blocked stays out of it. */
+export function set_current_blocked(p: task_struct, mask: u64): void {
+  cold(p).blocked = seeded_fault(F_KILL_MASK) ? mask : mask & ~G.KERNEL_ONLY;
+  G.recalc_sigpending(p);
+}
+
 /** rt_sigprocmask(2): how, set, old, size. */
 export function sys_rt_sigprocmask(p: task_struct, f: frame): i32 {
   if (<u32>f.r10 != 8) return -E.EINVAL;
@@ -264,16 +294,14 @@ export function sys_rt_sigprocmask(p: task_struct, f: frame): i32 {
   if (f.a1) {
     const bad = copy_from_user(f, SCRATCH_USER, f.a1, 8);
     if (bad) return bad;
-    const keep = seeded_fault(F_KILL_MASK) ? 0 : G.KERNEL_ONLY;
-    const set = load<u64>(SCRATCH_USER) & ~keep;
+    const set = load<u64>(SCRATCH_USER);
     const how = <i32>f.a0;
     if (how == N.SIG_BLOCK) blocked = old | set;
     else if (how == N.SIG_UNBLOCK) blocked = old & ~set;
     else if (how == N.SIG_SETMASK) blocked = set;
     else return -E.EINVAL;
   }
-  k.blocked = blocked;
-  G.recalc_sigpending(p);
+  set_current_blocked(p, blocked);
   if (f.a2) {
     store<u64>(SCRATCH_USER, old);
     if (copy_to_user(f, f.a2, SCRATCH_USER, 8)) return -E.EFAULT;
@@ -296,15 +324,18 @@ export function sys_pause(p: task_struct, f: frame): i32 {
 
 /** rt_sigsuspend(2): mask, size. */
 export function sys_rt_sigsuspend(p: task_struct, f: frame): i32 {
+  if (f.phase) return sys_pause(p, f);
+  if (<u32>f.a1 != 8) return -E.EINVAL;
+  const bad = copy_from_user(f, SCRATCH_USER, f.a0, 8);
+  return bad ? bad : do_sigsuspend(p, f, load<u64>(SCRATCH_USER));
+}
+
+/** Sleeps with `mask` until a signal is there; the old mask comes back with the handler's frame. */
+export function do_sigsuspend(p: task_struct, f: frame, mask: u64): i32 {
   if (!f.phase) {
-    if (<u32>f.a1 != 8) return -E.EINVAL;
-    const bad = copy_from_user(f, SCRATCH_USER, f.a0, 8);
-    if (bad) return bad;
-    const k = cold(p);
-    T.rare_for_write(p).saved_sigmask = k.blocked;
-    k.blocked = load<u64>(SCRATCH_USER) & ~G.KERNEL_ONLY;
+    T.rare_for_write(p).saved_sigmask = cold(p).blocked;
     p.flags |= T.PF_RESTORE_SIGMASK;
-    G.recalc_sigpending(p);
+    set_current_blocked(p, mask);
     f.phase = 1;
   }
   return sys_pause(p, f);

@@ -13,7 +13,9 @@ import * as N from "./sys-container.ts";
 import * as D from "./sys-file.ts";
 import * as I from "./sys-ids.ts";
 import * as X from "./sys-clone.ts";
+import { do_op_process } from "./dispatch-process.ts";
 import * as H from "./sys-thread.ts";
+import { sys_sigaltstack } from "./sys-altstack.ts";
 import * as Q from "./sys-pidfd.ts";
 import * as Y from "./sys-process.ts";
 import * as G from "./sys-signal.ts";
@@ -56,7 +58,7 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_EXECVEAT:
       return do_execve(p, f, f.a1);
     case O.OP_RESTART_SYSCALL:
-      return D.sys_world_call(f, -E.EINTR);
+      return restart_syscall(p, f, compat);
     case O.OP_GETPID:
       return Y.sys_getpid(p);
     case O.OP_GETPPID:
@@ -104,6 +106,17 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   }
 }
 
+/** restart_syscall(2): the call that a signal interrupted goes on; the world's, if it is not ours. */
+function restart_syscall(p: task_struct, f: frame, compat: bool): i32 {
+  const k = rare(p);
+  if (!k.restart_op) return D.sys_world_call(f, -E.EINTR);
+  f.op = k.restart_op;
+  f.a0 = k.restart_a0;
+  f.a1 = k.restart_a1;
+  f.a2 = k.restart_a2;
+  return do_op(f.op, p, f, compat);
+}
+
 /** The second half of the table. */
 function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   const a0 = <i32>f.a0;
@@ -117,9 +130,9 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
     case O.OP_TGKILL:
       return G.sys_tgkill(p, a0, a1, a2);
     case O.OP_RT_SIGQUEUEINFO:
-      return G.sys_sigqueueinfo(p, f, a0, 0, a1, f.a2, compat);
+      return G.sys_rt_sigqueueinfo(p, f, compat);
     case O.OP_RT_TGSIGQUEUEINFO:
-      return G.sys_sigqueueinfo(p, f, a0, a1, a2, f.r10, compat);
+      return G.sys_rt_tgsigqueueinfo(p, f, compat);
     case O.OP_RT_SIGACTION:
       return G.sys_rt_sigaction(p, f, compat);
     case O.OP_RT_SIGPROCMASK:
@@ -176,12 +189,8 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
       return Q.sys_pidfd_open(p, a0, <u32>a1);
     case O.OP_PIDFD_SEND_SIGNAL:
       return Q.sys_pidfd_send_signal(p, f, compat);
-    case O.OP_PIDFD_GETFD:
-      return Q.sys_pidfd_getfd(p, a0, a1, <u32>a2);
-    case O.OP_SET_ROBUST_LIST:
-      return H.sys_set_robust_list(p, f, compat);
-    case O.OP_GET_ROBUST_LIST:
-      return H.sys_get_robust_list(p, f, compat);
+    case O.OP_SIGALTSTACK:
+      return sys_sigaltstack(p, f, compat);
     case O.OP_REBOOT:
       return Y.sys_reboot(p, f);
     case O.OP_UNSHARE:
@@ -203,6 +212,8 @@ function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   if (op - O.CONTAINER_OPS_FIRST <= span) {
     return N.do_op_container(op, p, f, compat);
   }
+  const process_span: u32 = O.PROCESS_OPS_LAST - O.PROCESS_OPS_FIRST;
+  if (op - O.PROCESS_OPS_FIRST <= process_span) return do_op_process(op, p, f, compat);
   return -E.ENOSYS;
 }
 

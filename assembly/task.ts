@@ -130,8 +130,15 @@ export class task_rare {
   adopted: u32; // 1: came from outside (adopt), 0: forked
   fatal_signo: i32; // traced: the fatal signal that was taken; the death itself comes later
   sas_flags: u32;
-  spare: u32;
+  sas_on: u32; // 1: a handler runs on the alternate stack
   robust_list: u64; // guest address of the head, 0: none
+  sas_sp: u64; // alternate signal stack; size 0: none
+  sas_size: u64;
+  restart_a0: u64; // arguments of the call that restart_syscall(2) goes on with
+  restart_a1: u32;
+  restart_a2: u32;
+  restart_op: u32; // OP_* of it, 0: none
+  spare: u32;
 
   get woken(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_rare>("woken_next"));

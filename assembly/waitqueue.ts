@@ -9,7 +9,7 @@ import { root } from "./root.ts";
 import { CACHE_WAITER, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
 import { cold, PF_RARE, PF_WOKEN, rare, rare_for_write, task_struct } from "./task.ts";
 import { TASK_INTERRUPTIBLE, TASK_KILLABLE, TASK_RUNNING, TIF_SIGPENDING } from "./task.ts";
-import { ENOMEM } from "./uapi/errno.ts";
+import { ENOMEM, ERESTART_RESTARTBLOCK } from "./uapi/errno.ts";
 import { OP_RT_SIGTIMEDWAIT } from "./uapi/op.ts";
 
 /** struct waiter - one task on one queue, 32 bytes. */
@@ -72,6 +72,19 @@ export function sleep_on(p: task_struct, f: frame, state: u32): i32 {
   p.state = state;
   rare_for_write(p).frame = f;
   return RET_BLOCKED;
+}
+
+/**
+ * The call of `f` was interrupted: restart_syscall(2) goes on with it unless a handler runs first.
+ * Return: -ERESTART_RESTARTBLOCK.
+ */
+export function restart_block(p: task_struct, f: frame): i32 {
+  const k = rare_for_write(p);
+  k.restart_op = f.op;
+  k.restart_a0 = f.a0;
+  k.restart_a1 = <u32>f.a1;
+  k.restart_a2 = <u32>f.a2;
+  return -ERESTART_RESTARTBLOCK;
 }
 
 /** Sleeps on one queue until woken or signalled; -ENOMEM when it cannot be registered. */

@@ -93,10 +93,20 @@ export const OP_FSOPEN = 79;
 export const OP_FSMOUNT = 80;
 // the machine.
 export const OP_REBOOT = 81;
-// pidfds, more of the processes.
+// pidfds, more of the processes: dispatch-process.ts.
+export const PROCESS_OPS_FIRST = 82;
+export const PROCESS_OPS_LAST = 119;
 export const OP_PIDFD_GETFD = 82;
 export const OP_SET_ROBUST_LIST = 83;
 export const OP_GET_ROBUST_LIST = 84;
+// the signal calls of i386 before real-time signals.
+export const OP_SIGACTION = 85;
+export const OP_SIGNAL = 86;
+export const OP_SIGPROCMASK = 87;
+export const OP_SIGPENDING = 88;
+export const OP_SIGSUSPEND = 89;
+export const OP_SGETMASK = 90;
+export const OP_SSETMASK = 91;
 // around containers: assembly/sys-container.ts; up to CONTAINER_CALLS_LAST ENOSYS without them.
 export const CONTAINER_OPS_FIRST = 190;
 export const OP_CONTAINER_OPEN = 190;

@@ -53,6 +53,10 @@ export const SA_NODEFER = 1073741824;
 // 0x80000000 as the 32-bit value it is in sa_flags.
 export const SA_RESETHAND = -2147483648;
 // si_code, sigaction(2).
+export const SS_ONSTACK = 1;
+export const SS_DISABLE = 2;
+export const SS_AUTODISARM = -0x80000000;
+export const MINSIGSTKSZ = 2048;
 export const SI_USER = 0;
 export const SI_KERNEL = 128;
 export const SI_QUEUE = -1;

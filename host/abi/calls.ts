@@ -6,7 +6,7 @@ import { FILE_CALLS } from './calls/files.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
 import { PROCESS_CALLS } from './calls/process.ts';
-import { SIGNAL_CALLS } from './calls/signals.ts';
+import { OLD_SIGNAL_CALLS, SIGNAL_CALLS } from './calls/signals.ts';
 import { type CallDef, own } from './def.ts';
 
 export { CONTAINER_CALLS } from './calls/containers.ts';
@@ -70,10 +70,9 @@ export const I386: Readonly<Record<string, Partial<CallDef>>> = {
   clone: { args: 'flags:clone addr out:i32 ulong addr' },
   waitpid: own(OP.OP_WAITPID, 'pid', 'pid out:i32 flags:wait'),
   sigreturn: own(OP.OP_RT_SIGRETURN, 'int', '', { note: 'takes the saved frame of its mask' }),
-  sigaction: { note: `${OLD_MASK}; not modelled` },
-  sigprocmask: { note: `${OLD_MASK}; not modelled` },
-  sigpending: { note: `${OLD_MASK}; not modelled` },
-  sigsuspend: { note: `${OLD_MASK}; not modelled` },
+  ...Object.fromEntries(
+    Object.entries(OLD_SIGNAL_CALLS).map(([name, call]) => [name, { ...call, note: OLD_MASK }]),
+  ),
   socketcall: { note: 'many calls in one; not modelled' },
   getuid: { note: ID16 },
   geteuid: { note: ID16 },

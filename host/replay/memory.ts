@@ -5,6 +5,7 @@ import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { bigOf, fieldOf, sigsetOf, signalNumber, statusOf } from '../trace/values.ts';
 import { sigInfoOf } from '../trace/strace.ts';
+import { compareStruct, encodeStruct, structBytes } from './structs.ts';
 
 /** Guest addresses of the windows: argument i lies here. */
 const BASE = 0x7000_0000;
@@ -207,8 +208,13 @@ function inputBytes(
     case 'clone_args':
       return bytesOfCloneArgs(frame, node, size, fault);
     default:
-      return undefined;
+      return encodeStruct(type, node, compat);
   }
+}
+
+/** Bytes of what a pointer of this kind points at. */
+function sizeOf(type: string, compat: boolean): number {
+  return SIZES[type]?.[compat ? 1 : 0] ?? structBytes(type, compat) ?? 8;
 }
 
 /** Puts argument `i` into the frame, with the memory behind it. `fault`: the call was EFAULT. */
@@ -245,7 +251,7 @@ export function encodeArg(
   if (raw !== undefined && fault) {
     frame.window(at, STRIDE, 'unmapped');
   } else {
-    frame.window(at, (SIZES[type] ?? [8, 8])[compat ? 1 : 0], 'w');
+    frame.window(at, sizeOf(type, compat), 'w');
   }
   return { value: BigInt(at), unknown: false };
 }
@@ -305,7 +311,7 @@ export function compareOutput(
   if (!node || node.kind === 'null' || node.kind === 'int' || node.kind === 'ellipsis')
     return undefined;
   const type = kind.slice(kind.indexOf(':') + 1);
-  const bytes = frame.output(addressOf(i), (SIZES[type] ?? [8, 8])[compat ? 1 : 0]);
+  const bytes = frame.output(addressOf(i), sizeOf(type, compat));
   if (!bytes) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   switch (type) {
@@ -349,6 +355,6 @@ export function compareOutput(
       return cur === undefined || have === cur ? undefined : `soft limit ${have}, recorded ${cur}`;
     }
     default:
-      return undefined;
+      return compareStruct(type, bytes, node, compat);
   }
 }

@@ -72,11 +72,21 @@ function encode(frame: Frame, call: Call): boolean {
     if (unknown) known = false;
     frame.setArg(i, value ?? 0n);
   });
+  if (row.op === OP.OP_SIGSUSPEND || row.op === OP.OP_SSETMASK) known = encodeMask(frame, call);
   // without its mask it is not known which frame it goes back to
   if (row.op === OP.OP_RT_SIGRETURN && call.args.length === 0) known = false;
   if (row.op === OP.OP_PRCTL) known = encodePrctl(frame, call);
   if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) known = true;
   return known;
+}
+
+/** A signal set in a register: the only argument that is shown. */
+function encodeMask(frame: Frame, call: Call): boolean {
+  const shown = call.args.at(-1);
+  const set = sigsetOf(shown) ?? valueOf(shown);
+  const i = call.row!.op === OP.OP_SIGSUSPEND ? 2 : 0;
+  frame.setArg(i, BigInt.asUintN(32, set ?? 0n));
+  return set !== undefined;
 }
 
 /** The second argument of prctl is a number, a name or an address, as the first one says. */
@@ -193,7 +203,9 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
     // it never came back, in the log too
     if (call.retKind === 'unknown') return undefined;
     if (call.retKind === 'restart' && worldTimers) return undefined;
-    const timeout = call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN';
+    const timeout =
+      (call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN') ||
+      (call.row!.op === OP.OP_RESTART_SYSCALL && call.ret === 0);
     return timeout ? undefined : 'the call sleeps';
   }
   if (outcome.disposition === DISP_EXITED) return call.retKind === 'unknown' ? undefined : 'exited';

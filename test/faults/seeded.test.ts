@@ -7,7 +7,7 @@ import { POLLIN } from '../../assembly/uapi/fcntl.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import * as E from '../../assembly/uapi/errno.ts';
 import { CLONE_NEWPID } from '../../assembly/uapi/sched.ts';
-import { SIG_SETMASK, SIGKILL } from '../../assembly/uapi/signal.ts';
+import { SIG_SETMASK, SIGKILL, SS_DISABLE } from '../../assembly/uapi/signal.ts';
 import { P_ALL, WEXITED, WNOWAIT } from '../../assembly/uapi/wait.ts';
 import { createKernel, DISP_BLOCKED, type Kernel } from '../../host/index.ts';
 
@@ -207,6 +207,16 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
   F_PIDFD_CLOEXEC: (m) => {
     const fd = Number(m.call(1, OP.OP_PIDFD_OPEN, [Number(m.call(1, OP.OP_FORK))]));
     m.want('cloexec', m.k.fds(1)[fd]?.cloexec, true);
+  },
+  /** a thread begins without its maker's alternate stack */
+  F_ALTSTACK_CLONE: (m) => {
+    const stack = new Uint8Array(BigUint64Array.of(0x8000n, 0n, 8192n).buffer);
+    m.call(1, OP.OP_SIGALTSTACK, [USER, 0], stack);
+    const thread = Number(m.call(1, OP.OP_CLONE, [0x10900]));
+    const old = new Uint8Array(24);
+    m.call(thread, OP.OP_SIGALTSTACK, [0, USER], old);
+    const written = m.k.frame.output(USER, 24)!;
+    m.want('flags', new DataView(written.buffer).getUint32(8, true), SS_DISABLE);
   },
   /** a number is not given again while a process group bears it */
   F_PGRP_NUMBER: (m) => {

@@ -13,6 +13,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
     'operations',
     /^(adopt|boot|containerfs|containerfs-stat|exec|exit|fork|sigdeliver|wait|sys-[a-z]+)\.ts$/,
   ],
+  ['dispatch', /^dispatch-[a-z]+\.ts$/],
   ['syscall', /^syscall\.ts$/],
   ['index', /^index\.ts$/],
 ];

@@ -26,7 +26,6 @@ export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
     "whether the file runs is the world's",
     { class: 'assisted' },
   ),
-  restart_syscall: { ...later(OP.OP_RESTART_SYSCALL, 'int', ''), note: "the world's" },
   prctl: part(
     OP.OP_PRCTL,
     'int',

@@ -1,0 +1,37 @@
+// The part of the dispatch that is about processes and their signals beyond the calls of every
+// program: one switch that reads as a table, reached from syscall.ts by the range of its numbers.
+import { frame } from "./frame.ts";
+import * as Q from "./sys-pidfd.ts";
+import * as O from "./uapi/op.ts";
+import * as H from "./sys-thread.ts";
+import * as Z from "./sys-sigold.ts";
+import { task_struct } from "./task.ts";
+import { ENOSYS } from "./uapi/errno.ts";
+
+/** Runs operation `op` (PROCESS_OPS_FIRST to PROCESS_OPS_LAST). Return: result, -errno, RET_*. */
+export function do_op_process(op: u32, p: task_struct, f: frame, compat: bool): i32 {
+  switch (op) {
+    case O.OP_PIDFD_GETFD:
+      return Q.sys_pidfd_getfd(p, <i32>f.a0, <i32>f.a1, <u32>f.a2);
+    case O.OP_SET_ROBUST_LIST:
+      return H.sys_set_robust_list(p, f, compat);
+    case O.OP_GET_ROBUST_LIST:
+      return H.sys_get_robust_list(p, f, compat);
+    case O.OP_SIGACTION:
+      return Z.sys_sigaction(p, f);
+    case O.OP_SIGNAL:
+      return Z.sys_signal(p, f);
+    case O.OP_SIGPROCMASK:
+      return Z.sys_sigprocmask(p, f);
+    case O.OP_SIGPENDING:
+      return Z.sys_sigpending(p, f);
+    case O.OP_SIGSUSPEND:
+      return Z.sys_sigsuspend(p, f);
+    case O.OP_SGETMASK:
+      return Z.sys_sgetmask(p, f);
+    case O.OP_SSETMASK:
+      return Z.sys_ssetmask(p, f);
+    default:
+      return -ENOSYS;
+  }
+}

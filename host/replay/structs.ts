@@ -1,0 +1,112 @@
+// Structures behind pointers, as a log shows them and as bytes: what memory.ts does not treat
+// itself. A field that the log does not show makes the whole structure unknown.
+import type { ArgNode } from '../trace/args.ts';
+import { evaluate } from '../abi/constants.ts';
+import { bigOf, fieldOf, signalNumber, sigsetOf } from '../trace/values.ts';
+
+/** Value of a symbolic constant; names of signals included. */
+function resolve(name: string): bigint | undefined {
+  const value = evaluate(name);
+  if (value !== undefined) return value;
+  const signo = signalNumber(name);
+  return signo ? BigInt(signo) : undefined;
+}
+
+function valueOf(node: ArgNode | undefined): bigint | undefined {
+  if (!node) return undefined;
+  return node.kind === 'null' ? 0n : bigOf(node, resolve);
+}
+
+/** Where a number of a structure lies: name, 64-bit offset and size, compat offset and size. */
+type Field = readonly [name: string, at: number, size: number, at32: number, size32: number];
+
+/** Structures that are nothing but numbers. */
+const PLAIN: Readonly<Record<string, readonly Field[]>> = {
+  stack: [
+    ['ss_sp', 0, 8, 0, 4],
+    ['ss_flags', 8, 4, 4, 4],
+    ['ss_size', 16, 8, 8, 4],
+  ],
+};
+
+const SIZES: Readonly<Record<string, readonly [number, number]>> = {
+  stack: [24, 12],
+  oldsigset: [8, 4],
+  oldsigaction: [32, 16],
+};
+
+function put(view: DataView, at: number, size: number, value: bigint): void {
+  if (size === 8) view.setBigUint64(at, BigInt.asUintN(64, value), true);
+  else view.setUint32(at, Number(BigInt.asUintN(32, value)), true);
+}
+
+function get(view: DataView, at: number, size: number): bigint {
+  return size === 8 ? view.getBigUint64(at, true) : BigInt(view.getUint32(at, true));
+}
+
+/** sa_handler, sa_mask, sa_flags, sa_restorer of the old sigaction(2), 32 bits each. */
+function oldSigaction(node: ArgNode): Uint8Array | undefined {
+  const handler = valueOf(fieldOf(node, 'sa_handler') ?? fieldOf(node, 'sa_sigaction'));
+  const flags = valueOf(fieldOf(node, 'sa_flags'));
+  const mask = sigsetOf(fieldOf(node, 'sa_mask'));
+  if (handler === undefined || flags === undefined || mask === undefined) return undefined;
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  const restorer = valueOf(fieldOf(node, 'sa_restorer')) ?? 0n;
+  [handler, mask, flags, restorer].forEach((value, i) => put(view, i * 4, 4, value));
+  return bytes;
+}
+
+/** Size of a structure that this file knows; undefined for others. */
+export function structBytes(type: string, compat: boolean): number | undefined {
+  return SIZES[type]?.[compat ? 1 : 0];
+}
+
+/** The bytes of a structure that a log shows; undefined when it does not show all of it. */
+export function encodeStruct(type: string, node: ArgNode, compat: boolean): Uint8Array | undefined {
+  if (type === 'oldsigaction') return oldSigaction(node);
+  const bytes = new Uint8Array(structBytes(type, compat) ?? 0);
+  const view = new DataView(bytes.buffer);
+  if (type === 'oldsigset') {
+    const set = sigsetOf(node);
+    if (set === undefined) return undefined;
+    put(view, 0, 4, set);
+    return bytes;
+  }
+  const fields = PLAIN[type];
+  if (!fields || node.kind !== 'struct') return undefined;
+  for (const [name, at, size, at32, size32] of fields) {
+    const value = valueOf(fieldOf(node, name));
+    if (value === undefined) return undefined;
+    put(view, compat ? at32 : at, compat ? size32 : size, value);
+  }
+  return bytes;
+}
+
+/** What differs between the bytes that the kernel wrote and what the log shows of them. */
+export function compareStruct(
+  type: string,
+  bytes: Uint8Array,
+  node: ArgNode,
+  compat: boolean,
+): string | undefined {
+  const want = encodeStruct(type, node, compat);
+  if (!want) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const wanted = new DataView(want.buffer);
+  if (type === 'oldsigset' || type === 'oldsigaction') {
+    // the restorer is the C library's
+    const words = type === 'oldsigset' ? 1 : 3;
+    for (let i = 0; i < words; ++i) {
+      const [have, is] = [get(view, i * 4, 4), get(wanted, i * 4, 4)];
+      if (have !== is) return `word ${i} 0x${have.toString(16)}, recorded 0x${is.toString(16)}`;
+    }
+    return undefined;
+  }
+  for (const [name, at, size, at32, size32] of PLAIN[type] ?? []) {
+    const [offset, bits] = compat ? [at32, size32] : [at, size];
+    const [have, is] = [get(view, offset, bits), get(wanted, offset, bits)];
+    if (have !== is) return `${name} ${have}, recorded ${is}`;
+  }
+  return undefined;
+}
