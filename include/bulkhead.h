@@ -463,9 +463,18 @@
 #define BH_OP_FSOPEN (79)
 #define BH_OP_FSMOUNT (80)
 #define BH_OP_REBOOT (81)
+#define BH_PROCESS_OPS_FIRST (82)
+#define BH_PROCESS_OPS_LAST (119)
 #define BH_OP_PIDFD_GETFD (82)
 #define BH_OP_SET_ROBUST_LIST (83)
 #define BH_OP_GET_ROBUST_LIST (84)
+#define BH_OP_SIGACTION (85)
+#define BH_OP_SIGNAL (86)
+#define BH_OP_SIGPROCMASK (87)
+#define BH_OP_SIGPENDING (88)
+#define BH_OP_SIGSUSPEND (89)
+#define BH_OP_SGETMASK (90)
+#define BH_OP_SSETMASK (91)
 #define BH_CONTAINER_OPS_FIRST (190)
 #define BH_OP_CONTAINER_OPEN (190)
 #define BH_CONTAINER_CALLS_LAST (199)
@@ -615,6 +624,10 @@
 #define BH_SA_RESTART (268435456)
 #define BH_SA_NODEFER (1073741824)
 #define BH_SA_RESETHAND (-2147483648)
+#define BH_SS_ONSTACK (1)
+#define BH_SS_DISABLE (2)
+#define BH_SS_AUTODISARM (-0x80000000)
+#define BH_MINSIGSTKSZ (2048)
 #define BH_SI_USER (0)
 #define BH_SI_KERNEL (128)
 #define BH_SI_QUEUE (-1)
@@ -1208,6 +1221,10 @@ struct bh_sigframe {
   uint64_t rax;
   uint64_t orig_rax;
   uint64_t rip;
+  uint64_t sas_sp;
+  uint64_t sas_size;
+  uint32_t sas_flags;
+  uint32_t sas_on;
 };
 _Static_assert(offsetof(struct bh_sigframe, next) == 0, "next");
 _Static_assert(offsetof(struct bh_sigframe, restart) == 4, "restart");
@@ -1215,6 +1232,10 @@ _Static_assert(offsetof(struct bh_sigframe, mask) == 8, "mask");
 _Static_assert(offsetof(struct bh_sigframe, rax) == 16, "rax");
 _Static_assert(offsetof(struct bh_sigframe, orig_rax) == 24, "orig_rax");
 _Static_assert(offsetof(struct bh_sigframe, rip) == 32, "rip");
+_Static_assert(offsetof(struct bh_sigframe, sas_sp) == 40, "sas_sp");
+_Static_assert(offsetof(struct bh_sigframe, sas_size) == 48, "sas_size");
+_Static_assert(offsetof(struct bh_sigframe, sas_flags) == 56, "sas_flags");
+_Static_assert(offsetof(struct bh_sigframe, sas_on) == 60, "sas_on");
 
 struct bh_sighand_struct {
   int32_t count;
@@ -1370,8 +1391,15 @@ struct bh_task_rare {
   uint32_t adopted;
   int32_t fatal_signo;
   uint32_t sas_flags;
-  uint32_t spare;
+  uint32_t sas_on;
   uint64_t robust_list;
+  uint64_t sas_sp;
+  uint64_t sas_size;
+  uint64_t restart_a0;
+  uint32_t restart_a1;
+  uint32_t restart_a2;
+  uint32_t restart_op;
+  uint32_t spare;
 };
 _Static_assert(offsetof(struct bh_task_rare, pdeath_signal) == 0, "pdeath_signal");
 _Static_assert(offsetof(struct bh_task_rare, vfork_parent) == 4, "vfork_parent");
@@ -1386,8 +1414,15 @@ _Static_assert(offsetof(struct bh_task_rare, vfork_child) == 44, "vfork_child");
 _Static_assert(offsetof(struct bh_task_rare, adopted) == 48, "adopted");
 _Static_assert(offsetof(struct bh_task_rare, fatal_signo) == 52, "fatal_signo");
 _Static_assert(offsetof(struct bh_task_rare, sas_flags) == 56, "sas_flags");
-_Static_assert(offsetof(struct bh_task_rare, spare) == 60, "spare");
+_Static_assert(offsetof(struct bh_task_rare, sas_on) == 60, "sas_on");
 _Static_assert(offsetof(struct bh_task_rare, robust_list) == 64, "robust_list");
+_Static_assert(offsetof(struct bh_task_rare, sas_sp) == 72, "sas_sp");
+_Static_assert(offsetof(struct bh_task_rare, sas_size) == 80, "sas_size");
+_Static_assert(offsetof(struct bh_task_rare, restart_a0) == 88, "restart_a0");
+_Static_assert(offsetof(struct bh_task_rare, restart_a1) == 96, "restart_a1");
+_Static_assert(offsetof(struct bh_task_rare, restart_a2) == 100, "restart_a2");
+_Static_assert(offsetof(struct bh_task_rare, restart_op) == 104, "restart_op");
+_Static_assert(offsetof(struct bh_task_rare, spare) == 108, "spare");
 
 struct bh_task_struct {
   uint32_t state;
