@@ -106,7 +106,7 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   }
 }
 
-/** restart_syscall(2): the call that a signal interrupted goes on; the world's, if it is not ours. */
+/** restart_syscall(2): the interrupted call goes on; the world's, if it is not ours. */
 function restart_syscall(p: task_struct, f: frame, compat: bool): i32 {
   const k = rare(p);
   if (!k.restart_op) return D.sys_world_call(f, -E.EINTR);
