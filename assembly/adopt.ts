@@ -6,7 +6,7 @@ import { list_head } from "./list.ts";
 import { find_task_by_pid_ns, pid_namespace } from "./pid.ts";
 import { CLONE_ARGS, root } from "./root.ts";
 import { change_pgrp, change_session } from "./sys-process.ts";
-import { PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } from "./task.ts";
+import { PF_EXITING, PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } from "./task.ts";
 import { ESRCH } from "./uapi/errno.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGCHLD } from "./uapi/signal.ts";
@@ -21,7 +21,7 @@ export function find_task(nr: i32): task_struct {
  */
 export function adopt_task(nr: i32, parent: i32, thread: bool, traced: bool): i32 {
   const from = find_task(parent);
-  if (nil(from)) return -ESRCH;
+  if (nil(from) || from.flags & PF_EXITING) return -ESRCH;
   const args = changetype<kernel_clone_args>(CLONE_ARGS);
   memory.fill(CLONE_ARGS, 0, offsetof<kernel_clone_args>());
   args.exit_signal = SIGCHLD;

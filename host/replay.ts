@@ -24,6 +24,8 @@ export interface ReplayOptions {
   mutate?: (line: TraceLine) => void;
   /** called before and after each line */
   watch?: (line: TraceLine, replay: Replay, after: boolean) => void;
+  /** gets the `seq` of the first line of everything that was compared and matched */
+  compared?: Set<number>;
   /** stops the replay; what was done so far is the result */
   signal?: AbortSignal;
 }
@@ -127,6 +129,7 @@ export async function replayTrace(
   const replay = new Replay(kernel, pass.index, result, tables, tableIndex);
   replay.traced = reader.traced;
   replay.sparse = reader.sparse;
+  replay.compared = options.compared;
   if (pass.ordered || !log.cursors) {
     await feedInOrder(log, replay, source, options);
   } else {

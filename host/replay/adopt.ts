@@ -217,9 +217,7 @@ export class Adopter {
       case OP.OP_WAITPID:
         return this.#adoptChild(call);
       case OP.OP_RT_SIGRETURN:
-        return this.#filtered && !task.interrupted
-          ? 'the interrupted call is not shown'
-          : undefined;
+        return this.hidesInterrupted(task, call) ? 'the interrupted call is not shown' : undefined;
       case OP.OP_KILL:
         return numberArg(call, 0) === -1 && call.ret === 0
           ? 'processes outside the log'
@@ -236,6 +234,11 @@ export class Adopter {
       default:
         return undefined;
     }
+  }
+
+  /** A handler's return shows the result of a call that the log leaves out. */
+  hidesInterrupted(task: ReplayTask, call: Call): boolean {
+    return call.row?.op === OP.OP_RT_SIGRETURN && this.#filtered && !task.interrupted;
   }
 
   #adoptMask(task: ReplayTask, call: Call): string | undefined {
@@ -258,12 +261,11 @@ export class Adopter {
   }
 
   /** A child that was forked in the log but is not recorded: its end is known by its wait. */
-  endUnseenChild(call: Call): void {
+  endUnseenChild(call: Call): boolean {
     const op = call.row!.op;
-    if (op !== OP.OP_WAIT4 && op !== OP.OP_WAITPID) return;
+    if (op !== OP.OP_WAIT4 && op !== OP.OP_WAITPID) return false;
     const child = typeof call.ret === 'number' ? call.ret : 0;
-    const status = statusOf(call.args[1]) ?? 0;
-    if (child > 0) this.endUnseen(child, status);
+    return child > 0 && this.endUnseen(child, statusOf(call.args[1]) ?? 0);
   }
 
   /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2): the log leaves it out. */
@@ -278,11 +280,11 @@ export class Adopter {
     this.#r.adopted('a reboot that the log does not show');
   }
 
-  /** The world says that an unrecorded task has ended. */
-  endUnseen(pid: number, status: number): void {
+  /** The world says that an unrecorded task has ended. Return: whether the kernel learned it. */
+  endUnseen(pid: number, status: number): boolean {
     const k = this.#r.kernel;
     const view = k.task(pid);
-    if (!view || view.state === 'Z' || this.#r.index.tasks.has(pid)) return;
+    if (pid <= 1 || !view || view.state === 'Z' || this.#r.index.tasks.has(pid)) return false;
     if (status & 0x7f) {
       k.raise(pid, true, { signo: status & 0x7f });
       k.exitToUser(pid);
@@ -294,6 +296,7 @@ export class Adopter {
     const task = this.#r.tasks.get(pid);
     if (task) task.dead = true;
     this.#r.adopted('end of a task that is not recorded');
+    return true;
   }
 
   /** A child from before the log that was waited for: it is gone now. */
@@ -367,6 +370,12 @@ export class Adopter {
     if (call.row!.op === OP.OP_SETSID || call.row!.op === OP.OP_SETPGID) task.groupKnown = true;
   }
 
+  #isChild(task: ReplayTask, pid: number): boolean {
+    const k = this.#r.kernel;
+    const parent = k.task(task.pid);
+    return pid > 1 && parent !== undefined && k.task(pid)?.ppid === parent.tgid;
+  }
+
   /** After a divergence the recorded outcome counts, so that one fault is reported once. */
   force(task: ReplayTask, call: Call, outcome: Outcome): void {
     const k = this.#r.kernel;
@@ -376,7 +385,7 @@ export class Adopter {
       k.adopt({ pid: ret, ppid: task.pid, traced: this.#r.traced });
       this.#r.newTask(ret, task);
     }
-    if ((op === OP.OP_WAIT4 || op === OP.OP_WAITID) && ret > 0 && k.task(ret))
+    if ((op === OP.OP_WAIT4 || op === OP.OP_WAITPID) && this.#isChild(task, ret))
       this.removeStale(ret);
     if (MAKES_FD.has(op) && ret >= 0 && outcome.rax < 0n) k.adoptFd(task.pid, ret);
     if (op === OP.OP_RT_SIGPROCMASK) {

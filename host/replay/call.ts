@@ -25,6 +25,8 @@ export interface Call {
   asleep: boolean;
   /** what the kernel answered, once it has */
   answer: bigint | undefined;
+  /** why what it shows can't be compared: it was taken from the log itself */
+  blind: string | undefined;
   text: string;
 }
 
@@ -106,6 +108,7 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     settling: false,
     asleep: false,
     answer: undefined,
+    blind: undefined,
     text: line.text,
   };
 }

@@ -7,12 +7,15 @@ import { runNow } from './execute.ts';
 import { bring } from './order.ts';
 import { numberArg } from './run.ts';
 
+/** The kernel's init outlives the log: without it there is no one to be a parent. */
+export const INIT = 1;
+
 const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
 
 /** Carries out the exit that a task has called. */
 export function exitNow(r: Replay, task: ReplayTask): boolean {
   const exiting = task.exiting;
-  if (!exiting || task.dead) return false;
+  if (!exiting || task.dead || task.pid === INIT) return false;
   settleWaitsBefore(r, task);
   task.exiting = undefined;
   const alone = r.kernel.task(task.pid)?.threads === 1;

@@ -4,7 +4,7 @@ import { DISP_DONE, type SigInfo } from '../kernel.ts';
 import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
-import { exitNow } from './deaths.ts';
+import { exitNow, INIT } from './deaths.ts';
 import type { Replay } from './engine.ts';
 import { runNow } from './execute.ts';
 import { bring, help } from './order.ts';
@@ -125,9 +125,10 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   const info = line.siginfo;
   task.history.push(`${line.line}: ${signalName(line.signo)}`);
   if (!line.signo) return;
+  let unseen = false;
   if (isDeath(info) && info) {
     const status = info.status ?? 0;
-    r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
+    unseen = r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
   }
   bring(r, task, line.signo, info);
   if (line.signo === SIGCHLD && info) dropUntold(r, task, info);
@@ -150,8 +151,14 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   }
   const taken = take(r, task, line.signo);
   const wrong = taken ? compareInfo(taken, info) : 'not taken';
+  if (!wrong && unseen) {
+    countEvent(r.result, 'signal', 'blind');
+    addReason(r.result.reasons.blind, 'signal: the end of a task that is not recorded');
+    return;
+  }
   if (!wrong) {
     countEvent(r.result, 'signal', 'matched');
+    r.compared?.add(line.seq);
     return;
   }
   if (info && info.uid !== taken?.uid && worldly(r, info, line.signo)) {
@@ -203,6 +210,12 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   task.end = status;
   const end = line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`;
   r.processes.end(line.pid, end, view);
+  if (task.pid === INIT) {
+    task.dead = true;
+    countEvent(r.result, 'exit', 'blind');
+    addReason(r.result.reasons.blind, "exit: the kernel's init goes on");
+    return;
+  }
   if (task.exiting) {
     exitNow(r, task);
   } else if (view && view.state !== 'Z') {
@@ -251,6 +264,7 @@ function finishEnd(r: Replay, task: ReplayTask, line: TraceLine, status: number)
   }
   const wrong = have !== undefined && (have & ~0x80) !== status;
   countEvent(r.result, 'exit', wrong ? 'diverged' : 'matched');
+  if (have !== undefined && !wrong) r.compared?.add(line.seq);
   if (wrong) r.diverge(line.line, task, 'exit', `status ${status}`, `status ${have}`, line.text);
 }
 

@@ -34,6 +34,8 @@ export class Replay {
   readonly tableIndex = new Map<SyscallTable, number>();
   #first = true;
   readonly merged: MergedEnds;
+  /** where what was compared and matched is noted, by line */
+  compared: Set<number> | undefined;
   /** the log begins in the middle of its first task's life */
   attached = false;
   /** lines of different files come in an order of the replay's own choice */
@@ -179,8 +181,12 @@ export class Replay {
 
   /** A task from outside the log: it appears under its recorded number. */
   #adopt(pid: number): void {
-    if (this.kernel.task(pid)) this.adopter.removeStale(pid);
-    this.kernel.adopt({ pid, traced: this.traced });
+    // the recorder's init is the kernel's
+    if (pid === 1) this.kernel.exports.set_traced(pid, this.traced ? 1 : 0);
+    else {
+      if (this.kernel.task(pid)) this.adopter.removeStale(pid);
+      this.kernel.adopt({ pid, traced: this.traced });
+    }
     this.adopted(this.#first ? 'first process' : 'task whose fork the log does not show');
     this.#first = false;
   }

@@ -2,7 +2,7 @@
 // asleep in the kernel until their end; and what is made of the outcome.
 import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import * as OP from '../../assembly/uapi/op.ts';
-import { type Call, expectedRax, expectedText, type ReplayTask } from './call.ts';
+import { type Call, expectedRax, expectedText, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { addReason, countCall, type Verdict } from './result.ts';
@@ -48,7 +48,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
     return true;
   }
   r.adopter.prepare(task, call);
-  r.adopter.endUnseenChild(call);
+  const unseen = r.adopter.endUnseenChild(call);
   if (call.retKind === 'restart') expectSignal(r, call, moment !== 'end');
   const child = childOf(r, call);
   if (child) forkOthersFirst(r, call);
@@ -67,6 +67,8 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   call.done = true;
   if (outcome.disposition === DISP_DONE && !outcome.unknown) call.answer = outcome.rax;
   if (asleep) r.kernel.abortCall(call.pid);
+  if (unseen) call.blind = 'the end of a task that is not recorded';
+  if (r.adopter.hidesInterrupted(task, call)) call.blind = 'the interrupted call is not shown';
   conclude(r, task, call, outcome, wrong, cls);
   return true;
 }
@@ -155,11 +157,18 @@ function conclude(
     verdict = 'blind';
     wrong = undefined;
   }
+  if (!wrong && call.blind) {
+    verdict = 'blind';
+    addReason(r.result.reasons.blind, `${call.name}: ${call.blind}`);
+  }
   if (wrong) {
     verdict = 'diverged';
     r.diverge(call.line, task, call.name, expectedText(call), wrong, call.text);
   }
   countCall(r.result, call.name, cls, verdict);
+  // whether an assisted call fails, and how, is not compared
+  const compared = verdict === 'matched' && !(cls === 'assisted' && failed(call));
+  if (compared) r.compared?.add(call.seq);
   const rax = expectedRax(call) ?? outcome.rax;
   remember(task, call, rax);
   if (isFork(call.row!.op) && !call.asleep) born(r, task, call);

@@ -1,36 +1,10 @@
 // `--perturb SEED`: does the replay notice when the log lies? Recorded facts are changed one by
 // one, each in a replay of its own; a replay that echoes its log would notice none.
 import type { TraceLine } from '../trace/event.ts';
-import { indexForks } from '../trace/index.ts';
 import type { LogFormat } from '../trace/formats.ts';
+import { indexForks } from '../trace/index.ts';
 import type { TraceSource } from '../trace/source.ts';
 import { readerFor, replayTrace } from '../replay.ts';
-
-/** Calls whose results the kernel predicts whatever the world does. */
-const PREDICTED = new Set([
-  'wait4',
-  'waitid',
-  'kill',
-  'tgkill',
-  'tkill',
-  'getpid',
-  'gettid',
-  'getppid',
-  'getpgid',
-  'getpgrp',
-  'getsid',
-  'setpgid',
-  'setsid',
-  'dup',
-  'dup2',
-  'dup3',
-  'close',
-  'rt_sigaction',
-  'rt_sigprocmask',
-  'pipe',
-  'pipe2',
-  'set_tid_address',
-]);
 
 /** A divergence this many lines behind the changed one still counts as noticed. */
 const NEAR = 40;
@@ -61,20 +35,44 @@ function random(seed: number): () => number {
   };
 }
 
+/** Results that the log forces on the kernel: numbers of new tasks. */
+const FORCED = /^(fork|vfork|clone|clone2|clone3|fork_into_container)$/;
+/** Decimal facts inside a line's text. */
+const SIGNAL_FACT = /si_(?:pid|status)=\d+/g;
+const WAIT_FACT = /WEXITSTATUS\(s\) == \d+/g;
+
+/** Another number in the place of the last digit of one of the facts: the text keeps its length. */
+function changeText(line: TraceLine, fact: RegExp, pick: number): Change | undefined {
+  const facts = [...line.text.matchAll(fact)];
+  const hit = facts[pick % (facts.length || 1)];
+  if (!hit) return undefined;
+  const at = hit.index + hit[0].length - 1;
+  const digit = (Number(line.text[at]) + 1 + (pick % 8)) % 10;
+  const text = line.text.slice(0, at) + String(digit) + line.text.slice(at + 1);
+  const what = `${hit[0]} -> ${hit[0].slice(0, -1)}${digit}`;
+  return { seq: line.seq, line: line.line, what, apply: (l) => (l.text = text) };
+}
+
 /** What can be changed on a line, or nothing. */
 function changeOf(line: TraceLine, pick: number): Change | undefined {
   const at = { seq: line.seq, line: line.line };
+  if (line.kind === 'signal') return changeText(line, SIGNAL_FACT, pick);
   if (line.kind === 'exit') {
     const code = (line.exitCode + 1 + (pick % 200)) & 0xff;
-    if (code === line.exitCode) return undefined;
-    return {
-      ...at,
-      what: `exit code ${line.exitCode} -> ${code}`,
-      apply: (l) => (l.exitCode = code),
-    };
+    const what = `exit code ${line.exitCode} -> ${code}`;
+    return { ...at, what, apply: (l) => (l.exitCode = code) };
+  }
+  if (line.kind === 'killed') {
+    const signo = 1 + ((line.signo + (pick % 30)) % 31);
+    const what = `killed by ${line.signo} -> ${signo}`;
+    return { ...at, what, apply: (l) => (l.signo = signo) };
   }
   if (line.kind !== 'call' && line.kind !== 'resumed') return undefined;
-  if (!PREDICTED.has(line.name) || line.injected) return undefined;
+  if (FORCED.test(line.name) || line.injected) return undefined;
+  if (line.kind === 'call' && line.name === 'wait4' && pick & 1) {
+    const change = changeText(line, WAIT_FACT, pick >>> 1);
+    if (change) return change;
+  }
   if (line.retKind === 'value' && typeof line.ret === 'number') {
     const before = line.ret;
     const ret = before + 1 + (pick % 5);
@@ -82,13 +80,26 @@ function changeOf(line: TraceLine, pick: number): Change | undefined {
   }
   if (line.retKind === 'error') {
     const errno = line.errno === 'EBADF' ? 'EINVAL' : 'EBADF';
-    return {
-      ...at,
-      what: `${line.name} ${line.errno} -> ${errno}`,
-      apply: (l) => (l.errno = errno),
-    };
+    const what = `${line.name} ${line.errno} -> ${errno}`;
+    return { ...at, what, apply: (l) => (l.errno = errno) };
   }
   return undefined;
+}
+
+/** Every fact that a replay compares, with something else in its place. */
+async function changesOf(
+  batches: AsyncIterable<TraceLine[]>,
+  compared: ReadonlySet<number>,
+  next: () => number,
+): Promise<Change[]> {
+  const changes: Change[] = [];
+  for await (const batch of batches) {
+    for (const line of batch) {
+      const change = compared.has(line.start?.seq ?? line.seq) && changeOf(line, next());
+      if (change) changes.push(change);
+    }
+  }
+  return changes;
 }
 
 /** Changes `wanted` facts, one replay each. */
@@ -102,14 +113,10 @@ export async function perturb(
   const next = random(seed);
   const reader = await readerFor(source, format);
   const index = await indexForks(reader.open());
-  const changes: Change[] = [];
-  for await (const batch of reader.open({ firstPid: index.firstPid }).batches()) {
-    for (const line of batch) {
-      const change = changeOf(line, next());
-      if (change) changes.push(change);
-    }
-  }
-  const base = (await replayTrace(source, name, { index, format })).result;
+  const compared = new Set<number>();
+  const base = (await replayTrace(source, name, { index, format, compared })).result;
+  const log = reader.open({ firstPid: index.firstPid });
+  const changes = await changesOf(log.batches(), compared, next);
   const known = new Set(base.divergences.map((d) => d.line));
   const missed: string[] = [];
   let noticed = 0;
