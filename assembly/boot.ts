@@ -24,6 +24,8 @@ import {
   kmem_cache_zalloc,
 } from "./slab.ts";
 import { alloc_task, cold, task_struct } from "./task.ts";
+import { supervisor_caches_init } from "./supervisor.ts";
+import { upcall_caches_init } from "./upcall.ts";
 import { users_init } from "./user.ts";
 import { waiter_caches_init } from "./waitqueue.ts";
 import { ENOMEM } from "./uapi/errno.ts";
@@ -79,6 +81,8 @@ function init_caches(): void {
   sigqueue_caches_init();
   pipe_caches_init();
   waiter_caches_init();
+  upcall_caches_init();
+  supervisor_caches_init();
 }
 
 function init_ns(type: i32, inum: u32, user: ns_common): ns_common {

@@ -1,16 +1,18 @@
 // struct container - tasks that live and die with one 'init' process (seed: kernel/container.c).
 import { cred, put_cred } from "./cred.ts";
-import { nil, same } from "./err.ts";
-import { emit } from "./event.ts";
+import { ERR_PTR, nil, same } from "./err.ts";
+import { emit, emit_container_free } from "./event.ts";
 import { list_at, list_head } from "./list.ts";
 import { nsproxy, put_nsproxy } from "./nsproxy.ts";
 import { pid, put_pid } from "./pid.ts";
+import { DEVICE_BYTES } from "./device.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { kernel_root, root } from "./root.ts";
 import { send_sigkill_group } from "./signal.ts";
 import { put_signal_struct, signal_struct } from "./signal-struct.ts";
 import { CACHE_CONTAINER, kfree, kmalloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
 import { LOCK_CONTAINER, LOCK_CONTAINERS, spin_lock, spin_unlock } from "./spinlock.ts";
+import { supervisor } from "./supervisor.ts";
 import { task_struct } from "./task.ts";
 import {
   CONTAINER_FLAG_DEAD,
@@ -18,6 +20,7 @@ import {
   CONTAINER_FLAG_KILL_ON_CLOSE,
 } from "./uapi/container.ts";
 import { EVENT_CONTAINER_DEAD } from "./uapi/frame.ts";
+import { HOOK_CONTAINER_FREE } from "./uapi/supervise.ts";
 import { seeded_fault } from "./bug.ts";
 import { free_uid, user_struct } from "./user.ts";
 import { wake_up_all } from "./waitqueue.ts";
@@ -55,6 +58,11 @@ export class container {
   opener_euid: i32; // [C] kuid that created it
   user: user_struct; // [C] who it is counted to; holds a reference
   nr_files: i32; // open files: one from container_create, more by container_open
+  supervisor: supervisor; // who is asked about refusals in here, null: nobody. No reference
+  devices: u32; // container_device[nr_devices]: what may be opened, see device.ts
+  nr_devices: u32;
+  restricted: u32; // 1: the list counts, 0: container_devices was never called
+  hooked: u32; // 1: the container_alloc hook has said yes, so container_free is due
   name0: u64; // [C] char name[24], NUL padded
   name1: u64;
   name2: u64;
@@ -78,6 +86,7 @@ const D_1 = 1;
 const D_3 = 3;
 const D_7 = 7;
 const D_9 = 9;
+const D_19 = 19;
 
 /** Has this kernel containers at all (seed: CONFIG_CONTAINERS, sys_ni)? */
 export function containers_enabled(): bool {
@@ -114,6 +123,27 @@ export function get_container(c: container): container {
   return c;
 }
 
+/** A container that was never published goes. Return: `error` as an ERR_PTR. */
+export function free_container(c: container, error: i32): container {
+  free_uid(c.user);
+  put_cred(c.cred);
+  put_nsproxy(c.ns);
+  container_freed(c);
+  return ERR_PTR<container>(error);
+}
+
+/**
+ * The memory of `c` goes. DEVIATION: D-19 - the container_free hook runs for those alone that
+ * container_alloc has seen; it cannot sleep, so it is an event.
+ */
+function container_freed(c: container): void {
+  if ((c.hooked || seeded_fault(D_19)) && root().hooks & HOOK_CONTAINER_FREE) {
+    emit_container_free(changetype<usize>(c), c.id);
+  } else {
+    kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
+  }
+}
+
 /** DEVIATION: D-22 - containers are counted to the user who made them. */
 function uncount_container(u: user_struct): void {
   u.nr_containers -= 1;
@@ -136,7 +166,8 @@ export function put_container(c: container): void {
     put_nsproxy(c.ns);
     put_pid(c.init_pid);
     kfree(c.members, c.members_cap << 2);
-    kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
+    kfree(c.devices, c.nr_devices * DEVICE_BYTES);
+    container_freed(c);
     c = parent;
   }
 }
@@ -245,6 +276,7 @@ function mark_dead(c: container, exit_code: i32): void {
     if (!nil(init)) put_signal_struct(init);
     // DEVIATION: D-1 - the queue that poll sleeps on is woken, not the flag word's.
     if (!seeded_fault(D_1)) wake_up_all(c.waitq);
+    if (!nil(c.supervisor)) wake_up_all(c.supervisor.waitq);
     return;
   }
   spin_unlock(lock, LOCK_CONTAINER);

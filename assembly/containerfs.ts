@@ -2,44 +2,32 @@
 // create_container_file()).
 import { seeded_fault } from "./bug.ts";
 import * as K from "./container.ts";
-import { container } from "./container.ts";
+import { container, free_container } from "./container.ts";
 import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
 import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR } from "./err.ts";
-import {
-  alloc_file,
-  container_of_fd,
-  fd_install,
-  FILE_CONTAINER,
-  free_file,
-  get_unused_fd,
-} from "./file.ts";
+import { alloc_file, fd_install, file, FILE_CONTAINER, free_file, get_unused_fd } from "./file.ts";
 import { frame } from "./frame.ts";
 import { list_head } from "./list.ts";
-import { create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
-import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
+import { ns_common, put_ns } from "./namespace.ts";
+import { create_new_namespaces, nsproxy } from "./nsproxy.ts";
+import { task_active_pid_ns } from "./pid.ts";
 import { kernel_root, root, SCRATCH_USER } from "./root.ts";
-import { put_ns, ns_common } from "./namespace.ts";
-import { CACHE_CONTAINER, kmem_cache_free, kmem_cache_zalloc } from "./slab.ts";
+import { sigmask } from "./signal.ts";
+import { CACHE_CONTAINER, kmem_cache_zalloc } from "./slab.ts";
 import { LOCK_CONTAINERS, spin_lock, spin_unlock } from "./spinlock.ts";
+import { supervisor } from "./supervisor.ts";
 import { cold, task_struct } from "./task.ts";
-import { prepare_write, put_user32, copy_to_user, strncpy_from_user } from "./uaccess.ts";
-import { alloc_uid, find_user, free_uid } from "./user.ts";
-import { create_user_ns } from "./user-namespace.ts";
+import { strncpy_from_user } from "./uaccess.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import * as U from "./uapi/container.ts";
 import * as E from "./uapi/errno.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";
 import * as C from "./uapi/sched.ts";
-import { WNOHANG, WNOWAIT } from "./uapi/wait.ts";
-import {
-  check_kill_permission,
-  fill_siginfo,
-  from_ancestor_ns,
-  scratch_siginfo,
-  send_signal,
-} from "./signal.ts";
-import { SI_USER } from "./uapi/signal.ts";
-import { remove_waiters, signal_pending, wait_on } from "./waitqueue.ts";
+import { SIGKILL } from "./uapi/signal.ts";
+import { ANSWER_ERROR, HOOK_CONTAINER_ALLOC, UPCALL_CONTAINER_ALLOC } from "./uapi/supervise.ts";
+import { ask, forget_upcall, sleep_on_upcall, upcall_of, UPCALL_ANSWERED } from "./upcall.ts";
+import { alloc_uid, find_user } from "./user.ts";
+import { create_user_ns } from "./user-namespace.ts";
 
 // Seeded faults (debug builds only): the posted patch's defects, by number.
 const D_5 = 5;
@@ -119,16 +107,7 @@ function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {
   return ns;
 }
 
-/** A container that is not published yet goes. */
-function free_container(c: container, error: i32): container {
-  free_uid(c.user);
-  put_cred(c.cred);
-  put_nsproxy(c.ns);
-  kmem_cache_free(CACHE_CONTAINER, changetype<usize>(c));
-  return ERR_PTR<container>(error);
-}
-
-/** A container below the caller's, linked, with the one reference of its file. ERR_PTR. */
+/** A container for below the caller's, not yet linked, with its file's reference. ERR_PTR. */
 function create_container(p: task_struct, flags: u32): container {
   const parent = p.signal.leader.container;
   const c = changetype<container>(kmem_cache_zalloc(CACHE_CONTAINER));
@@ -149,7 +128,6 @@ function create_container(p: task_struct, flags: u32): container {
   if (flags & U.CONTAINER_KILL_ON_CLOSE) c.flags = U.CONTAINER_FLAG_KILL_ON_CLOSE;
   list_head.init(c.children);
   list_head.init(c.waitq);
-  publish(c, parent);
   return c;
 }
 
@@ -175,30 +153,82 @@ function is_full(euid: i32, parent: container): bool {
   return !nil(u) && u.nr_containers >= r.containers_per_user;
 }
 
-/** container_create(name, flags, 0, 0, 0). Checks in the order of the seed and the decisions. */
-export function sys_container_create(p: task_struct, f: frame): i32 {
-  const flags = <u32>f.a1;
-  if (!f.a0 || flags & ~(<u32>U.CONTAINER__FLAG_MASK)) return -E.EINVAL;
-  if (f.a2 || f.r10 || f.r8) return -E.EINVAL;
-  const both: u32 = U.CONTAINER_NEW_FS_NS | U.CONTAINER_NEW_EMPTY_FS_NS;
-  if ((flags & both) == both) return -E.EINVAL;
-  const bad = copy_name(f, f.a0);
-  if (bad) return bad;
+/** Its place in the tree and a descriptor: all that a finished container still lacks. */
+function install(p: task_struct, c: container, at: file, fd: i32, flags: u32): i32 {
+  publish(c, p.signal.leader.container);
+  at.private_data = <u32>changetype<usize>(c);
+  fd_install(p, fd, at, (flags & U.CONTAINER_FD_CLOEXEC) != 0);
+  return fd;
+}
+
+/** May the caller make one more? Return: 0, -ECANCELED, -ENOSPC. */
+function may_create(p: task_struct): i32 {
   const parent = p.signal.leader.container;
   // DEVIATION: D-24 - nothing begins under a container that is dead
   if (K.container_dead(parent) && !seeded_fault(D_24)) return -E.ECANCELED;
   // DEVIATION: D-22 - depth and number are limited
   if (is_full(p.cred.euid, parent) && !seeded_fault(D_22)) return -E.ENOSPC;
+  return 0;
+}
+
+/** container_create(name, flags, 0, 0, 0). Checks in the order of the seed and the decisions. */
+export function sys_container_create(p: task_struct, f: frame): i32 {
+  if (f.phase) return create_answered(p, f);
+  const flags = <u32>f.a1;
+  if (!f.a0 || flags & ~(<u32>U.CONTAINER__FLAG_MASK)) return -E.EINVAL;
+  if (f.a2 || f.r10 || f.r8) return -E.EINVAL;
+  const both: u32 = U.CONTAINER_NEW_FS_NS | U.CONTAINER_NEW_EMPTY_FS_NS;
+  if ((flags & both) == both) return -E.EINVAL;
+  let bad = copy_name(f, f.a0);
+  if (bad) return bad;
+  bad = may_create(p);
+  if (bad) return bad;
   const fd = get_unused_fd(p, 0);
   if (fd < 0) return fd;
-  const file = alloc_file(FILE_CONTAINER, O_RDWR, 0);
-  if (nil(file)) return -E.ENOMEM;
+  const at = alloc_file(FILE_CONTAINER, O_RDWR, 0);
+  if (nil(at)) return -E.ENOMEM;
   const c = create_container(p, flags);
   if (IS_ERR(c)) {
-    free_file(file);
+    free_file(at);
     return PTR_ERR(c);
   }
-  file.private_data = <u32>changetype<usize>(c);
-  fd_install(p, fd, file, (flags & U.CONTAINER_FD_CLOEXEC) != 0);
-  return fd;
+  if (!(root().hooks & HOOK_CONTAINER_ALLOC)) return install(p, c, at, fd, flags);
+  free_file(at);
+  return ask_container_alloc(p, f, c, flags);
+}
+
+/** The container_alloc hook: the host has the last word before the container is published. */
+function ask_container_alloc(p: task_struct, f: frame, c: container, flags: u32): i32 {
+  const u = ask(p, UPCALL_CONTAINER_ALLOC, NULL<supervisor>());
+  if (nil(u)) return PTR_ERR(free_container(c, -E.ENOMEM));
+  u.container = c;
+  u.flags = flags;
+  f.phase = 1;
+  return sleep_on_upcall(p, f, u);
+}
+
+/** container_create goes on: the host has answered, or the caller is killed. */
+function create_answered(p: task_struct, f: frame): i32 {
+  const u = upcall_of(p);
+  if (u.state != UPCALL_ANSWERED) {
+    if (!(p.pending & sigmask(SIGKILL))) return sleep_on_upcall(p, f, u);
+    forget_upcall(p);
+    return -E.EINTR;
+  }
+  const c = u.container;
+  const flags = u.flags;
+  const error = u.answer == ANSWER_ERROR ? -u.error : 0;
+  u.container = NULL<container>();
+  forget_upcall(p);
+  if (error) return PTR_ERR(free_container(c, error));
+  // DEVIATION: D-19 - from here on the free hook is due
+  c.hooked = 1;
+  // the world has gone on meanwhile
+  const bad = may_create(p);
+  if (bad) return PTR_ERR(free_container(c, bad));
+  const fd = get_unused_fd(p, 0);
+  if (fd < 0) return PTR_ERR(free_container(c, fd));
+  const at = alloc_file(FILE_CONTAINER, O_RDWR, 0);
+  if (nil(at)) return PTR_ERR(free_container(c, -E.ENOMEM));
+  return install(p, c, at, fd, flags);
 }

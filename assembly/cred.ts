@@ -69,7 +69,7 @@ export function set_cred_user_ns(c: cred, ns: ns_common): void {
 }
 
 /** capable in `ns`: by the effective set, or as the owner of a namespace below one's own. */
-export function cred_ns_capable(c: cred, target: ns_common, cap: i32): bool {
+function has_ns_capability(c: cred, target: ns_common, cap: i32): bool {
   let ns = target;
   while (true) {
     if (same(ns, c.user_ns)) return ((c.cap_effective >> cap) & 1) != 0;
@@ -77,6 +77,13 @@ export function cred_ns_capable(c: cred, target: ns_common, cap: i32): bool {
     if (ns.parent == <u32>changetype<usize>(c.user_ns) && ns.owner_uid == c.euid) return true;
     ns = changetype<ns_common>(ns.parent);
   }
+}
+
+/** The same, also by the capabilities that a supervisor lends to the call under way. */
+export function cred_ns_capable(c: cred, target: ns_common, cap: i32): bool {
+  if (has_ns_capability(c, target, cap)) return true;
+  const lent = root().override_cred;
+  return lent != 0 && has_ns_capability(changetype<cred>(<usize>lent), target, cap);
 }
 
 /** Id `kuid` as `ns` shows it, -1 when unmapped. Only the initial namespace maps (identity). */

@@ -40,3 +40,5 @@ export const RET_NEED: i32 = -0x10001;
 export const RET_EXITED: i32 = -0x10002;
 /** rax has been written already (rt_sigreturn restores a 64-bit value). */
 export const RET_RAW: i32 = -0x10003;
+/** The task went to sleep until the host has answered an upcall. */
+export const RET_UPCALL: i32 = -0x10004;

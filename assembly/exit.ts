@@ -27,6 +27,7 @@ import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
 import { EVENT_EXIT, EVENT_REAP, EVENT_ROBUST, EVENT_STORE } from "./uapi/frame.ts";
 import * as N from "./uapi/signal.ts";
+import { forget_upcall } from "./upcall.ts";
 import { clear_woken, remove_waiters, wake_up_all, wake_up_process } from "./waitqueue.ts";
 
 // Seeded faults (debug builds only): a posted defect by number, and one of our own.
@@ -223,6 +224,7 @@ export function do_notify_parent(p: task_struct): bool {
 function exit_rare(p: task_struct): void {
   const k = T.rare(p);
   remove_waiters(p);
+  forget_upcall(p);
   clear_woken(p);
   if (!nil(k.vfork_child)) {
     T.rare(k.vfork_child).vfork_parent = NULL<task_struct>();

@@ -16,6 +16,7 @@ import {
   kmem_cache_zalloc,
   kzalloc,
 } from "./slab.ts";
+import { supervisor, supervisor_release } from "./supervisor.ts";
 import { cold, task_struct } from "./task.ts";
 import { EBADF, EINVAL, EMFILE, ENOMEM } from "./uapi/errno.ts";
 import { CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE } from "./uapi/fcntl.ts";
@@ -28,6 +29,7 @@ export const FILE_WORLD: u32 = 2;
 export const FILE_PIPE: u32 = 3;
 export const FILE_CONTAINER: u32 = 4;
 export const FILE_PIDFD: u32 = 5;
+export const FILE_SUPERVISOR: u32 = 6;
 
 /** struct file - 32 bytes. */
 @unmanaged
@@ -48,6 +50,9 @@ export class file {
   }
   get pid(): pid {
     return changetype<pid>(this.private_data);
+  }
+  get supervisor(): supervisor {
+    return changetype<supervisor>(this.private_data);
   }
 }
 
@@ -93,6 +98,7 @@ export function fput(f: file): void {
   if (kind == FILE_PIPE) pipe_release(f.pipe, f.flags);
   else if (kind == FILE_CONTAINER) container_file_release(f.container);
   else if (kind == FILE_PIDFD) put_pid(f.pid);
+  else if (kind == FILE_SUPERVISOR) supervisor_release(f.supervisor);
   kmem_cache_free(CACHE_FILE, changetype<usize>(f));
 }
 

@@ -17,6 +17,7 @@ import { kfree, kzalloc } from "./slab.ts";
 import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
 import * as T from "./task.ts";
 import { ENOMEM, ESRCH, EMFILE } from "./uapi/errno.ts";
+import { forget_upcall, host_answer } from "./upcall.ts";
 import { abort_sleep } from "./waitqueue.ts";
 import * as F from "./uapi/frame.ts";
 import { SIG_DFL, SIG_IGN, SIGKILL } from "./uapi/signal.ts";
@@ -235,6 +236,7 @@ export function abort_call(tid: i32): i32 {
   const p = find_task(tid);
   if (nil(p)) return -ESRCH;
   abort_sleep(p);
+  forget_upcall(p);
   return 0;
 }
 
@@ -344,6 +346,19 @@ function unprotect(p: T.task_struct, signo: i32): void {
   if (sighand_must_copy(k.sighand) && !unshare_sighand(p)) return;
   action_of(k.sighand, signo).handler = SIG_DFL;
   k.blocked &= ~G.sigmask(signo);
+}
+
+/** HOOK_* bits: what the host wants to be asked and told. */
+export function hooks_set(hooks: u32): void {
+  root().hooks = hooks;
+}
+
+/**
+ * Answers upcall `id` with ANSWER_*; `error`: positive errno of ANSWER_ERROR; the value of
+ * ANSWER_VALUE in two halves. 0, -ENOENT when nothing is asked by that number, -EINVAL.
+ */
+export function upcall_answer(id: u32, answer: u32, error: i32, value_lo: u32, value_hi: u32): i32 {
+  return host_answer(id, answer, error, <i64>((<u64>value_lo) | ((<u64>value_hi) << 32)));
 }
 
 /** Address of a task's hot record, 0 when there is none; the others: cold_ptr(), rare_ptr(). */

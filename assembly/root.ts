@@ -61,6 +61,16 @@ export class kernel_root {
   event_head: u32; // host takes from here
   event_tail: u32; // kernel puts here
   event_seq: u32;
+  event_backlog: u32; // not 0: containers are gone that the ring had no room for
+  freed_head: u32; // their memory, oldest first
+  freed_tail: u32;
+  // upcalls and hooks
+  upcalls_next: u32; // list_head: questions to the host
+  upcalls_prev: u32;
+  upcall_id: u32; // given last
+  hooks: u32; // HOOK_*: what the host wants to be asked and told
+  nr_supervisors: u32;
+  override_cred: u32; // with whose capabilities a granted call is made, 0: its own alone
   // syscall tables: number -> operation
   nr_tables: u32;
   tables: u32; // syscall_table[MAX_TABLES]
@@ -78,6 +88,10 @@ export class kernel_root {
   // free pages by order
   free_pages0: u32;
 
+  /** List of questions to the host. */
+  get upcalls(): list_head {
+    return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("upcalls_next"));
+  }
   /** List of woken tasks. */
   get woken(): list_head {
     return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("woken_next"));

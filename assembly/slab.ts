@@ -40,7 +40,8 @@ export const CACHE_KMALLOC = 17;
 export const CACHE_USER = 29;
 export const CACHE_KEY = 30;
 export const CACHE_UPCALL = 31;
-export const NR_CACHES = 32;
+export const CACHE_SUPERVISOR = 32;
+export const NR_CACHES = 33;
 const KMALLOC_MIN_SHIFT: u32 = 4;
 const KMALLOC_MAX_SHIFT: u32 = 15;
 

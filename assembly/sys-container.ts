@@ -18,6 +18,8 @@ import { pid_namespace, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
 import { TASK_INTERRUPTIBLE, task_struct } from "./task.ts";
+import { sys_container_devices, sys_mknod } from "./sys-device.ts";
+import { sys_container_supervise } from "./sys-supervise.ts";
 import { sys_fork_into_container } from "./sys-clone.ts";
 import { copy_to_user, prepare_write, put_user32 } from "./uaccess.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
@@ -176,6 +178,10 @@ export function do_op_container_call(op: u32, p: task_struct, f: frame, compat: 
       return sys_container_kill(p, f);
     case O.OP_CONTAINER_OPEN:
       return sys_container_open(p, f);
+    case O.OP_CONTAINER_SUPERVISE:
+      return sys_container_supervise(p, f);
+    case O.OP_CONTAINER_DEVICES:
+      return sys_container_devices(p, f);
     default:
       return -E.ENOSYS;
   }
@@ -184,5 +190,7 @@ export function do_op_container_call(op: u32, p: task_struct, f: frame, compat: 
 /** Operations around containers that have no place in the main table. */
 export function do_op_container(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   if (op <= <u32>O.CONTAINER_CALLS_LAST) return do_op_container_call(op, p, f, compat);
+  if (op == O.OP_MKNOD) return sys_mknod(p, f, <u32>f.a1, <u32>f.a2);
+  if (op == O.OP_MKNODAT) return sys_mknod(p, f, <u32>f.a2, <u32>f.r10);
   return do_op_containerfs(op, p, f, compat);
 }

@@ -12,7 +12,10 @@ import { alloc_pipe, pipe_inode_info } from "./pipe.ts";
 import { root, SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
 import { CACHE_PIPE, kmem_cache_free } from "./slab.ts";
+import { supervisor_poll } from "./supervisor.ts";
+import { may_open_device } from "./sys-device.ts";
 import { pidfd_poll } from "./sys-pidfd.ts";
+import { supervisor_read, supervisor_write } from "./sys-supervise.ts";
 import { cold, TASK_INTERRUPTIBLE, task_struct } from "./task.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "./uaccess.ts";
 import * as E from "./uapi/errno.ts";
@@ -25,6 +28,7 @@ import {
   restart_block,
   signal_pending,
   sleep_on,
+  waited_file,
 } from "./waitqueue.ts";
 
 // Seeded fault (debug builds only): dup gives a close-on-exec descriptor.
@@ -164,6 +168,8 @@ export function sys_world_call(f: frame, otherwise: i32): i32 {
 export function sys_world_fd(p: task_struct, f: frame): i32 {
   if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   if (!(f.assist & F.ASSIST_RET)) return -E.ENOSYS;
+  const refused = may_open_device(p, f);
+  if (refused) return refused;
   const fd = FD.get_unused_fd(p, 0);
   if (fd < 0) return fd;
   const status: u32 = f.assist & F.ASSIST_NONBLOCK ? O.O_NONBLOCK : 0;
@@ -195,6 +201,7 @@ export function sys_write(p: task_struct, f: frame, fd: i32): i32 {
   if (nil(at)) return -E.EBADF;
   if (at.kind == FD.FILE_CONTAINER) return -E.EBADF;
   if (at.kind == FD.FILE_PIDFD) return -E.EINVAL;
+  if (at.kind == FD.FILE_SUPERVISOR) return supervisor_write(p, f, at);
   if (at.kind == FD.FILE_PIPE) {
     if ((at.flags & O.O_ACCMODE) == O.O_RDONLY) return -E.EBADF;
     if (at.pipe.readers == 0) {
@@ -208,10 +215,11 @@ export function sys_write(p: task_struct, f: frame, fd: i32): i32 {
 }
 
 export function sys_read(p: task_struct, f: frame, fd: i32): i32 {
-  const at = FD.fget(p, fd);
+  const at = f.phase ? waited_file(p) : FD.fget(p, fd);
   if (nil(at)) return -E.EBADF;
   if (at.kind == FD.FILE_CONTAINER) return -E.EBADF;
   if (at.kind == FD.FILE_PIDFD) return -E.EINVAL;
+  if (at.kind == FD.FILE_SUPERVISOR) return supervisor_read(p, f, at);
   if (at.kind == FD.FILE_PIPE && (at.flags & O.O_ACCMODE) == O.O_WRONLY) return -E.EBADF;
   return sys_world_call(f, 0);
 }
@@ -226,6 +234,7 @@ function vfs_poll(at: file): u32 {
     return c.nr_members ? hup : hup | O.POLLRDHUP;
   }
   if (at.kind == FD.FILE_PIDFD) return pidfd_poll(at.pid);
+  if (at.kind == FD.FILE_SUPERVISOR) return supervisor_poll(at.supervisor);
   if (at.kind == FD.FILE_PIPE) {
     const pipe = at.pipe;
     if ((at.flags & O.O_ACCMODE) == O.O_RDONLY) return pipe.writers ? 0 : O.POLLHUP;
@@ -238,6 +247,7 @@ function vfs_poll(at: file): u32 {
 function poll_queue(at: file): list_head {
   if (at.kind == FD.FILE_CONTAINER) return at.container.waitq;
   if (at.kind == FD.FILE_PIDFD) return at.pid.waitq;
+  if (at.kind == FD.FILE_SUPERVISOR) return at.supervisor.waitq;
   if (at.kind == FD.FILE_PIPE) return changetype<pipe_inode_info>(at.private_data).waitq;
   return changetype<list_head>(0);
 }

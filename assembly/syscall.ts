@@ -11,6 +11,8 @@ import { sys_rt_sigreturn } from "./sigdeliver.ts";
 import { recalc_sigpending } from "./signal.ts";
 import * as N from "./sys-container.ts";
 import * as D from "./sys-file.ts";
+import { ask_supervisor, end_override, is_refused } from "./sys-supervise.ts";
+import { is_supervised, supervised_result } from "./sys-supervise.ts";
 import * as I from "./sys-ids.ts";
 import * as X from "./sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
@@ -23,7 +25,9 @@ import * as T from "./task.ts";
 import { rare, task_struct } from "./task.ts";
 import * as E from "./uapi/errno.ts";
 import * as F from "./uapi/frame.ts";
+import { MAX_ERRNO } from "./uapi/limits.ts";
 import * as O from "./uapi/op.ts";
+import { upcall_of } from "./upcall.ts";
 import { clear_woken } from "./waitqueue.ts";
 import { kernel_wait4, kernel_waitid } from "./wait.ts";
 
@@ -229,10 +233,14 @@ function set_disposition(f: frame, disposition: i32): i32 {
 
 /** Puts the result where the caller looks for it and says what became of the trap. */
 function finish(f: frame, r: i32): i32 {
-  if (r == R.RET_EXITED) return set_disposition(f, F.DISP_EXITED);
-  if (r == R.RET_BLOCKED) return set_disposition(f, F.DISP_BLOCKED);
-  if (r == R.RET_NEED) return set_disposition(f, F.DISP_NEED);
-  if (r != R.RET_RAW) f.rax = <u64>(<i64>r);
+  if (r < -MAX_ERRNO) {
+    if (r == R.RET_EXITED) return set_disposition(f, F.DISP_EXITED);
+    if (r == R.RET_BLOCKED) return set_disposition(f, F.DISP_BLOCKED);
+    if (r == R.RET_NEED) return set_disposition(f, F.DISP_NEED);
+    if (r == R.RET_UPCALL) return set_disposition(f, F.DISP_UPCALL);
+    return set_disposition(f, F.DISP_DONE);
+  }
+  f.rax = <u64>(<i64>r);
   return set_disposition(f, F.DISP_DONE);
 }
 
@@ -282,7 +290,28 @@ export function do_syscall(f: frame): i32 {
   const op = nr < table.len && (compat || !nr_hi) ? load<u16>(table.ops + (nr << 1)) : 0;
   f.op = op;
   const result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
+  if (result == -E.EPERM && is_supervised()) return finish(f, refused(p, f, compat));
   return finish(f, result);
+}
+
+/** The call is refused, and somebody may have another word on that. */
+function refused(p: task_struct, f: frame, compat: bool): i32 {
+  const r = ask_supervisor(p, f, compat);
+  return r == 0 ? granted(p, f, compat) : r;
+}
+
+/** Makes a refused call once more, with the capabilities that a supervisor lends to it. */
+function granted(p: task_struct, f: frame, compat: bool): i32 {
+  f.phase = 0;
+  const r = do_op(f.op, p, f, compat);
+  end_override(p, r);
+  return r;
+}
+
+/** A refused call goes on, answered or not. */
+function answered(p: task_struct, f: frame, compat: bool): i32 {
+  const r = supervised_result(p, f, upcall_of(p));
+  return r == 0 && root().override_cred ? granted(p, f, compat) : r;
 }
 
 /** A woken task goes on with its sleeping call. */
@@ -294,6 +323,8 @@ export function do_resume(p: task_struct): i32 {
   const table = changetype<syscall_table>(<usize>(root().tables + (f.table << 4)));
   const compat = (table.flags & F.TABLE_COMPAT) != 0;
   if (!f.phase) f.phase = 1;
+  if (is_refused(p)) return finish(f, answered(p, f, compat));
   const result = do_op(f.op, p, f, compat);
+  if (result == -E.EPERM && is_supervised()) return finish(f, refused(p, f, compat));
   return finish(f, result);
 }

@@ -138,7 +138,7 @@ export class task_rare {
   restart_a1: u32;
   restart_a2: u32;
   restart_op: u32; // OP_* of it, 0: none
-  spare: u32;
+  upcall: u32; // struct upcall that the task sleeps for the answer of, or was granted
 
   get woken(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_rare>("woken_next"));

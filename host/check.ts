@@ -8,6 +8,8 @@ import { Views } from './views.ts';
 const DEAD = 2;
 const ZOMBIE = 16;
 const EXITING = 1;
+/** FILE_SUPERVISOR */
+const SUPERVISOR = 6;
 const RARE = 0x80000000;
 const RARE_BYTES = 128;
 /** A list longer than this does not end. */
@@ -228,6 +230,38 @@ class Checker {
     if (count !== this.#v.root('nr_containers')) this.#say(`${count} containers found`);
   }
 
+  #upcalls(): number {
+    return this.#k.exports.root_ptr() + L.kernel_root.upcalls_next;
+  }
+
+  /** Supervisors and their containers point at each other; questions are on the right list. */
+  #supervisors(all: Set<number>): void {
+    const asked = [...this.#list(this.#upcalls(), 'questions to the host')];
+    for (const at of all) {
+      const container = this.#word(at + L.supervisor.container);
+      this.#ref('container', container);
+      if (this.#word(container + L.container.supervisor) !== at) {
+        this.#say('a supervisor: its container has another');
+      }
+      asked.push(...this.#list(at + L.supervisor.requests_next, 'questions to a supervisor'));
+    }
+    if (all.size !== this.#v.root('nr_supervisors')) this.#say(`${all.size} supervisors found`);
+    const { upcalls, supervisors } = this.#k.counts();
+    if (supervisors !== all.size) this.#say(`${supervisors} supervisors live`);
+    if (upcalls !== asked.length) this.#say(`${upcalls} upcalls live, ${asked.length} on lists`);
+    for (const at of asked) {
+      const task = this.#word(at + L.upcall.task);
+      if (this.#word(this.#v.rare(task) + L.task_rare.upcall) !== at) {
+        this.#say('an upcall: its task has another');
+      }
+      this.#ref('cred', this.#word(at + L.upcall.cred));
+      const c = this.#word(at + L.upcall.container);
+      this.#ref('cred', c && this.#word(c + L.container.cred));
+      this.#ref('nsproxy', c && this.#word(c + L.container.ns));
+      this.#ref('user', c && this.#word(c + L.container.user));
+    }
+  }
+
   /** Users: the containers that are counted to them, and every record is in its bucket. */
   #users(): void {
     const U = L.user_struct;
@@ -265,13 +299,16 @@ class Checker {
       }
     }
     const containers = new Map<number, number>();
+    const supervisors = new Set<number>();
     for (const file of this.found.file.keys()) {
       const kind = this.#word(file + L.file.kind);
       const data = this.#word(file + L.file.private_data);
+      if (kind === SUPERVISOR) supervisors.add(data);
       if (kind === 4) this.#ref('container', data);
       if (kind === 4) containers.set(data, (containers.get(data) ?? 0) + 1);
       if (kind === 5) this.#ref('pid', data);
     }
+    this.#supervisors(supervisors);
     for (const at of this.#v.containerAddresses()) {
       const counted = this.#word(at + L.container.nr_files);
       if (counted !== (containers.get(at) ?? 0)) {

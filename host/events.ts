@@ -19,6 +19,10 @@ export type KernelEvent =
   | { type: 'stop'; seq: number; tid: number; signo: number }
   | { type: 'cont'; seq: number; tid: number }
   | { type: 'containerDead'; seq: number; id: number; exitCode: number }
+  /** a question to the host: Kernel.upcalls() has it */
+  | { type: 'upcall'; seq: number; tid: number; id: number; kind: number }
+  /** a container that the containerAlloc hook has seen is gone */
+  | { type: 'containerFree'; seq: number; id: number }
   | { type: 'reap'; seq: number; tid: number; by: number };
 
 /** Event `index` of the ring at `ring`; undefined for a kind that this host does not know. */
@@ -46,6 +50,10 @@ export function readEvent(u32: Uint32Array, ring: number, index: number): Kernel
       return { type: 'cont', seq, tid };
     case F.EVENT_CONTAINER_DEAD:
       return { type: 'containerDead', seq, exitCode: a, id: (b >>> 0) + c * 0x1_0000_0000 };
+    case F.EVENT_UPCALL:
+      return { type: 'upcall', seq, tid, id: a >>> 0, kind: b };
+    case F.EVENT_CONTAINER_FREE:
+      return { type: 'containerFree', seq, id: (b >>> 0) + c * 0x1_0000_0000 };
     case F.EVENT_REAP:
       return { type: 'reap', seq, tid, by: a };
     default:

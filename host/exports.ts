@@ -44,6 +44,8 @@ export interface KernelExports {
     valueLo: number,
     valueHi: number,
   ): number;
+  hooks_set(hooks: number): void;
+  upcall_answer(id: number, answer: number, error: number, lo: number, hi: number): number;
   task_ptr(tid: number): number;
   cold_ptr(task: number): number;
   rare_ptr(task: number): number;

@@ -1,6 +1,7 @@
 // A trap frame in the kernel's memory, as the host sees it: registers in, windows of guest memory,
 // what the world decided, result out. No BigInt on the way of 32-bit values.
 import { layout } from './generated/layout.ts';
+import { S_IFBLK, S_IFCHR } from '../assembly/uapi/fcntl.ts';
 import * as F from '../assembly/uapi/frame.ts';
 import type { KernelExports } from './exports.ts';
 
@@ -170,6 +171,13 @@ export class Frame {
   /** ASSIST_CLOEXEC, ASSIST_NONBLOCK: how the world's new file was opened. */
   assistFlags(flags: number): this {
     return this.#assist(flags, 0, 0);
+  }
+
+  /** What this call opens is a device node: `c` or `b`, major and minor. */
+  assistDevice(type: 'c' | 'b', major: number, minor: number): this {
+    const mode = type === 'c' ? S_IFCHR : S_IFBLK;
+    this.#put64(L.assist_mask, (BigInt(mode) << 48n) | (BigInt(major) << 32n) | BigInt(minor));
+    return this.#assist(F.ASSIST_DEVICE, 0, 0);
   }
 
   /** rt_sigreturn goes back to the saved frame with this mask. */

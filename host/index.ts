@@ -17,4 +17,5 @@ export type { KernelEvent } from './events.ts';
 export { Frame } from './frame.ts';
 export type { WindowMode } from './frame.ts';
 export type { ContainerView, Counts, FdView, TaskView } from './views.ts';
+export type { Answer, Hooks, Upcall } from './upcalls.ts';
 export { layout } from './generated/layout.ts';

@@ -1,5 +1,6 @@
 // The kernel instance: the only file that calls the module's exports. It owns the memory views,
 // the frames and the event ring; everything else of the host goes through this class.
+import { EINVAL } from '../assembly/uapi/errno.ts';
 import * as F from '../assembly/uapi/frame.ts';
 import { NR_OPS } from '../assembly/uapi/op.ts';
 import { type BootConfig, bootWords } from './boot.ts';
@@ -11,6 +12,8 @@ import { Frame, FRAME_BLOCK, type FrameOwner } from './frame.ts';
 import { layout } from './generated/layout.ts';
 import { loadModule } from './module.ts';
 import { restoreSnapshot, takeSnapshot } from './snapshot.ts';
+import { type Answer, answerWords, hookBits, type Hooks } from './upcalls.ts';
+import { readUpcalls, type Upcall } from './upcalls.ts';
 import { Views } from './views.ts';
 import type { ContainerView, Counts, FdView, TaskView } from './views.ts';
 
@@ -22,6 +25,11 @@ export const DISP_UPCALL = F.DISP_UPCALL;
 export const DISP_DRAIN = F.DISP_DRAIN;
 export const DISP_BUSY = F.DISP_BUSY;
 export const DISP_NOT_RUN = F.DISP_NOT_RUN;
+
+/** Does the task sleep after this disposition, in its call? */
+export function isAsleep(disposition: number): boolean {
+  return disposition === DISP_BLOCKED || disposition === DISP_UPCALL;
+}
 
 export type { BootConfig } from './boot.ts';
 
@@ -142,7 +150,7 @@ export class Kernel implements FrameOwner {
     const frame = this.frame;
     const d = this.#guard(() => this.exports.do_syscall_64(frame.address));
     this.refresh();
-    if (d === DISP_BLOCKED) {
+    if (isAsleep(d)) {
       const tid = this.u32[(frame.address + layout.frame.tid) >>> 2]!;
       this.#keep(tid, frame);
       this.frame = this.#newFrame();
@@ -367,6 +375,24 @@ export class Kernel implements FrameOwner {
     }
     this.u32[root + (R.event_head >>> 2)] = tail;
     return events;
+  }
+
+  /** What the host wants to be asked and told from now on. */
+  setHooks(hooks: Hooks): void {
+    this.exports.hooks_set(hookBits(hooks));
+  }
+
+  /** What the kernel asks and waits for the answer of, oldest first. */
+  upcalls(): Upcall[] {
+    this.refresh();
+    return readUpcalls(this);
+  }
+
+  /** Answers an upcall; its task is woken. Return: false when nothing is asked by that number. */
+  answer(id: number, answer: Answer): boolean {
+    const r = this.#guard(() => this.exports.upcall_answer(id, ...answerWords(answer)));
+    if (r === -EINVAL) throw new RangeError('an errno is 1..4095, a value none of its negatives');
+    return r === 0;
   }
 
   clockSet(ns: bigint): void {

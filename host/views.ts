@@ -51,7 +51,7 @@ export interface FdView {
   cloexec: boolean;
   /** as readlink of /proc/PID/fd/N shows it */
   link: string;
-  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd';
+  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd' | 'supervisor';
 }
 
 /** Live objects. `tasks` counts processes. */
@@ -73,6 +73,8 @@ export interface Counts {
   waiters: number;
   sigframes: number;
   users: number;
+  upcalls: number;
+  supervisors: number;
 }
 
 const SLAB_CACHES = 0x900;
@@ -93,9 +95,11 @@ const CACHES = {
   waiters: 14,
   sigframes: 15,
   users: 29,
+  upcalls: 31,
+  supervisors: 32,
 } as const;
 
-const KINDS = ['', 'null', 'world', 'pipe', 'container', 'pidfd'] as const;
+const KINDS = ['', 'null', 'world', 'pipe', 'container', 'pidfd', 'supervisor'] as const;
 const STATE_STOPPED = 4;
 const STATE_SLEEP = 1 | 2;
 const STATE_DYING = 8 | 16;
@@ -362,6 +366,8 @@ export class Views {
         return `pipe:[${this.word(data + L.pipe_inode_info.inum)}]`;
       case 'container':
         return `container:[${this.#id(data)}]`;
+      case 'supervisor':
+        return 'anon_inode:[container-supervisor]';
       case 'pidfd':
         return 'anon_inode:[pidfd]';
       default:

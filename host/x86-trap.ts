@@ -1,7 +1,7 @@
 // The machine's side of a system call: which instruction traps, what it does to the registers, how
 // they get into the kernel's frame and back. Registers are pairs of 32-bit words in the order of
 // struct pt_regs, so that a whole set is one copy and no BigInt is made for any of them.
-import { DISP_BLOCKED, DISP_DONE, DISP_NEED } from '../assembly/uapi/frame.ts';
+import { DISP_BLOCKED, DISP_DONE, DISP_NEED, DISP_UPCALL } from '../assembly/uapi/frame.ts';
 import type { Frame } from './frame.ts';
 import { layout } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
@@ -199,7 +199,7 @@ export class X86Trap {
     }
     if (disposition === DISP_DONE) {
       this.#store(frame, regs, memory, shown);
-    } else if (disposition === DISP_BLOCKED) {
+    } else if (disposition === DISP_BLOCKED || disposition === DISP_UPCALL) {
       this.#shown.set(tid, shown);
     } else {
       regs.words.set(before);

@@ -138,6 +138,7 @@
 #define BH_CONTAINER_FLAG_DEAD (2)
 #define BH_CONTAINER_FLAG_KILL_ON_CLOSE (4)
 #define BH_CONTAINER_NAME_LEN (24)
+#define BH_CONTAINER_DEVICES_MAX (256)
 #define BH_CONTAINERFS_MAGIC (0x636f6e74)
 
 /* assembly/uapi/errno.ts */
@@ -330,6 +331,9 @@
 #define BH_POLLWRBAND (512)
 #define BH_POLLMSG (1024)
 #define BH_POLLRDHUP (8192)
+#define BH_S_IFMT (0xf000)
+#define BH_S_IFCHR (0x2000)
+#define BH_S_IFBLK (0x6000)
 
 /* assembly/uapi/frame.ts */
 #define BH_DISP_DONE (0)
@@ -349,6 +353,7 @@
 #define BH_ASSIST_CLOEXEC (8)
 #define BH_ASSIST_MASK (16)
 #define BH_ASSIST_NONBLOCK (32)
+#define BH_ASSIST_DEVICE (64)
 #define BH_TABLE_COMPAT (1)
 #define BH_ACTION_NONE (0)
 #define BH_ACTION_IGNORED (1)
@@ -365,6 +370,8 @@
 #define BH_EVENT_CONTAINER_DEAD (7)
 #define BH_EVENT_REAP (8)
 #define BH_EVENT_ROBUST (9)
+#define BH_EVENT_UPCALL (10)
+#define BH_EVENT_CONTAINER_FREE (11)
 
 /* assembly/uapi/limits.ts */
 #define BH_PID_MAX_DEFAULT (32768)
@@ -477,6 +484,8 @@
 #define BH_OP_SSETMASK (91)
 #define BH_CONTAINER_OPS_FIRST (190)
 #define BH_OP_CONTAINER_OPEN (190)
+#define BH_OP_CONTAINER_SUPERVISE (191)
+#define BH_OP_CONTAINER_DEVICES (192)
 #define BH_CONTAINER_CALLS_LAST (199)
 #define BH_OP_FSTAT (200)
 #define BH_OP_NEWFSTATAT (201)
@@ -485,6 +494,8 @@
 #define BH_OP_LSEEK (204)
 #define BH_OP_IOCTL (205)
 #define BH_OP_MMAP (206)
+#define BH_OP_MKNOD (207)
+#define BH_OP_MKNODAT (208)
 #define BH_CONTAINER_OPS_LAST (219)
 #define BH_NR_OPS (256)
 
@@ -647,6 +658,20 @@
 #define BH_ILL_ILLOPN (2)
 #define BH_SYS_SECCOMP (1)
 
+/* assembly/uapi/supervise.ts */
+#define BH_UPCALL_CONTAINER_ALLOC (1)
+#define BH_UPCALL_REFUSED (2)
+#define BH_ANSWER_CONTINUE (0)
+#define BH_ANSWER_VALUE (1)
+#define BH_ANSWER_ERROR (2)
+#define BH_ANSWER_GRANT (3)
+#define BH_HOOK_CONTAINER_ALLOC (1)
+#define BH_HOOK_CONTAINER_FREE (2)
+#define BH_HOOK_SUPERVISE (4)
+#define BH_SUPERVISOR_REQUEST_BYTES (80)
+#define BH_SUPERVISOR_COMPAT (1)
+#define BH_SUPERVISOR_REPLY_BYTES (24)
+
 /* assembly/uapi/wait.ts */
 #define BH_WNOHANG (1)
 #define BH_WUNTRACED (2)
@@ -714,7 +739,11 @@ struct bh_container {
   int32_t opener_euid;
   uint32_t user; /* address of a user_struct */
   int32_t nr_files;
-  uint8_t gap_100[4];
+  uint32_t supervisor; /* address of a supervisor */
+  uint32_t devices;
+  uint32_t nr_devices;
+  uint32_t restricted;
+  uint32_t hooked;
   uint64_t name0;
   uint64_t name1;
   uint64_t name2;
@@ -743,9 +772,29 @@ _Static_assert(offsetof(struct bh_container, lock) == 84, "lock");
 _Static_assert(offsetof(struct bh_container, opener_euid) == 88, "opener_euid");
 _Static_assert(offsetof(struct bh_container, user) == 92, "user");
 _Static_assert(offsetof(struct bh_container, nr_files) == 96, "nr_files");
-_Static_assert(offsetof(struct bh_container, name0) == 104, "name0");
-_Static_assert(offsetof(struct bh_container, name1) == 112, "name1");
-_Static_assert(offsetof(struct bh_container, name2) == 120, "name2");
+_Static_assert(offsetof(struct bh_container, supervisor) == 100, "supervisor");
+_Static_assert(offsetof(struct bh_container, devices) == 104, "devices");
+_Static_assert(offsetof(struct bh_container, nr_devices) == 108, "nr_devices");
+_Static_assert(offsetof(struct bh_container, restricted) == 112, "restricted");
+_Static_assert(offsetof(struct bh_container, hooked) == 116, "hooked");
+_Static_assert(offsetof(struct bh_container, name0) == 120, "name0");
+_Static_assert(offsetof(struct bh_container, name1) == 128, "name1");
+_Static_assert(offsetof(struct bh_container, name2) == 136, "name2");
+
+struct bh_container_device {
+  uint32_t type;
+  uint32_t major;
+  uint64_t minors0;
+  uint64_t minors1;
+  uint64_t minors2;
+  uint64_t minors3;
+};
+_Static_assert(offsetof(struct bh_container_device, type) == 0, "type");
+_Static_assert(offsetof(struct bh_container_device, major) == 4, "major");
+_Static_assert(offsetof(struct bh_container_device, minors0) == 8, "minors0");
+_Static_assert(offsetof(struct bh_container_device, minors1) == 16, "minors1");
+_Static_assert(offsetof(struct bh_container_device, minors2) == 24, "minors2");
+_Static_assert(offsetof(struct bh_container_device, minors3) == 32, "minors3");
 
 struct bh_cred {
   int32_t count;
@@ -1017,6 +1066,15 @@ struct bh_kernel_root {
   uint32_t event_head;
   uint32_t event_tail;
   uint32_t event_seq;
+  uint32_t event_backlog;
+  uint32_t freed_head;
+  uint32_t freed_tail;
+  uint32_t upcalls_next;
+  uint32_t upcalls_prev;
+  uint32_t upcall_id;
+  uint32_t hooks;
+  uint32_t nr_supervisors;
+  uint32_t override_cred;
   uint32_t nr_tables;
   uint32_t tables;
   uint32_t tasklist_lock;
@@ -1069,17 +1127,26 @@ _Static_assert(offsetof(struct bh_kernel_root, event_ring) == 152, "event_ring")
 _Static_assert(offsetof(struct bh_kernel_root, event_head) == 156, "event_head");
 _Static_assert(offsetof(struct bh_kernel_root, event_tail) == 160, "event_tail");
 _Static_assert(offsetof(struct bh_kernel_root, event_seq) == 164, "event_seq");
-_Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 168, "nr_tables");
-_Static_assert(offsetof(struct bh_kernel_root, tables) == 172, "tables");
-_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 176, "tasklist_lock");
-_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 180, "containers_lock");
-_Static_assert(offsetof(struct bh_kernel_root, users) == 184, "users");
-_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 188, "user_buckets");
-_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 192, "nr_users");
-_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 196, "containers_per_user");
-_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 200, "no_containers");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 204, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 208, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, event_backlog) == 168, "event_backlog");
+_Static_assert(offsetof(struct bh_kernel_root, freed_head) == 172, "freed_head");
+_Static_assert(offsetof(struct bh_kernel_root, freed_tail) == 176, "freed_tail");
+_Static_assert(offsetof(struct bh_kernel_root, upcalls_next) == 180, "upcalls_next");
+_Static_assert(offsetof(struct bh_kernel_root, upcalls_prev) == 184, "upcalls_prev");
+_Static_assert(offsetof(struct bh_kernel_root, upcall_id) == 188, "upcall_id");
+_Static_assert(offsetof(struct bh_kernel_root, hooks) == 192, "hooks");
+_Static_assert(offsetof(struct bh_kernel_root, nr_supervisors) == 196, "nr_supervisors");
+_Static_assert(offsetof(struct bh_kernel_root, override_cred) == 200, "override_cred");
+_Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 204, "nr_tables");
+_Static_assert(offsetof(struct bh_kernel_root, tables) == 208, "tables");
+_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 212, "tasklist_lock");
+_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 216, "containers_lock");
+_Static_assert(offsetof(struct bh_kernel_root, users) == 220, "users");
+_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 224, "user_buckets");
+_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 228, "nr_users");
+_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 232, "containers_per_user");
+_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 236, "no_containers");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 240, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 244, "free_pages0");
 
 struct bh_kmem_cache {
   uint32_t free;
@@ -1337,6 +1404,19 @@ _Static_assert(offsetof(struct bh_sigqueue, uid) == 32, "uid");
 _Static_assert(offsetof(struct bh_sigqueue, status) == 36, "status");
 _Static_assert(offsetof(struct bh_sigqueue, value) == 40, "value");
 
+struct bh_supervisor {
+  uint32_t container; /* address of a container */
+  uint32_t requests_next;
+  uint32_t requests_prev;
+  uint32_t waitq_next;
+  uint32_t waitq_prev;
+};
+_Static_assert(offsetof(struct bh_supervisor, container) == 0, "container");
+_Static_assert(offsetof(struct bh_supervisor, requests_next) == 4, "requests_next");
+_Static_assert(offsetof(struct bh_supervisor, requests_prev) == 8, "requests_prev");
+_Static_assert(offsetof(struct bh_supervisor, waitq_next) == 12, "waitq_next");
+_Static_assert(offsetof(struct bh_supervisor, waitq_prev) == 16, "waitq_prev");
+
 struct bh_syscall_table {
   uint32_t ops;
   uint32_t len;
@@ -1399,7 +1479,7 @@ struct bh_task_rare {
   uint32_t restart_a1;
   uint32_t restart_a2;
   uint32_t restart_op;
-  uint32_t spare;
+  uint32_t upcall;
 };
 _Static_assert(offsetof(struct bh_task_rare, pdeath_signal) == 0, "pdeath_signal");
 _Static_assert(offsetof(struct bh_task_rare, vfork_parent) == 4, "vfork_parent");
@@ -1422,7 +1502,7 @@ _Static_assert(offsetof(struct bh_task_rare, restart_a0) == 88, "restart_a0");
 _Static_assert(offsetof(struct bh_task_rare, restart_a1) == 96, "restart_a1");
 _Static_assert(offsetof(struct bh_task_rare, restart_a2) == 100, "restart_a2");
 _Static_assert(offsetof(struct bh_task_rare, restart_op) == 104, "restart_op");
-_Static_assert(offsetof(struct bh_task_rare, spare) == 108, "spare");
+_Static_assert(offsetof(struct bh_task_rare, upcall) == 108, "upcall");
 
 struct bh_task_struct {
   uint32_t state;
@@ -1456,6 +1536,51 @@ _Static_assert(offsetof(struct bh_task_struct, signal) == 48, "signal");
 _Static_assert(offsetof(struct bh_task_struct, container) == 52, "container");
 _Static_assert(offsetof(struct bh_task_struct, member_slot) == 56, "member_slot");
 _Static_assert(offsetof(struct bh_task_struct, cred) == 60, "cred");
+
+struct bh_upcall {
+  uint32_t link_next;
+  uint32_t link_prev;
+  uint32_t id;
+  uint32_t kind;
+  uint32_t task; /* address of a task_struct */
+  uint32_t state;
+  uint32_t answer;
+  int32_t error;
+  int64_t value;
+  uint32_t cred; /* address of a cred */
+  uint32_t supervisor; /* address of a supervisor */
+  uint32_t container; /* address of a container */
+  uint32_t op;
+  uint32_t nr;
+  uint32_t flags;
+  uint64_t a0;
+  uint64_t a1;
+  uint64_t a2;
+  uint64_t a3;
+  uint64_t a4;
+  uint64_t a5;
+};
+_Static_assert(offsetof(struct bh_upcall, link_next) == 0, "link_next");
+_Static_assert(offsetof(struct bh_upcall, link_prev) == 4, "link_prev");
+_Static_assert(offsetof(struct bh_upcall, id) == 8, "id");
+_Static_assert(offsetof(struct bh_upcall, kind) == 12, "kind");
+_Static_assert(offsetof(struct bh_upcall, task) == 16, "task");
+_Static_assert(offsetof(struct bh_upcall, state) == 20, "state");
+_Static_assert(offsetof(struct bh_upcall, answer) == 24, "answer");
+_Static_assert(offsetof(struct bh_upcall, error) == 28, "error");
+_Static_assert(offsetof(struct bh_upcall, value) == 32, "value");
+_Static_assert(offsetof(struct bh_upcall, cred) == 40, "cred");
+_Static_assert(offsetof(struct bh_upcall, supervisor) == 44, "supervisor");
+_Static_assert(offsetof(struct bh_upcall, container) == 48, "container");
+_Static_assert(offsetof(struct bh_upcall, op) == 52, "op");
+_Static_assert(offsetof(struct bh_upcall, nr) == 56, "nr");
+_Static_assert(offsetof(struct bh_upcall, flags) == 60, "flags");
+_Static_assert(offsetof(struct bh_upcall, a0) == 64, "a0");
+_Static_assert(offsetof(struct bh_upcall, a1) == 72, "a1");
+_Static_assert(offsetof(struct bh_upcall, a2) == 80, "a2");
+_Static_assert(offsetof(struct bh_upcall, a3) == 88, "a3");
+_Static_assert(offsetof(struct bh_upcall, a4) == 96, "a4");
+_Static_assert(offsetof(struct bh_upcall, a5) == 104, "a5");
 
 struct bh_user_struct {
   int32_t count;
@@ -1600,6 +1725,13 @@ typedef int32_t bh_set_blocked_fn(int32_t tid, uint32_t lo, uint32_t hi);
 typedef int32_t bh_set_temporary_mask_fn(int32_t tid, uint32_t lo, uint32_t hi);
 /* A signal of the world's (a timer, a fault, a terminal): to tid or, with group, its group. */
 typedef int32_t bh_raise_fn(int32_t tid, int32_t group, int32_t signo, int32_t code, int32_t pid, int32_t uid, int32_t status, uint32_t value_lo, uint32_t value_hi);
+/* HOOK_* bits: what the host wants to be asked and told. */
+typedef void bh_hooks_set_fn(uint32_t hooks);
+/*
+ * Answers upcall id with ANSWER_*; error: positive errno of ANSWER_ERROR; the value of
+ * ANSWER_VALUE in two halves. 0, -ENOENT when nothing is asked by that number, -EINVAL.
+ */
+typedef int32_t bh_upcall_answer_fn(uint32_t id, uint32_t answer, int32_t error, uint32_t value_lo, uint32_t value_hi);
 /* Address of a task's hot record, 0 when there is none; the others: cold_ptr(), rare_ptr(). */
 typedef uint32_t bh_task_ptr_fn(int32_t tid);
 typedef uint32_t bh_cold_ptr_fn(uint32_t task);

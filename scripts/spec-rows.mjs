@@ -74,6 +74,8 @@ export const SPEC = [
       ...call('container_wait', 'EBADF EINVAL EPERM EFAULT ECANCELED EINTR ENOMEM ENOSYS'),
       ...call('container_kill', 'EBADF EINVAL ESRCH EPERM ENOSYS'),
       ...call('container_open', 'EINVAL ENOENT EPERM EMFILE ENOSYS'),
+      ...call('container_supervise', 'EBADF EINVAL EPERM EBUSY ENOSYS'),
+      ...call('container_devices', 'EBADF EINVAL EPERM EFAULT EBUSY ENOMEM ENOSYS'),
       ...call('container_socket', 'EBADF EINVAL EAFNOSUPPORT EPERM EMFILE', II),
       ...call('container_mount', 'EBADF EINVAL EPERM EBUSY ENODEV', II),
       ...call('container_chroot', 'EBADF EINVAL EPERM EBUSY ENOENT', II),
@@ -106,7 +108,12 @@ export const SPEC = [
         POLLHUP; POLLIN; POLLRDHUP; poll of a container that is never started
         container:[ino]; fstat identity; fstatfs magic; containerfs magic; the i386 layouts
         read and write EBADF; lseek ESPIPE; ioctl ENOTTY; mmap EACCES
-        dup shares one open file`),
+        dup shares one open file
+        LSM hook container_alloc; LSM hook container_free
+        supervision; supervision answers errno, value or continue; supervisor gone
+        supervision by the host
+        devices by type, major and minor; enforced on mknod and open
+        devices are inherited by intersection; an empty list allows none`),
     ],
   ],
   [

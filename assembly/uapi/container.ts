@@ -18,4 +18,6 @@ export const CONTAINER_FLAG_DEAD = 2;
 export const CONTAINER_FLAG_KILL_ON_CLOSE = 4;
 // char name[24], its NUL included.
 export const CONTAINER_NAME_LEN = 24;
+// container_devices takes at most this many entries.
+export const CONTAINER_DEVICES_MAX = 256;
 export const CONTAINERFS_MAGIC = 0x636f6e74;

@@ -52,3 +52,7 @@ export const POLLWRNORM = 256;
 export const POLLWRBAND = 512;
 export const POLLMSG = 1024;
 export const POLLRDHUP = 8192;
+// File types of st_mode.
+export const S_IFMT = 0xf000;
+export const S_IFCHR = 0x2000;
+export const S_IFBLK = 0x6000;

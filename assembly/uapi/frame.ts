@@ -20,6 +20,8 @@ export const ASSIST_RET = 4;
 export const ASSIST_CLOEXEC = 8;
 export const ASSIST_MASK = 16;
 export const ASSIST_NONBLOCK = 32;
+// what is opened is a device node: assist_mask holds mode << 48 | major << 32 | minor
+export const ASSIST_DEVICE = 64;
 // A table of 32-bit calls: eax ebx ecx edx esi edi ebp, 32-bit structures.
 export const TABLE_COMPAT = 1;
 // One step of the return to user mode (exit_to_user).
@@ -39,3 +41,5 @@ export const EVENT_CONT = 6;
 export const EVENT_CONTAINER_DEAD = 7;
 export const EVENT_REAP = 8;
 export const EVENT_ROBUST = 9;
+export const EVENT_UPCALL = 10;
+export const EVENT_CONTAINER_FREE = 11;

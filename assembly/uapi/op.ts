@@ -110,6 +110,8 @@ export const OP_SSETMASK = 91;
 // around containers: assembly/sys-container.ts; up to CONTAINER_CALLS_LAST ENOSYS without them.
 export const CONTAINER_OPS_FIRST = 190;
 export const OP_CONTAINER_OPEN = 190;
+export const OP_CONTAINER_SUPERVISE = 191;
+export const OP_CONTAINER_DEVICES = 192;
 export const CONTAINER_CALLS_LAST = 199;
 export const OP_FSTAT = 200;
 export const OP_NEWFSTATAT = 201;
@@ -118,6 +120,8 @@ export const OP_FSTATFS = 203;
 export const OP_LSEEK = 204;
 export const OP_IOCTL = 205;
 export const OP_MMAP = 206;
+export const OP_MKNOD = 207;
+export const OP_MKNODAT = 208;
 export const CONTAINER_OPS_LAST = 219;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 256;

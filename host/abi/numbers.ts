@@ -124,7 +124,7 @@ export const HOWELLS_2017_I386 = '385: fsopen fsmount container_create';
 export const PRIVATE_BLOCK = `
   1000: container_create fork_into_container container_wait container_kill container_mount
   container_chroot container_bind_mount_across container_socket container_add_key
-  container_devices container_open
+  container_devices container_open container_supervise
 `;
 
 /** Pairs of number and name of a list. */

@@ -3,11 +3,11 @@ import * as OP from '../../assembly/uapi/op.ts';
 import { signalName } from '../abi/constants.ts';
 import {
   createKernel,
-  DISP_BLOCKED,
   DISP_BUSY,
   DISP_DONE,
   DISP_EXITED,
   DISP_NOT_RUN,
+  isAsleep,
   type Kernel,
   type KernelTarget,
   type SigInfo,
@@ -182,7 +182,7 @@ export class ScriptRun {
     this.#tasks.drain();
     const child = this.#tasks.children.get(tid);
     if (e.child !== undefined && child !== undefined) this.#saved.set(e.child, BigInt(child));
-    if (disposition === DISP_BLOCKED) call.state = 'asleep';
+    if (isAsleep(disposition)) call.state = 'asleep';
     else if (disposition === DISP_DONE) settleCall(call);
     if (call.state !== 'over') {
       // an interrupted call keeps its frame until the signal is taken

@@ -10,7 +10,7 @@ import {
   SIGTTOU,
 } from '../../assembly/uapi/signal.ts';
 import type { Frame } from '../frame.ts';
-import { DISP_BLOCKED, DISP_DONE, DISP_EXITED, type Kernel, type SigInfo } from '../kernel.ts';
+import { DISP_DONE, DISP_EXITED, isAsleep, type Kernel, type SigInfo } from '../kernel.ts';
 import { type PendingCall, settleCall, trapCall } from './calls.ts';
 
 const STOPS: readonly number[] = [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU];
@@ -155,7 +155,7 @@ export class Tasks {
     // the trapping instruction runs once more, and steps over itself
     call.frame.setReg('rip', rip);
     const disposition = trapCall(this.#kernel, call, this.drain);
-    if (disposition === DISP_BLOCKED) call.state = 'asleep';
+    if (isAsleep(disposition)) call.state = 'asleep';
     else settleCall(call);
   }
 

@@ -156,6 +156,19 @@ const CASES: Record<string, Case> = {
     before: [create(NEW_NS), ...Array<Call>(4).fill(enter(3))],
   },
   'a fork inside a container': { tid: 2, ...FORK, before: [create(NEW_NS), enter(3)] },
+  'a supervisor': { op: OP.OP_CONTAINER_SUPERVISE, args: [3, 0], before: [create(0)] },
+  'a supervisor that reads': {
+    op: OP.OP_READ,
+    args: [4, USER, 80],
+    memory: new Uint8Array(80),
+    before: [create(0), { op: OP.OP_CONTAINER_SUPERVISE, args: [3, 0] }],
+  },
+  'a list of devices': {
+    op: OP.OP_CONTAINER_DEVICES,
+    args: [3, USER, 1],
+    memory: words(0x2000, 1, 8, ...Array<number>(7).fill(0)),
+    before: [create(0)],
+  },
   'another file of a container': {
     op: OP.OP_CONTAINER_OPEN,
     args: [2, 0],

@@ -153,6 +153,26 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     m.k.allocFail(0);
     m.want('second entry', m.enter(1, fd) > 0, true);
   },
+  /** the free hook is not run for a container that the alloc hook has not seen */
+  D_19: (m) => {
+    m.k.setHooks({ containerFree: true });
+    m.call(1, OP.OP_CLOSE, [m.create(1, 'unseen')]);
+    m.want('free hooks', m.k.events().filter((e) => e.type === 'containerFree').length, 0);
+  },
+  /** a nested container's list of devices does not widen the outer one's */
+  F_DEVICES: (m) => {
+    const list = (minor: number): Uint8Array =>
+      new Uint8Array(Int32Array.of(0x2000, 1, 1 << minor, ...Array<number>(7).fill(0)).buffer);
+    const outer = m.create(1, 'outer');
+    m.call(1, OP.OP_CONTAINER_DEVICES, [outer, USER, 1], list(3));
+    const task = m.enter(1, outer);
+    const inner = m.create(task, 'inner');
+    m.call(task, OP.OP_CONTAINER_DEVICES, [inner, USER, 1], list(5));
+    const child = m.enter(task, inner);
+    m.k.frame.begin(child, 0, OP.OP_WORLD_FD).assistRet(0).assistDevice('c', 1, 5);
+    m.k.trap();
+    m.want('open', m.k.frame.result, -E.EPERM);
+  },
   /** containers nest to a limit */
   D_22: (m) => {
     m.k.boot({ containerDepthMax: 1 });

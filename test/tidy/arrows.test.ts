@@ -8,7 +8,10 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['uapi', /^uapi\//],
   ['primitives', /^(zero|bug|err|list|refcount|spinlock|slab|uaccess|root|frame|event)\.ts$/],
   ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|waitqueue)\.ts$/],
-  ['objects', /^(namespace|nsproxy|user-namespace|user|file|fs|pipe)\.ts$/],
+  [
+    'objects',
+    /^(namespace|nsproxy|user-namespace|user|device|upcall|supervisor|file|fs|pipe)\.ts$/,
+  ],
   [
     'operations',
     /^(adopt|boot|containerfs|containerfs-stat|exec|exit|fork|sigdeliver|wait|sys-[a-z]+)\.ts$/,
@@ -21,7 +24,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|boot|frame|module|events|views|check|snapshot)\.ts$/],
+  ['kernel', /^(kernel|boot|frame|module|events|views|check|snapshot|upcalls)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['replay', /^(replay|script-runner|(replay|script|render)\/.*)\.ts$/],

@@ -7,6 +7,11 @@ const onFd = (op: number, result: CallDef['result'], args: string): CallDef => {
   return { op, args, result, class: 'unmodelled', support: 'partial', note: FD_ONLY };
 };
 
+const onDevice = (op: number, args: string): CallDef => {
+  const note = "devices need CAP_MKNOD and the container's list; the rest is the world's";
+  return { op, args, result: 'zero', class: 'unmodelled', support: 'partial', note };
+};
+
 /** Calls on any descriptor that a container's file answers in its own way. */
 export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
   fstat: onFd(OP.OP_FSTAT, 'zero', 'fd out:stat'),
@@ -18,6 +23,8 @@ export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
   fstatfs64: onFd(OP.OP_FSTATFS, 'zero', 'fd ulong out:statfs64@1'),
   lseek: onFd(OP.OP_LSEEK, 'size', 'fd long op'),
   ioctl: onFd(OP.OP_IOCTL, 'int', 'fd op ulong'),
+  mknod: onDevice(OP.OP_MKNOD, 'str mode dev'),
+  mknodat: onDevice(OP.OP_MKNODAT, 'dirfd str mode dev'),
   mmap: onFd(OP.OP_MMAP, 'addr', 'addr ulong flags:prot flags:map fd ulong'),
   mmap2: onFd(OP.OP_MMAP, 'addr', 'addr ulong flags:prot flags:map fd ulong'),
 };
@@ -38,9 +45,10 @@ export const CONTAINER_CALLS: Readonly<Record<string, CallDef>> = {
   container_bind_mount_across: none('zero', 'dirfd str fd str', 'before the start'),
   container_socket: none('fd', 'fd op flags:sock op', "a socket of the container's network"),
   container_add_key: none('id', 'str str in:byte*3 ulong fd', 'a key for the members'),
-  container_devices: none(
-    'zero',
-    'fd in:device*2 uint',
-    'list of {u32 type, major; u64 minors[4]}; before the start; empty: no device',
-  ),
+  container_devices: own(OP.OP_CONTAINER_DEVICES, 'zero', 'fd in:device*2 uint', {
+    note: 'list of {u32 type, major; u64 minors[4]}, before the start; empty: no device',
+  }),
+  container_supervise: own(OP.OP_CONTAINER_SUPERVISE, 'fd', 'fd flags:container', {
+    note: 'a descriptor: read gives calls that are refused with EPERM, write answers them',
+  }),
 };
