@@ -8,8 +8,11 @@ import { boot_config, EVENT_BYTES, EVENT_RING_SIZE, MAX_TABLES } from "./frame.t
 import { alloc_fs, fs_caches_init } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { create_ns, get_ns, ns_common } from "./namespace.ts";
+import { UCOUNTS_HASH_BYTES, ucounts_caches_init } from "./ucounts.ts";
+import { USERNS_SETGROUPS_ALLOWED, user_namespace } from "./user-namespace.ts";
 import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./nsproxy.ts";
 import { alloc_pid, create_pid_namespace, get_pid, pid_caches_init, pid_namespace } from "./pid.ts";
+import { proc_caches_init } from "./procfs.ts";
 import { pipe_caches_init } from "./pipe.ts";
 import { FIRST_PAGE, root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
 import { reserve_kill_queue } from "./signal.ts";
@@ -21,6 +24,7 @@ import {
   CACHE_NSPROXY,
   kmalloc,
   kmalloc_init,
+  kzalloc,
   kmem_cache_zalloc,
 } from "./slab.ts";
 import { alloc_task, cold, task_struct } from "./task.ts";
@@ -59,6 +63,7 @@ function set_limits(at: usize): void {
   r.pid_max = or_default(config.pid_max, L.PID_MAX_DEFAULT);
   if (r.pid_max > L.PID_MAX_LIMIT) r.pid_max = L.PID_MAX_LIMIT;
   r.threads_max = or_default(config.threads_max, L.PID_MAX_LIMIT + 1);
+  r.namespaces_max = or_default(config.namespaces_max, r.threads_max >> 1);
   r.nofile_cur = or_default(config.nofile_cur, L.INR_OPEN_CUR);
   r.nofile_max = or_default(config.nofile_max, L.NR_OPEN);
   r.container_depth_max = or_default(config.container_depth_max, L.CONTAINER_DEPTH_MAX);
@@ -83,18 +88,22 @@ function init_caches(): void {
   waiter_caches_init();
   upcall_caches_init();
   supervisor_caches_init();
+  ucounts_caches_init();
+  proc_caches_init();
 }
 
-function init_ns(type: i32, inum: u32, user: ns_common): ns_common {
-  const ns = create_ns(type, changetype<ns_common>(0), user);
+function init_ns(type: i32, inum: u32, user: user_namespace): ns_common {
+  const ns = create_ns(type, changetype<ns_common>(0), user, 0);
   ns.inum = inum;
   return ns;
 }
 
 function init_namespaces(): void {
   const r = root();
-  const user = init_ns(C.CLONE_NEWUSER, INUM_USER, changetype<ns_common>(0));
-  const pid_ns = create_pid_namespace(changetype<pid_namespace>(0), user);
+  const first = init_ns(C.CLONE_NEWUSER, INUM_USER, changetype<user_namespace>(0));
+  const user = changetype<user_namespace>(changetype<usize>(first));
+  user.flags = USERNS_SETGROUPS_ALLOWED;
+  const pid_ns = create_pid_namespace(changetype<pid_namespace>(0), user, 0);
   pid_ns.inum = INUM_PID;
   const ns = changetype<nsproxy>(kmem_cache_zalloc(CACHE_NSPROXY));
   ns.count = 1;
@@ -115,7 +124,8 @@ function init_namespaces(): void {
 function init_cred(): void {
   const c = changetype<cred>(kmem_cache_zalloc(CACHE_CRED));
   c.count = 1;
-  c.user_ns = get_ns(changetype<ns_common>(<usize>root().init_user_ns));
+  c.user_ns = changetype<user_namespace>(<usize>root().init_user_ns);
+  get_ns(c.user_ns);
   c.cap_permitted = CAP_FULL_SET;
   c.cap_effective = CAP_FULL_SET;
   c.cap_bset = CAP_FULL_SET;
@@ -221,7 +231,8 @@ export function start_kernel(config: usize): i32 {
   if (!users_init()) return -ENOMEM;
   r.event_ring = <u32>kmalloc(EVENT_RING_SIZE * EVENT_BYTES);
   r.tables = <u32>kmalloc(MAX_TABLES * 16);
-  if (!r.event_ring || !r.tables) return -ENOMEM;
+  r.ucounts_hash = <u32>kzalloc(UCOUNTS_HASH_BYTES);
+  if (!r.event_ring || !r.tables || !r.ucounts_hash) return -ENOMEM;
   init_namespaces();
   init_cred();
   init_init_container();

@@ -1,7 +1,6 @@
 // What the calls on any descriptor say of a container's file: an inode of containerfs, a pseudo
 // file system that nobody mounts (seed: CONTAINERFS_MAGIC). Other files are the world's.
 import { container } from "./container.ts";
-import { from_kgid_munged, from_kuid_munged } from "./cred.ts";
 import { nil } from "./err.ts";
 import * as FD from "./file.ts";
 import { frame } from "./frame.ts";
@@ -15,6 +14,7 @@ import { AT_EMPTY_PATH } from "./uapi/fcntl.ts";
 import { WINDOW_READ } from "./uapi/frame.ts";
 import { PAGE_SIZE } from "./uapi/limits.ts";
 import * as O from "./uapi/op.ts";
+import { from_kgid_munged, from_kuid_munged } from "./user-namespace.ts";
 
 /** Mode of an anonymous inode: no type, rw for the owner. */
 const MODE: u32 = 0o600;

@@ -98,7 +98,8 @@ function copy_container_creds(p: task_struct, flags: u32): cred {
 
 function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {
   const old = cold(p).nsproxy;
-  const ns = create_new_namespaces(clone_flags(flags), old, task_active_pid_ns(p), c);
+  const active = task_active_pid_ns(p);
+  const ns = create_new_namespaces(clone_flags(flags), old, active, c.user_ns, c.euid);
   if (IS_ERR(ns) || !(flags & U.CONTAINER_NEW_EMPTY_FS_NS) || seeded_fault(D_6)) return ns;
   // DEVIATION: D-6 - an empty mount namespace is empty, not the parent's
   put_ns(ns.mnt_ns);

@@ -1,10 +1,12 @@
 // struct cred - who a task is. Never changed while shared: prepare_creds copies, commit replaces.
 import { NULL, nil, same } from "./err.ts";
-import { get_ns, ns_common, put_ns } from "./namespace.ts";
+import { get_group_info, group_info, groups_search, put_group_info } from "./groups.ts";
+import { get_ns, put_ns } from "./namespace.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { CACHE_CRED, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
-import { OVERFLOW_GID, OVERFLOW_UID } from "./uapi/limits.ts";
+import { clear_pdeath_signal, task_struct } from "./task.ts";
+import { user_namespace } from "./user-namespace.ts";
 
 /** All capabilities up to CAP_CHECKPOINT_RESTORE. */
 export const CAP_FULL_SET: u64 = 0x1ffffffffff;
@@ -12,7 +14,7 @@ export const CAP_FULL_SET: u64 = 0x1ffffffffff;
 /** struct cred - 96 bytes. Ids are those of the initial user namespace (kuid_t). */
 @unmanaged
 export class cred {
-  count: i32; // refcount_t: tasks, containers
+  count: i32; // refcount_t: tasks, containers, open proc files
   uid: i32;
   gid: i32;
   suid: i32;
@@ -21,9 +23,9 @@ export class cred {
   egid: i32;
   fsuid: i32;
   fsgid: i32;
-  securebits: u32;
-  user_ns: ns_common; // holds a reference
-  keep_caps: u32;
+  securebits: u32; // SECBIT_*
+  user_ns: user_namespace; // holds a reference
+  groups: group_info; // holds a reference; null: none
   cap_inheritable: u64;
   cap_permitted: u64;
   cap_effective: u64;
@@ -42,6 +44,7 @@ export function get_cred(c: cred): cred {
 
 export function put_cred(c: cred): void {
   if (nil(c) || !refcount_dec_and_test(changetype<usize>(c))) return;
+  put_group_info(c.groups);
   put_ns(c.user_ns);
   kmem_cache_free(CACHE_CRED, changetype<usize>(c));
 }
@@ -52,12 +55,37 @@ export function prepare_creds(old: cred): cred {
   if (nil(c)) return NULL<cred>();
   memory.copy(changetype<usize>(c), changetype<usize>(old), offsetof<cred>());
   c.count = 1;
+  get_group_info(c.groups);
   get_ns(c.user_ns);
   return c;
 }
 
-/** Makes `c` the cred that owns everything in the fresh user namespace `ns` (takes the ref). */
-export function set_cred_user_ns(c: cred, ns: ns_common): void {
+/** Would a task with `old` that becomes `c` gain a capability? */
+function gains_caps(old: cred, c: cred): bool {
+  // a namespace below, where one has everything already, is no gain (cred_cap_issubset)
+  if (same(old.user_ns, c.user_ns)) return (c.cap_permitted & ~old.cap_permitted) != 0;
+  let ns = c.user_ns;
+  while (ns.level > old.user_ns.level) {
+    const parent = changetype<user_namespace>(ns.parent);
+    if (same(parent, old.user_ns) && ns.owner == old.euid) return false;
+    ns = parent;
+  }
+  return true;
+}
+
+/** `p` becomes `c` (its reference goes along). */
+export function commit_creds(p: task_struct, c: cred): void {
+  const old = p.cred;
+  const ids =
+    old.euid != c.euid || old.egid != c.egid || old.fsuid != c.fsuid || old.fsgid != c.fsgid;
+  // whoever becomes another is not to be killed by a parent that outlives its right to (prctl(2))
+  if (ids || gains_caps(old, c)) clear_pdeath_signal(p);
+  p.cred = c;
+  put_cred(old);
+}
+
+/** Makes `c` the cred that owns everything in user namespace `ns` (takes the reference). */
+export function set_cred_user_ns(c: cred, ns: user_namespace): void {
   put_ns(c.user_ns);
   c.user_ns = ns;
   c.securebits = 0;
@@ -68,35 +96,30 @@ export function set_cred_user_ns(c: cred, ns: ns_common): void {
   c.cap_ambient = 0;
 }
 
+/** Is capability `cap` in the set? */
+export function cap_raised(set: u64, cap: i32): bool {
+  return ((set >> cap) & 1) != 0;
+}
+
 /** capable in `ns`: by the effective set, or as the owner of a namespace below one's own. */
-function has_ns_capability(c: cred, target: ns_common, cap: i32): bool {
+function has_ns_capability(c: cred, target: user_namespace, cap: i32): bool {
   let ns = target;
   while (true) {
-    if (same(ns, c.user_ns)) return ((c.cap_effective >> cap) & 1) != 0;
+    if (same(ns, c.user_ns)) return cap_raised(c.cap_effective, cap);
     if (ns.level <= c.user_ns.level) return false;
-    if (ns.parent == <u32>changetype<usize>(c.user_ns) && ns.owner_uid == c.euid) return true;
-    ns = changetype<ns_common>(ns.parent);
+    if (ns.parent == <u32>changetype<usize>(c.user_ns) && ns.owner == c.euid) return true;
+    ns = changetype<user_namespace>(ns.parent);
   }
 }
 
 /** The same, also by the capabilities that a supervisor lends to the call under way. */
-export function cred_ns_capable(c: cred, target: ns_common, cap: i32): bool {
+export function cred_ns_capable(c: cred, target: user_namespace, cap: i32): bool {
   if (has_ns_capability(c, target, cap)) return true;
   const lent = root().override_cred;
   return lent != 0 && has_ns_capability(changetype<cred>(<usize>lent), target, cap);
 }
 
-/** Id `kuid` as `ns` shows it, -1 when unmapped. Only the initial namespace maps (identity). */
-export function from_kuid(ns: ns_common, kuid: i32): i32 {
-  return <u32>changetype<usize>(ns) == root().init_user_ns ? kuid : -1;
-}
-
-export function from_kuid_munged(ns: ns_common, kuid: i32): i32 {
-  const uid = from_kuid(ns, kuid);
-  return uid == -1 ? OVERFLOW_UID : uid;
-}
-
-export function from_kgid_munged(ns: ns_common, kgid: i32): i32 {
-  const gid = from_kuid(ns, kgid);
-  return gid == -1 ? OVERFLOW_GID : gid;
+/** Is the cred of group `gid`, as far as files are concerned? */
+export function in_group_p(c: cred, gid: i32): bool {
+  return c.fsgid == gid || groups_search(c.groups, gid);
 }

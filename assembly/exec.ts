@@ -1,13 +1,15 @@
 // execve's effect on a process (fs/exec.c): the file and its contents are the world's, what
 // becomes of threads, descriptors, signal actions and the name is the kernel's.
+import { cap_bprm_creds, prepare_bprm_creds } from "./capability.ts";
 import { container_replace_leader } from "./container.ts";
-import { NULL, nil, RET_NEED, same } from "./err.ts";
+import { IS_ERR, NULL, nil, RET_NEED, same } from "./err.ts";
 import { emit } from "./event.ts";
 import { mm_release, release_task } from "./exit.ts";
 import { do_close_on_exec, unshare_files } from "./file.ts";
 import { frame } from "./frame.ts";
 import { list_head } from "./list.ts";
-import { upid_ns } from "./pid.ts";
+import { create_new_namespaces, put_nsproxy, timens_on_fork } from "./nsproxy.ts";
+import { task_active_pid_ns, upid_ns } from "./pid.ts";
 import { SCRATCH_USER, SCRATCH_USER_BYTES } from "./root.ts";
 import { mark_fatal, recalc_sigpending, sigmask, signal_wake_up } from "./signal.ts";
 import { drop_sigframes } from "./sigqueue.ts";
@@ -77,6 +79,18 @@ function replace_reaper(leader: task_struct, p: task_struct, level: i32): void {
   }
 }
 
+/** The namespaces for one's own, when the one of time is to change. */
+function prepare_exec_namespaces(p: task_struct): bool {
+  const old = cold(p).nsproxy;
+  if (old.count == 1 || same(old.time_ns, old.time_ns_for_children)) return true;
+  const c = p.cred;
+  const ns = create_new_namespaces(0, old, task_active_pid_ns(p), c.user_ns, c.euid);
+  if (IS_ERR(ns)) return false;
+  cold(p).nsproxy = ns;
+  put_nsproxy(old);
+  return true;
+}
+
 /** Alone in the group again? Return: 0, RET_BLOCKED while others are alive, -EINTR when killed. */
 function de_thread(p: task_struct, f: frame): i32 {
   const signal = p.signal;
@@ -114,9 +128,12 @@ export function set_comm(p: task_struct, at: usize, len: i32): void {
   memory.copy(to, at + start, n);
 }
 
-/** Private tables of descriptors and actions: both, or false and nothing has changed. */
+/** Private tables of descriptors and actions, a private cred where it will change, a private set
+ * of namespaces where time changes: all of them, or false and nothing has changed. */
 function unshare_for_exec(p: task_struct): bool {
   const k = cold(p);
+  // a copy of a cred is the same cred: it may stay when the rest fails
+  if (!prepare_bprm_creds(p) || !prepare_exec_namespaces(p)) return false;
   const old = k.sighand;
   let own = old;
   if (old.count > 1) {
@@ -151,6 +168,8 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   const waited = de_thread(p, f);
   if (waited) return waited;
   mm_release(p);
+  timens_on_fork(k.nsproxy);
+  cap_bprm_creds(p);
   do_close_on_exec(p);
   S.clear_handlers(k.sighand);
   drop_sigframes(p);

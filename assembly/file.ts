@@ -2,8 +2,10 @@
 // after fork and copied by whoever writes first; CLONE_FILES shares it for good.
 import { container, container_file_release } from "./container.ts";
 import { ERR_PTR, NULL, nil } from "./err.ts";
+import { ns_common, put_ns } from "./namespace.ts";
 import { pid, put_pid } from "./pid.ts";
 import { pipe_inode_info, pipe_release } from "./pipe.ts";
+import { proc_file, proc_release } from "./procfs.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { rlimit } from "./signal-struct.ts";
@@ -30,6 +32,8 @@ export const FILE_PIPE: u32 = 3;
 export const FILE_CONTAINER: u32 = 4;
 export const FILE_PIDFD: u32 = 5;
 export const FILE_SUPERVISOR: u32 = 6;
+export const FILE_PROC: u32 = 24;
+export const FILE_NSFS: u32 = 25;
 
 /** struct file - 32 bytes. */
 @unmanaged
@@ -53,6 +57,12 @@ export class file {
   }
   get supervisor(): supervisor {
     return changetype<supervisor>(this.private_data);
+  }
+  get proc(): proc_file {
+    return changetype<proc_file>(this.private_data);
+  }
+  get ns(): ns_common {
+    return changetype<ns_common>(this.private_data);
   }
 }
 
@@ -99,6 +109,8 @@ export function fput(f: file): void {
   else if (kind == FILE_CONTAINER) container_file_release(f.container);
   else if (kind == FILE_PIDFD) put_pid(f.pid);
   else if (kind == FILE_SUPERVISOR) supervisor_release(f.supervisor);
+  else if (kind == FILE_PROC) proc_release(f.proc);
+  else if (kind == FILE_NSFS) put_ns(f.ns);
   kmem_cache_free(CACHE_FILE, changetype<usize>(f));
 }
 

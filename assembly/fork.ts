@@ -10,7 +10,7 @@ import {
   reserve_member,
 } from "./container.ts";
 import { is_init_container } from "./container.ts";
-import { cred_ns_capable, get_cred, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
+import { get_cred, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
 import { emit } from "./event.ts";
 import { close_fd, dup_files, fget, files_struct, put_files } from "./file.ts";
@@ -18,7 +18,7 @@ import { frame } from "./frame.ts";
 import { copy_fs_struct, fs_struct, get_fs, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { create_user_ns } from "./user-namespace.ts";
-import { CLONE_NS_FLAGS, create_new_namespaces, get_nsproxy, put_nsproxy } from "./nsproxy.ts";
+import { copy_namespaces, put_nsproxy } from "./nsproxy.ts";
 import {
   alloc_pid,
   get_pid,
@@ -53,7 +53,6 @@ import {
 } from "./task.ts";
 import { PF_TRACED, TASK_KILLABLE, task_struct } from "./task.ts";
 import { signal_pending, sleep_on } from "./waitqueue.ts";
-import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import * as E from "./uapi/errno.ts";
 import { PIDFD_THREAD } from "./uapi/pidfd.ts";
 import { ASSIST_ERRNO, EVENT_FORK } from "./uapi/frame.ts";
@@ -290,27 +289,6 @@ function copy_signal(p: task_struct, parent: task_struct, flags: u32): i32 {
     s.flags |= S.SIGNAL_HAS_SUBREAPER;
   }
   p.signal = s;
-  return 0;
-}
-
-/** Namespaces: the container's, the parent's, or new ones. */
-function copy_namespaces(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {
-  if (!nil(args.dest)) {
-    cold(p).nsproxy = get_nsproxy(args.dest.ns);
-    return 0;
-  }
-  const flags = (args.flags & CLONE_NS_FLAGS) | args.newtime;
-  const old = cold(parent).nsproxy;
-  if (!flags) {
-    cold(p).nsproxy = get_nsproxy(old);
-    return 0;
-  }
-  if (!cred_ns_capable(p.cred, p.cred.user_ns, CAP_SYS_ADMIN)) return -E.EPERM;
-  const ipc_sem = C.CLONE_NEWIPC | C.CLONE_SYSVSEM;
-  if ((args.flags & ipc_sem) == ipc_sem) return -E.EINVAL;
-  const ns = create_new_namespaces(flags, old, task_active_pid_ns(parent), p.cred);
-  if (IS_ERR(ns)) return PTR_ERR(ns);
-  cold(p).nsproxy = ns;
   return 0;
 }
 

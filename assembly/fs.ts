@@ -2,6 +2,7 @@
 // directories are comes with the file systems; here they are identities.
 import { nil } from "./err.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
+import { cold, task_struct } from "./task.ts";
 import { CACHE_FS, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
 
 /** struct fs_struct - 16 bytes. */
@@ -37,6 +38,18 @@ export function put_fs(fs: fs_struct): void {
   if (refcount_dec_and_test(changetype<usize>(fs))) {
     kmem_cache_free(CACHE_FS, changetype<usize>(fs));
   }
+}
+
+/** The caller's, private for writing; false when memory is exhausted. */
+export function fs_for_write(p: task_struct): bool {
+  const k = cold(p);
+  const old = k.fs;
+  if (old.count == 1 || old.shared) return true;
+  const own = copy_fs_struct(old);
+  if (nil(own)) return false;
+  k.fs = own;
+  put_fs(old);
+  return true;
 }
 
 /** A private copy; null when memory is exhausted. Keeps the old reference. */

@@ -1,6 +1,6 @@
 // The export surface: numbers in, numbers out. Everything else is behind it. Return values are
 // dispositions (DISP_*), actions (ACTION_*), addresses, counts, or a negative errno.
-import { adopt_group, adopt_parent, adopt_task, find_task } from "./adopt.ts";
+import { adopt_cred, adopt_group, adopt_parent, adopt_task, find_task } from "./adopt.ts";
 import { start_kernel } from "./boot.ts";
 import { nil } from "./err.ts";
 import { die_now, fatal_signal } from "./exit.ts";
@@ -248,6 +248,11 @@ export function set_parent(tid: i32, parent: i32): i32 {
 /** A process group and session that the host knows, named by tasks of theirs. 0 or -ESRCH. */
 export function set_group(tid: i32, pgid: i32, sid: i32): i32 {
   return adopt_group(find_task(tid), find_task(pgid), find_task(sid));
+}
+
+/** Who `tid` is, as far as the host knows: a field of its cred (see adopt_cred). 0 or errno. */
+export function set_cred(tid: i32, field: i32, lo: u32, hi: u32): i32 {
+  return adopt_cred(find_task(tid), field, (<u64>lo) | ((<u64>hi) << 32));
 }
 
 /** The end that is pending for `tid`'s group leaves a core: its status says so. */

@@ -2,9 +2,9 @@
 // namespaces. A number is found through a two-level table: an array of leaves, 256 numbers each.
 import { seeded_fault } from "./bug.ts";
 import { cred, cred_ns_capable } from "./cred.ts";
-import { NULL, nil, same } from "./err.ts";
+import { IS_ERR, NULL, nil, same } from "./err.ts";
 import { list_at, list_head } from "./list.ts";
-import { get_ns, ns_common, ns_init, put_ns } from "./namespace.ts";
+import { create_ns, get_ns, NAMESPACE_BYTES, ns_common, put_ns } from "./namespace.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { signal_struct } from "./signal-struct.ts";
@@ -22,6 +22,7 @@ import {
 import { task_struct } from "./task.ts";
 import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, ENOSPC, EPERM } from "./uapi/errno.ts";
+import { user_namespace } from "./user-namespace.ts";
 import { RESERVED_PIDS } from "./uapi/limits.ts";
 import { CLONE_NEWPID, MAX_PID_NS_LEVEL } from "./uapi/sched.ts";
 
@@ -88,32 +89,34 @@ const FIRST_LEAVES = 4;
 export function pid_caches_init(): void {
   kmem_cache_init(CACHE_PID, 40 + SMALL_LEVELS * 8);
   kmem_cache_init(CACHE_PID_BIG, 40 + (MAX_PID_NS_LEVEL + 2) * 8);
-  kmem_cache_init(CACHE_NAMESPACE, 96);
+  kmem_cache_init(CACHE_NAMESPACE, NAMESPACE_BYTES);
 }
 
-/** A pid namespace under `parent` (null: the initial one). ERR_PTR: ENOSPC, ENOMEM. */
-export function create_pid_namespace(parent: pid_namespace, user_ns: ns_common): pid_namespace {
+/**
+ * A pid namespace under `parent` (null: the initial one), made by user `uid`.
+ * Return: ERR_PTR of ENOSPC (too deep, too many), ENOMEM.
+ */
+export function create_pid_namespace(
+  parent: pid_namespace,
+  user_ns: user_namespace,
+  uid: i32,
+): pid_namespace {
   const level = nil(parent) ? 0 : parent.level + 1;
   if (level > MAX_PID_NS_LEVEL) return changetype<pid_namespace>(<usize>-ENOSPC);
-  const ns = changetype<pid_namespace>(kmem_cache_zalloc(CACHE_NAMESPACE));
-  if (nil(ns)) return changetype<pid_namespace>(<usize>-ENOMEM);
-  ns_init(ns, CLONE_NEWPID, parent, user_ns);
-  ns.level = level;
-  return ns;
+  const ns = create_ns(CLONE_NEWPID, parent, user_ns, uid);
+  if (!IS_ERR(ns)) ns.level = level;
+  return changetype<pid_namespace>(changetype<usize>(ns));
 }
 
-/** Drops a reference; climbs to the parents in a loop, however deep the nesting. */
+/** The numbers of a namespace that is going away: all are free by now. */
+export function free_pid_table(ns: pid_namespace): void {
+  for (let i = 0; i < ns.nr_leaves; ++i) kfree(load<u32>(ns.table + (i << 3)), LEAF_BYTES);
+  kfree(ns.table, (<u32>ns.nr_leaves) << 3);
+}
+
+/** Drops a reference. */
 export function put_pid_ns(ns: pid_namespace): void {
-  while (!nil(ns) && refcount_dec_and_test(changetype<usize>(ns))) {
-    const parent = changetype<pid_namespace>(ns.parent);
-    for (let i = 0; i < ns.nr_leaves; ++i) {
-      kfree(load<u32>(ns.table + (i << 3)), LEAF_BYTES);
-    }
-    kfree(ns.table, (<u32>ns.nr_leaves) << 3);
-    put_ns(changetype<ns_common>(ns.user_ns));
-    kmem_cache_free(CACHE_NAMESPACE, changetype<usize>(ns));
-    ns = parent;
-  }
+  put_ns(ns);
 }
 
 /** Makes room for number `nr`; false when memory is exhausted. */
@@ -244,13 +247,13 @@ export function alloc_pid(
     hash_number(at, nr, p);
     at = changetype<pid_namespace>(at.parent);
   }
-  get_ns(changetype<ns_common>(ns));
+  get_ns(ns);
   return p;
 }
 
 /** May `who` choose numbers in `ns`? */
 function may_choose_pid(who: cred, ns: pid_namespace): bool {
-  const owner = changetype<ns_common>(ns.user_ns);
+  const owner = changetype<user_namespace>(ns.user_ns);
   if (cred_ns_capable(who, owner, CAP_CHECKPOINT_RESTORE)) return true;
   return cred_ns_capable(who, owner, CAP_SYS_ADMIN);
 }

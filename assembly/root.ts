@@ -29,6 +29,7 @@ export class kernel_root {
   nofile_max: i32;
   container_depth_max: i32;
   containers_max: i32;
+  namespaces_max: i32; // of each type, for each user of the initial user namespace
   event_mask: u32;
   traced: u32;
   // clock, ns since 1970
@@ -74,6 +75,8 @@ export class kernel_root {
   // syscall tables: number -> operation
   nr_tables: u32;
   tables: u32; // syscall_table[MAX_TABLES]
+  // users' counts of namespaces
+  ucounts_hash: u32; // chains of ucounts
   // locks of the two global lists
   tasklist_lock: u32; // spinlock_t
   containers_lock: u32; // spinlock_t
@@ -112,5 +115,6 @@ export const SCRATCH_TAKEN: usize = 0x1040;
 export const SCRATCH_USER: usize = 0x1100;
 export const SCRATCH_USER_BYTES: u32 = 0x1000;
 export const CLONE_ARGS: usize = 0x2200;
+export const PROC_PATH: usize = 0x2340;
 
 if (offsetof<kernel_root>() > <usize>0x400) ERROR("kernel_root outgrew its place");

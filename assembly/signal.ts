@@ -48,6 +48,7 @@ import {
   SIGURG,
   SIGWINCH,
 } from "./uapi/signal.ts";
+import { from_kuid_munged, make_kuid } from "./user-namespace.ts";
 import { wake_up_process } from "./waitqueue.ts";
 
 // Seeded fault (debug builds only): a nested pid namespace's init survives its container.
@@ -344,7 +345,25 @@ export function fill_siginfo(
   info.signo = sig;
   info.code = code;
   info.pid = pid_nr_ns(from.signal.tgid_pid, task_active_pid_ns(to));
-  info.uid = from.cred.uid;
+  info.uid = from_kuid_munged(to.cred.user_ns, from.cred.uid);
+}
+
+/** The uid of a signal that `from` sends by kill(2): first as its own namespace has it. */
+export function sender_uid(from: task_struct, to: task_struct): i32 {
+  const ns = from.cred.user_ns;
+  const uid = from_kuid_munged(ns, from.cred.uid);
+  if (same(ns, to.cred.user_ns)) return uid;
+  return from_kuid_munged(to.cred.user_ns, make_kuid(ns, uid));
+}
+
+/** A siginfo that task `from` has filled in itself: its ids become those that `to` sees. */
+export function translate_siginfo(info: siginfo, from: task_struct, to: task_struct): void {
+  const ns = from.cred.user_ns;
+  if (!same(ns, to.cred.user_ns)) {
+    info.uid = from_kuid_munged(to.cred.user_ns, make_kuid(ns, info.uid));
+  }
+  // a sender that has no number there cannot be named
+  if (from_ancestor_ns(from, to)) info.pid = 0;
 }
 
 /** Does the signal come from an ancestor namespace of the target's (or has no sender there)? */

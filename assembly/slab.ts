@@ -41,7 +41,9 @@ export const CACHE_USER = 29;
 export const CACHE_KEY = 30;
 export const CACHE_UPCALL = 31;
 export const CACHE_SUPERVISOR = 32;
-export const NR_CACHES = 33;
+export const CACHE_UCOUNTS = 36;
+export const CACHE_PROC_FILE = 37;
+export const NR_CACHES = 38;
 const KMALLOC_MIN_SHIFT: u32 = 4;
 const KMALLOC_MAX_SHIFT: u32 = 15;
 

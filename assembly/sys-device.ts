@@ -5,8 +5,7 @@ import { DEVICE_BYTES, device_allowed, set_devices } from "./device.ts";
 import { IS_ERR, PTR_ERR } from "./err.ts";
 import { container_of_fd } from "./file.ts";
 import { frame } from "./frame.ts";
-import { ns_common } from "./namespace.ts";
-import { root } from "./root.ts";
+import { init_user_ns } from "./user-namespace.ts";
 import { kfree, kmalloc } from "./slab.ts";
 import { container_permission } from "./sys-container.ts";
 import { sys_world_call } from "./sys-file.ts";
@@ -57,8 +56,7 @@ export function sys_mknod(p: task_struct, f: frame, mode: u32, dev: u32): i32 {
   if (f.assist & ASSIST_ERRNO) return -f.assist_val;
   const type = mode & S_IFMT;
   if (type == S_IFCHR || type == S_IFBLK) {
-    const init_ns = changetype<ns_common>(<usize>root().init_user_ns);
-    if (!cred_ns_capable(p.cred, init_ns, CAP_MKNOD)) return -E.EPERM;
+    if (!cred_ns_capable(p.cred, init_user_ns(), CAP_MKNOD)) return -E.EPERM;
     const minor = (dev & 0xff) | ((dev >> 12) & 0xfff00);
     const major = (dev >> 8) & 0xfff;
     const c = p.signal.leader.container;

@@ -6,9 +6,10 @@ import { nil } from "./err.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "./frame.ts";
-import { copy_fs_struct, put_fs } from "./fs.ts";
+import { fs_for_write } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { alloc_pipe, pipe_inode_info } from "./pipe.ts";
+import { proc_is_userns, proc_read, proc_write } from "./proc-userns.ts";
 import { root, SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
 import { CACHE_PIPE, kmem_cache_free } from "./slab.ts";
@@ -202,6 +203,9 @@ export function sys_write(p: task_struct, f: frame, fd: i32): i32 {
   if (at.kind == FD.FILE_CONTAINER) return -E.EBADF;
   if (at.kind == FD.FILE_PIDFD) return -E.EINVAL;
   if (at.kind == FD.FILE_SUPERVISOR) return supervisor_write(p, f, at);
+  if (at.kind == FD.FILE_PROC && proc_is_userns(at.proc)) {
+    return (at.flags & O.O_ACCMODE) == O.O_RDONLY ? -E.EBADF : proc_write(p, f, at);
+  }
   if (at.kind == FD.FILE_PIPE) {
     if ((at.flags & O.O_ACCMODE) == O.O_RDONLY) return -E.EBADF;
     if (at.pipe.readers == 0) {
@@ -221,6 +225,9 @@ export function sys_read(p: task_struct, f: frame, fd: i32): i32 {
   if (at.kind == FD.FILE_PIDFD) return -E.EINVAL;
   if (at.kind == FD.FILE_SUPERVISOR) return supervisor_read(p, f, at);
   if (at.kind == FD.FILE_PIPE && (at.flags & O.O_ACCMODE) == O.O_WRONLY) return -E.EBADF;
+  if (at.kind == FD.FILE_PROC && proc_is_userns(at.proc)) {
+    return (at.flags & O.O_ACCMODE) == O.O_WRONLY ? -E.EBADF : proc_read(p, f, at);
+  }
   return sys_world_call(f, 0);
 }
 
@@ -300,14 +307,8 @@ export function sys_poll(p: task_struct, f: frame, timeout: i32): i32 {
 
 /** umask(2): the old mask. */
 export function sys_umask(p: task_struct, mask: u32): i32 {
-  const k = cold(p);
-  const old = k.fs.umask;
-  if (k.fs.count > 1 && !k.fs.shared) {
-    const own = copy_fs_struct(k.fs);
-    if (nil(own)) return -E.ENOMEM;
-    put_fs(k.fs);
-    k.fs = own;
-  }
-  k.fs.umask = mask & 0o777;
+  const old = cold(p).fs.umask;
+  if (!fs_for_write(p)) return -E.ENOMEM;
+  cold(p).fs.umask = mask & 0o777;
   return <i32>old;
 }

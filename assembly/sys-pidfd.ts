@@ -5,7 +5,6 @@ import { cred_ns_capable } from "./cred.ts";
 import { IS_ERR, nil, PTR_ERR, same } from "./err.ts";
 import * as FD from "./file.ts";
 import { frame } from "./frame.ts";
-import { ns_common } from "./namespace.ts";
 import { find_pid_ns, get_pid, ns_of_pid, pid, pid_namespace, task_active_pid_ns } from "./pid.ts";
 import * as G from "./signal.ts";
 import { kill_one, kill_pgrp_info, send_own_info, siginfo_from_user } from "./sys-signal.ts";
@@ -118,7 +117,7 @@ export function ptrace_may_access(p: task_struct, t: task_struct): bool {
   if (same(p.signal, t.signal)) return true;
   const mine = p.cred;
   const theirs = t.cred;
-  const capable = cred_ns_capable(mine, changetype<ns_common>(theirs.user_ns), CAP_SYS_PTRACE);
+  const capable = cred_ns_capable(mine, theirs.user_ns, CAP_SYS_PTRACE);
   if (capable) return true;
   const uid = mine.uid;
   const gid = mine.gid;

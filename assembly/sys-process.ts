@@ -1,13 +1,20 @@
 // The calls around processes: ids of processes, groups and sessions; prctl, limits, unshare,
 // reboot.
+import { cap_task_prctl } from "./capability.ts";
 import { dup_files, put_files } from "./file.ts";
-import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
+import {
+  commit_creds,
+  cred,
+  cred_ns_capable,
+  prepare_creds,
+  put_cred,
+  set_cred_user_ns,
+} from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, RET_EXITED, same } from "./err.ts";
 import { set_comm } from "./exec.ts";
 import { frame } from "./frame.ts";
 import { copy_fs_struct, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
-import { ns_common } from "./namespace.ts";
 import { CLONE_NS_FLAGS, create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
 import {
   find_pid_ns,
@@ -29,7 +36,7 @@ import {
   put_user32,
   strncpy_from_user,
 } from "./uaccess.ts";
-import { create_user_ns } from "./user-namespace.ts";
+import { create_user_ns, init_user_ns, user_namespace } from "./user-namespace.ts";
 import { CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_RESOURCE } from "./uapi/capability.ts";
 import * as E from "./uapi/errno.ts";
 import * as P from "./uapi/prctl.ts";
@@ -168,13 +175,16 @@ export function sys_prctl(p: task_struct, f: frame): i32 {
       return copy_to_user(f, f.a1, at, 16) ? -E.EFAULT : 0;
     }
     case P.PR_SET_NO_NEW_PRIVS:
-      if (f.a1 != 1 || f.rdx || f.r10 || f.r8) return -E.EINVAL;
+      if (f.a1 != 1 || f.a2 || f.r10 || f.r8) return -E.EINVAL;
       p.flags |= T.PF_NO_NEW_PRIVS;
       return 0;
     case P.PR_GET_NO_NEW_PRIVS:
+      if (f.a1 || f.a2 || f.r10 || f.r8) return -E.EINVAL;
       return p.flags & T.PF_NO_NEW_PRIVS ? 1 : 0;
-    default:
-      return -E.EINVAL;
+    default: {
+      const r = cap_task_prctl(p, f);
+      return r == -E.ENOSYS ? -E.EINVAL : r;
+    }
   }
 }
 
@@ -217,10 +227,7 @@ export function sys_prlimit64(
   const cur = S.rlimit(t.signal, <i32>resource);
   const max = S.rlimit_max(t.signal, <i32>resource);
   if (set) {
-    if (
-      load<u64>(to, 8) > max &&
-      !cred_ns_capable(p.cred, changetype<ns_common>(<usize>root().init_user_ns), CAP_SYS_RESOURCE)
-    ) {
+    if (load<u64>(to, 8) > max && !cred_ns_capable(p.cred, init_user_ns(), CAP_SYS_RESOURCE)) {
       return -E.EPERM;
     }
     if (!S.set_rlimit(t.signal, <i32>resource, load<u64>(to), load<u64>(to, 8))) return -E.ENOMEM;
@@ -309,7 +316,7 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
     const old = cold(p).nsproxy;
     const ns = error
       ? NULL<nsproxy>()
-      : create_new_namespaces(ns_flags, old, task_active_pid_ns(p), mine);
+      : create_new_namespaces(ns_flags, old, task_active_pid_ns(p), mine.user_ns, mine.euid);
     if (!error && IS_ERR(ns)) error = PTR_ERR(ns);
     if (error) {
       put_cred(fresh);
@@ -318,17 +325,14 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
     cold(p).nsproxy = ns;
     put_nsproxy(old);
   }
-  if (!nil(fresh)) {
-    put_cred(p.cred);
-    p.cred = fresh;
-  }
+  if (!nil(fresh)) commit_creds(p, fresh);
   return 0;
 }
 
 /** reboot(2) in a pid namespace of its own ends that namespace; in the initial one, the world's. */
 export function sys_reboot(p: task_struct, f: frame): i32 {
   const ns = task_active_pid_ns(p);
-  if (!cred_ns_capable(p.cred, changetype<ns_common>(<usize>ns.user_ns), CAP_SYS_BOOT)) {
+  if (!cred_ns_capable(p.cred, changetype<user_namespace>(ns.user_ns), CAP_SYS_BOOT)) {
     return -E.EPERM;
   }
   if (<i32>f.a0 != X.LINUX_REBOOT_MAGIC1) return -E.EINVAL;

@@ -31,6 +31,7 @@ export function kill_one(p: task_struct, t: task_struct, sig: i32, code: i32, gr
   if (error || !sig) return error;
   const info = G.scratch_siginfo();
   G.fill_siginfo(info, sig, code, p, t);
+  info.uid = G.sender_uid(p, t);
   G.send_signal(t, info, group, G.from_ancestor_ns(p, t));
   return 0;
 }
@@ -40,10 +41,8 @@ export function send_own_info(p: task_struct, t: task_struct, sig: i32, group: b
   const error = G.check_kill_permission(sig, p, t);
   if (error || !sig) return error;
   const info = G.scratch_siginfo();
-  const from_ancestor = G.from_ancestor_ns(p, t);
-  // a sender that has no number there cannot be named
-  if (from_ancestor) info.pid = 0;
-  G.send_signal(t, info, group, from_ancestor);
+  G.translate_siginfo(info, p, t);
+  G.send_signal(t, info, group, G.from_ancestor_ns(p, t));
   return 0;
 }
 

@@ -5,7 +5,6 @@ import { IS_ERR, nil, PTR_ERR, RET_NEED, RET_RAW, same } from "./err.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "./frame.ts";
-import { from_kuid_munged } from "./cred.ts";
 import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { root, SCRATCH_USER } from "./root.ts";
 import { sigmask } from "./signal.ts";
@@ -23,6 +22,7 @@ import * as U from "./upcall.ts";
 import { upcall } from "./upcall.ts";
 import { add_file_waiter, remove_waiters, signal_pending } from "./waitqueue.ts";
 import { sleep_on } from "./waitqueue.ts";
+import { from_kuid_munged } from "./user-namespace.ts";
 
 /** Is anybody to be asked about refusals? What do_syscall tests before everything else. */
 export function is_supervised(): bool {

@@ -14,6 +14,7 @@ import * as D from "./sys-file.ts";
 import { ask_supervisor, end_override, is_refused } from "./sys-supervise.ts";
 import { is_supervised, supervised_result } from "./sys-supervise.ts";
 import * as I from "./sys-ids.ts";
+import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
 import * as X from "./sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
 import * as H from "./sys-thread.ts";
@@ -100,11 +101,11 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_SETRESUID:
       return I.sys_setresuid(p, a0, a1, a2);
     case O.OP_GETRESUID:
-      return I.sys_getresuid(p, f);
+      return I.sys_getresuid(p, f, true);
     case O.OP_SETRESGID:
       return I.sys_setresgid(p, a0, a1, a2);
     case O.OP_GETRESGID:
-      return I.sys_getresgid(p, f);
+      return I.sys_getresgid(p, f, true);
     default:
       return do_op_signal_or_file(op, p, f, compat);
   }
@@ -218,6 +219,10 @@ function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   }
   const process_span: u32 = O.PROCESS_OPS_LAST - O.PROCESS_OPS_FIRST;
   if (op - O.PROCESS_OPS_FIRST <= process_span) return do_op_process(op, p, f, compat);
+  if (op >= <u32>O.OP_ID16) return do_op_id16(op, p, f);
+  if (op >= <u32>O.NS_OPS_FIRST && op <= <u32>O.NS_OPS_LAST) return do_op_ns(op, p, f);
+  // of the older numbers, what concerns ids and namespaces
+  if (op < <u32>O.NS_OPS_FIRST) return do_op_ns(op, p, f);
   return -E.ENOSYS;
 }
 

@@ -173,6 +173,11 @@ export function rare_for_write(p: task_struct): task_rare {
   return rare(p);
 }
 
+/** The death of `p`'s parent is no longer told to it. */
+export function clear_pdeath_signal(p: task_struct): void {
+  if (p.flags & PF_RARE) rare(p).pdeath_signal = 0;
+}
+
 export function from_thread_node(l: list_head): task_struct {
   const at = changetype<usize>(l) - offsetof<task_cold>("thread_next");
   return changetype<task_struct>(at - COLD_PART);

@@ -14,6 +14,8 @@ export interface BootConfig {
   containerDepthMax?: number;
   containersMax?: number;
   containersPerUser?: number;
+  /** namespaces of each type that each user may have; half of threadsMax */
+  namespacesMax?: number;
   /** which kinds of events are wanted: bit per EVENT_*; all by default */
   events?: number;
   clockNs?: bigint;
@@ -32,5 +34,6 @@ export function bootWords(config: BootConfig): number[] {
     0,
     config.containersPerUser ?? 0,
     config.containers === false ? 1 : 0,
+    config.namespacesMax ?? 0,
   ];
 }

@@ -1,6 +1,7 @@
 // The invariant checker: walks the kernel's memory like a file-system check. It finds every object
 // from the roots, counts the references it meets and compares them with the counters, follows
 // every list both ways, and compares the number of objects found with what the slab caches hold.
+import { NsChecker } from './check-ns.ts';
 import { layout as L } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
 import { Views } from './views.ts';
@@ -15,6 +16,8 @@ const RARE_BYTES = 128;
 /** A list longer than this does not end. */
 const LIST_MAX = 8_000_000;
 const UPIDS = 40;
+const FILE_PROC = 24;
+const FILE_NSFS = 25;
 
 /** Objects by kind: address -> references found. */
 type Found = Map<number, number>;
@@ -23,6 +26,7 @@ class Checker {
   readonly findings: string[] = [];
   readonly #k: Kernel;
   readonly #v: Views;
+  #procFiles = 0;
   readonly found = {
     cred: new Map() as Found,
     nsproxy: new Map() as Found,
@@ -34,11 +38,19 @@ class Checker {
     pid: new Map() as Found,
     container: new Map() as Found,
     user: new Map() as Found,
+    namespace: new Map() as Found,
+    ucounts: new Map() as Found,
+    groups: new Map() as Found,
   };
+  readonly #ns: NsChecker;
 
   constructor(kernel: Kernel) {
     this.#k = kernel;
     this.#v = new Views(kernel);
+    this.#ns = new NsChecker(this.#v, {
+      ref: (kind, at) => this.#ref(kind, at),
+      say: (text) => this.#say(text),
+    });
   }
 
   #word(at: number): number {
@@ -91,6 +103,7 @@ class Checker {
     this.#containers(tasks);
     this.#files();
     this.#users();
+    this.#namespaces();
     this.#counters();
     if (processes !== this.#v.root('nr_processes')) {
       this.#say(`${processes} processes found, ${this.#v.root('nr_processes')} counted`);
@@ -307,6 +320,11 @@ class Checker {
       if (kind === 4) this.#ref('container', data);
       if (kind === 4) containers.set(data, (containers.get(data) ?? 0) + 1);
       if (kind === 5) this.#ref('pid', data);
+      if (kind === FILE_PROC) {
+        this.#procFiles += 1;
+        this.#ref('cred', this.#ns.procFile(data));
+      }
+      if (kind === FILE_NSFS) this.#ns.namespace(data);
     }
     this.#supervisors(supervisors);
     for (const at of this.#v.containerAddresses()) {
@@ -315,6 +333,17 @@ class Checker {
         this.#say(`container ${this.#word(at + L.container.id)}: file count`);
       }
     }
+  }
+
+  /** Every namespace is held by a proxy, a cred, a struct pid, a file or one below it. */
+  #namespaces(): void {
+    this.#ns.namespace(this.#v.root('init_user_ns'));
+    for (const at of this.found.nsproxy.keys()) this.#ns.nsproxy(at);
+    for (const at of this.found.cred.keys()) this.#ns.cred(at);
+    for (const at of this.found.pid.keys()) {
+      this.#ns.namespace(this.#word(at + UPIDS + this.#word(at + L.pid.level) * 8 + 4));
+    }
+    this.#ns.counters();
   }
 
   /** The counter is the first word of every counted object. */
@@ -342,6 +371,9 @@ class Checker {
       ['thread groups', counts.signals, this.found.signal.size],
       ['struct pids', counts.pids, this.found.pid.size],
       ['users', counts.users, this.found.user.size],
+      ['namespaces', counts.namespaces, this.found.namespace.size],
+      ['user counts', counts.ucounts, this.found.ucounts.size],
+      ['proc files', counts.procFiles, this.#procFiles],
     ];
     for (const [what, live, found] of expect) {
       if (live !== found) this.#say(`${what}: ${live} live, ${found} reachable`);

@@ -27,6 +27,7 @@ export interface KernelExports {
   abort_call(tid: number): number;
   set_parent(tid: number, parent: number): number;
   set_group(tid: number, pgid: number, sid: number): number;
+  set_cred(tid: number, field: number, lo: number, hi: number): number;
   set_core(tid: number): number;
   prefer_taken(tid: number): number;
   fault(tid: number, signo: number): number;

@@ -310,6 +310,12 @@ export class Kernel implements FrameOwner {
     return this.exports.set_group(tid, pgid, sid) === 0;
   }
 
+  /** Who a task is, as observed: a field of its cred, by the number of assembly/adopt.ts. */
+  setCred(tid: number, field: number, value: bigint): boolean {
+    const halves = [Number(value & 0xffffffffn), Number((value >> 32n) & 0xffffffffn)] as const;
+    return this.exports.set_cred(tid, field, ...halves) === 0;
+  }
+
   /** The death of `tid` began with the signal it took, before a SIGKILL that came after. */
   preferTaken(tid: number): void {
     this.exports.prefer_taken(tid);

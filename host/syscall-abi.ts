@@ -150,7 +150,9 @@ for (const [name, value] of Object.entries(OP)) {
   if (name.startsWith('OP_')) OP_NAMES.set(value, name.slice(3).toLowerCase());
 }
 
-/** Name of an operation of the kernel (`wait4`, `world_fd`), or its decimal. */
+/** Name of an operation of the kernel (`wait4`, `setuid16`), or its decimal. */
 export function opName(op: number): string {
-  return OP_NAMES.get(op) ?? String(op);
+  const old = (op & OP.OP_ID16) !== 0;
+  const name = OP_NAMES.get(old ? op & ~OP.OP_ID16 : op);
+  return name ? (old ? `${name}16` : name) : String(op);
 }

@@ -3,6 +3,15 @@
 import { layout as L } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
 
+/** The capability sets of a task. */
+export interface CapsView {
+  inheritable: bigint;
+  permitted: bigint;
+  effective: bigint;
+  bounding: bigint;
+  ambient: bigint;
+}
+
 /** A thread. Numbers are those of the initial pid namespace unless said otherwise. */
 export interface TaskView {
   tid: number;
@@ -19,6 +28,10 @@ export interface TaskView {
   containerId: number;
   uid: number;
   gid: number;
+  euid: number;
+  /** depth of its user namespace */
+  userNsLevel: number;
+  caps: CapsView;
   comm: string;
   /** wait status, once dead */
   exitCode: number;
@@ -51,7 +64,7 @@ export interface FdView {
   cloexec: boolean;
   /** as readlink of /proc/PID/fd/N shows it */
   link: string;
-  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd' | 'supervisor';
+  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd' | 'supervisor' | 'proc' | 'nsfs';
 }
 
 /** Live objects. `tasks` counts processes. */
@@ -75,6 +88,8 @@ export interface Counts {
   users: number;
   upcalls: number;
   supervisors: number;
+  ucounts: number;
+  procFiles: number;
 }
 
 const SLAB_CACHES = 0x900;
@@ -97,9 +112,20 @@ const CACHES = {
   users: 29,
   upcalls: 31,
   supervisors: 32,
+  ucounts: 36,
+  procFiles: 37,
 } as const;
 
-const KINDS = ['', 'null', 'world', 'pipe', 'container', 'pidfd', 'supervisor'] as const;
+const KINDS: Readonly<Record<number, FdView['kind']>> = {
+  1: 'null',
+  2: 'world',
+  3: 'pipe',
+  4: 'container',
+  5: 'pidfd',
+  6: 'supervisor',
+  24: 'proc',
+  25: 'nsfs',
+};
 const STATE_STOPPED = 4;
 const STATE_SLEEP = 1 | 2;
 const STATE_DYING = 8 | 16;
@@ -123,7 +149,8 @@ export class Views {
     return this.#k.u32[at >>> 2]!;
   }
 
-  #wide(at: number): bigint {
+  /** The u64 at an address. */
+  wide(at: number): bigint {
     return (BigInt(this.word(at + 4)) << 32n) | BigInt(this.word(at));
   }
 
@@ -206,10 +233,19 @@ export class Views {
       containerId: container ? this.#id(container) : 0,
       uid: this.word(cred + L.cred.uid),
       gid: this.word(cred + L.cred.gid),
+      euid: this.word(cred + L.cred.euid),
+      userNsLevel: this.word(this.word(cred + L.cred.user_ns) + L.ns_common.level),
+      caps: {
+        inheritable: this.wide(cred + L.cred.cap_inheritable),
+        permitted: this.wide(cred + L.cred.cap_permitted),
+        effective: this.wide(cred + L.cred.cap_effective),
+        bounding: this.wide(cred + L.cred.cap_bset),
+        ambient: this.wide(cred + L.cred.cap_ambient),
+      },
       comm: latin1(this.#text(cold + L.task_cold.comm0, 16)),
       exitCode: exit,
-      blocked: this.#wide(cold + L.task_cold.blocked),
-      pending: this.#wide(at + T.pending) | this.#wide(signal + L.signal_struct.shared_pending),
+      blocked: this.wide(cold + L.task_cold.blocked),
+      pending: this.wide(at + T.pending) | this.wide(signal + L.signal_struct.shared_pending),
       nsLevel: level,
       traced: (this.word(at + T.flags) & FLAG_TRACED) !== 0,
       threads: this.word(signal + L.signal_struct.nr_threads),
@@ -292,7 +328,7 @@ export class Views {
   }
 
   #id(container: number): number {
-    return Number(this.#wide(container + L.container.id));
+    return Number(this.wide(container + L.container.id));
   }
 
   #name(container: number): string {
@@ -351,7 +387,7 @@ export class Views {
       const slot = this.word(slots + fd * 4);
       if (!slot) continue;
       const file = slot & ~FDS_END;
-      const kind = KINDS[this.word(file + L.file.kind)] || 'world';
+      const kind = KINDS[this.word(file + L.file.kind)] ?? 'world';
       fds.push({ fd, open: true, cloexec: (slot & 1) !== 0, link: this.#link(file, kind), kind });
     }
     return fds;

@@ -121,6 +121,21 @@
 #define BH_CAP_BPF (39)
 #define BH_CAP_CHECKPOINT_RESTORE (40)
 #define BH_CAP_LAST_CAP (40)
+#define BH_SECBIT_NOROOT (0x1)
+#define BH_SECBIT_NOROOT_LOCKED (0x2)
+#define BH_SECBIT_NO_SETUID_FIXUP (0x4)
+#define BH_SECBIT_NO_SETUID_FIXUP_LOCKED (0x8)
+#define BH_SECBIT_KEEP_CAPS (0x10)
+#define BH_SECBIT_KEEP_CAPS_LOCKED (0x20)
+#define BH_SECBIT_NO_CAP_AMBIENT_RAISE (0x40)
+#define BH_SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED (0x80)
+#define BH_SECBIT_EXEC_RESTRICT_FILE (0x100)
+#define BH_SECBIT_EXEC_RESTRICT_FILE_LOCKED (0x200)
+#define BH_SECBIT_EXEC_DENY_INTERACTIVE (0x400)
+#define BH_SECBIT_EXEC_DENY_INTERACTIVE_LOCKED (0x800)
+#define BH__LINUX_CAPABILITY_VERSION_1 (0x19980330)
+#define BH__LINUX_CAPABILITY_VERSION_2 (0x20071026)
+#define BH__LINUX_CAPABILITY_VERSION_3 (0x20080522)
 
 /* assembly/uapi/container.ts */
 #define BH_CONTAINER_NEW_FS_NS (0x1)
@@ -386,6 +401,8 @@
 #define BH_OVERFLOW_GID (65534)
 #define BH_PIPE_DEF_BUFFERS (16)
 #define BH_PAGE_SIZE (4096)
+#define BH_NGROUPS_MAX (65536)
+#define BH_UID_GID_MAP_MAX_EXTENTS (340)
 
 /* assembly/uapi/op.ts */
 #define BH_OP_NONE (0)
@@ -497,7 +514,16 @@
 #define BH_OP_MKNOD (207)
 #define BH_OP_MKNODAT (208)
 #define BH_CONTAINER_OPS_LAST (219)
+#define BH_NS_OPS_FIRST (160)
+#define BH_OP_CAPGET (160)
+#define BH_OP_CAPSET (161)
+#define BH_OP_CHROOT (162)
+#define BH_OP_OPEN (163)
+#define BH_OP_OPENAT (164)
+#define BH_OP_OPENAT2 (165)
+#define BH_NS_OPS_LAST (189)
 #define BH_NR_OPS (256)
+#define BH_OP_ID16 (4096)
 
 /* assembly/uapi/pidfd.ts */
 #define BH_PIDFD_NONBLOCK (0x800)
@@ -517,11 +543,20 @@
 #define BH_PR_SET_KEEPCAPS (8)
 #define BH_PR_SET_NAME (15)
 #define BH_PR_GET_NAME (16)
+#define BH_PR_CAPBSET_READ (23)
+#define BH_PR_CAPBSET_DROP (24)
+#define BH_PR_GET_SECUREBITS (27)
+#define BH_PR_SET_SECUREBITS (28)
 #define BH_PR_SET_CHILD_SUBREAPER (36)
 #define BH_PR_GET_CHILD_SUBREAPER (37)
 #define BH_PR_SET_NO_NEW_PRIVS (38)
 #define BH_PR_GET_NO_NEW_PRIVS (39)
 #define BH_PR_GET_TID_ADDRESS (40)
+#define BH_PR_CAP_AMBIENT (47)
+#define BH_PR_CAP_AMBIENT_IS_SET (1)
+#define BH_PR_CAP_AMBIENT_RAISE (2)
+#define BH_PR_CAP_AMBIENT_LOWER (3)
+#define BH_PR_CAP_AMBIENT_CLEAR_ALL (4)
 
 /* assembly/uapi/reboot.ts */
 #define BH_LINUX_REBOOT_MAGIC1 (-0x11e2153)
@@ -702,6 +737,7 @@ struct bh_boot_config {
   uint32_t traced;
   int32_t containers_per_user;
   uint32_t no_containers;
+  int32_t namespaces_max;
 };
 _Static_assert(offsetof(struct bh_boot_config, pid_max) == 0, "pid_max");
 _Static_assert(offsetof(struct bh_boot_config, threads_max) == 4, "threads_max");
@@ -713,6 +749,7 @@ _Static_assert(offsetof(struct bh_boot_config, event_mask) == 24, "event_mask");
 _Static_assert(offsetof(struct bh_boot_config, traced) == 28, "traced");
 _Static_assert(offsetof(struct bh_boot_config, containers_per_user) == 32, "containers_per_user");
 _Static_assert(offsetof(struct bh_boot_config, no_containers) == 36, "no_containers");
+_Static_assert(offsetof(struct bh_boot_config, namespaces_max) == 40, "namespaces_max");
 
 struct bh_container {
   int32_t usage;
@@ -807,8 +844,8 @@ struct bh_cred {
   int32_t fsuid;
   int32_t fsgid;
   uint32_t securebits;
-  uint32_t user_ns; /* address of a ns_common */
-  uint32_t keep_caps;
+  uint32_t user_ns; /* address of a user_namespace */
+  uint32_t groups; /* address of a group_info */
   uint64_t cap_inheritable;
   uint64_t cap_permitted;
   uint64_t cap_effective;
@@ -826,7 +863,7 @@ _Static_assert(offsetof(struct bh_cred, fsuid) == 28, "fsuid");
 _Static_assert(offsetof(struct bh_cred, fsgid) == 32, "fsgid");
 _Static_assert(offsetof(struct bh_cred, securebits) == 36, "securebits");
 _Static_assert(offsetof(struct bh_cred, user_ns) == 40, "user_ns");
-_Static_assert(offsetof(struct bh_cred, keep_caps) == 44, "keep_caps");
+_Static_assert(offsetof(struct bh_cred, groups) == 44, "groups");
 _Static_assert(offsetof(struct bh_cred, cap_inheritable) == 48, "cap_inheritable");
 _Static_assert(offsetof(struct bh_cred, cap_permitted) == 56, "cap_permitted");
 _Static_assert(offsetof(struct bh_cred, cap_effective) == 64, "cap_effective");
@@ -959,6 +996,13 @@ _Static_assert(offsetof(struct bh_fs_struct, shared) == 4, "shared");
 _Static_assert(offsetof(struct bh_fs_struct, umask) == 8, "umask");
 _Static_assert(offsetof(struct bh_fs_struct, chrooted) == 12, "chrooted");
 
+struct bh_group_info {
+  int32_t usage;
+  int32_t ngroups;
+};
+_Static_assert(offsetof(struct bh_group_info, usage) == 0, "usage");
+_Static_assert(offsetof(struct bh_group_info, ngroups) == 4, "ngroups");
+
 struct bh_k_sigaction {
   uint64_t handler;
   uint64_t flags;
@@ -1040,8 +1084,10 @@ struct bh_kernel_root {
   int32_t nofile_max;
   int32_t container_depth_max;
   int32_t containers_max;
+  int32_t namespaces_max;
   uint32_t event_mask;
   uint32_t traced;
+  uint8_t gap_68[4];
   uint64_t clock;
   int32_t nr_threads;
   int32_t nr_processes;
@@ -1077,6 +1123,7 @@ struct bh_kernel_root {
   uint32_t override_cred;
   uint32_t nr_tables;
   uint32_t tables;
+  uint32_t ucounts_hash;
   uint32_t tasklist_lock;
   uint32_t containers_lock;
   uint32_t users;
@@ -1101,52 +1148,54 @@ _Static_assert(offsetof(struct bh_kernel_root, nofile_cur) == 40, "nofile_cur");
 _Static_assert(offsetof(struct bh_kernel_root, nofile_max) == 44, "nofile_max");
 _Static_assert(offsetof(struct bh_kernel_root, container_depth_max) == 48, "container_depth_max");
 _Static_assert(offsetof(struct bh_kernel_root, containers_max) == 52, "containers_max");
-_Static_assert(offsetof(struct bh_kernel_root, event_mask) == 56, "event_mask");
-_Static_assert(offsetof(struct bh_kernel_root, traced) == 60, "traced");
-_Static_assert(offsetof(struct bh_kernel_root, clock) == 64, "clock");
-_Static_assert(offsetof(struct bh_kernel_root, nr_threads) == 72, "nr_threads");
-_Static_assert(offsetof(struct bh_kernel_root, nr_processes) == 76, "nr_processes");
-_Static_assert(offsetof(struct bh_kernel_root, nr_containers) == 80, "nr_containers");
-_Static_assert(offsetof(struct bh_kernel_root, inum_next) == 84, "inum_next");
-_Static_assert(offsetof(struct bh_kernel_root, container_id) == 88, "container_id");
-_Static_assert(offsetof(struct bh_kernel_root, init_task) == 96, "init_task");
-_Static_assert(offsetof(struct bh_kernel_root, idle_task) == 100, "idle_task");
-_Static_assert(offsetof(struct bh_kernel_root, init_container) == 104, "init_container");
-_Static_assert(offsetof(struct bh_kernel_root, init_pid_ns) == 108, "init_pid_ns");
-_Static_assert(offsetof(struct bh_kernel_root, init_user_ns) == 112, "init_user_ns");
-_Static_assert(offsetof(struct bh_kernel_root, init_nsproxy) == 116, "init_nsproxy");
-_Static_assert(offsetof(struct bh_kernel_root, init_cred) == 120, "init_cred");
-_Static_assert(offsetof(struct bh_kernel_root, null_file) == 124, "null_file");
-_Static_assert(offsetof(struct bh_kernel_root, kill_queue) == 128, "kill_queue");
-_Static_assert(offsetof(struct bh_kernel_root, kill_capacity) == 132, "kill_capacity");
-_Static_assert(offsetof(struct bh_kernel_root, kill_head) == 136, "kill_head");
-_Static_assert(offsetof(struct bh_kernel_root, kill_tail) == 140, "kill_tail");
-_Static_assert(offsetof(struct bh_kernel_root, woken_next) == 144, "woken_next");
-_Static_assert(offsetof(struct bh_kernel_root, woken_prev) == 148, "woken_prev");
-_Static_assert(offsetof(struct bh_kernel_root, event_ring) == 152, "event_ring");
-_Static_assert(offsetof(struct bh_kernel_root, event_head) == 156, "event_head");
-_Static_assert(offsetof(struct bh_kernel_root, event_tail) == 160, "event_tail");
-_Static_assert(offsetof(struct bh_kernel_root, event_seq) == 164, "event_seq");
-_Static_assert(offsetof(struct bh_kernel_root, event_backlog) == 168, "event_backlog");
-_Static_assert(offsetof(struct bh_kernel_root, freed_head) == 172, "freed_head");
-_Static_assert(offsetof(struct bh_kernel_root, freed_tail) == 176, "freed_tail");
-_Static_assert(offsetof(struct bh_kernel_root, upcalls_next) == 180, "upcalls_next");
-_Static_assert(offsetof(struct bh_kernel_root, upcalls_prev) == 184, "upcalls_prev");
-_Static_assert(offsetof(struct bh_kernel_root, upcall_id) == 188, "upcall_id");
-_Static_assert(offsetof(struct bh_kernel_root, hooks) == 192, "hooks");
-_Static_assert(offsetof(struct bh_kernel_root, nr_supervisors) == 196, "nr_supervisors");
-_Static_assert(offsetof(struct bh_kernel_root, override_cred) == 200, "override_cred");
-_Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 204, "nr_tables");
-_Static_assert(offsetof(struct bh_kernel_root, tables) == 208, "tables");
-_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 212, "tasklist_lock");
-_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 216, "containers_lock");
-_Static_assert(offsetof(struct bh_kernel_root, users) == 220, "users");
-_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 224, "user_buckets");
-_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 228, "nr_users");
-_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 232, "containers_per_user");
-_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 236, "no_containers");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 240, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 244, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, namespaces_max) == 56, "namespaces_max");
+_Static_assert(offsetof(struct bh_kernel_root, event_mask) == 60, "event_mask");
+_Static_assert(offsetof(struct bh_kernel_root, traced) == 64, "traced");
+_Static_assert(offsetof(struct bh_kernel_root, clock) == 72, "clock");
+_Static_assert(offsetof(struct bh_kernel_root, nr_threads) == 80, "nr_threads");
+_Static_assert(offsetof(struct bh_kernel_root, nr_processes) == 84, "nr_processes");
+_Static_assert(offsetof(struct bh_kernel_root, nr_containers) == 88, "nr_containers");
+_Static_assert(offsetof(struct bh_kernel_root, inum_next) == 92, "inum_next");
+_Static_assert(offsetof(struct bh_kernel_root, container_id) == 96, "container_id");
+_Static_assert(offsetof(struct bh_kernel_root, init_task) == 104, "init_task");
+_Static_assert(offsetof(struct bh_kernel_root, idle_task) == 108, "idle_task");
+_Static_assert(offsetof(struct bh_kernel_root, init_container) == 112, "init_container");
+_Static_assert(offsetof(struct bh_kernel_root, init_pid_ns) == 116, "init_pid_ns");
+_Static_assert(offsetof(struct bh_kernel_root, init_user_ns) == 120, "init_user_ns");
+_Static_assert(offsetof(struct bh_kernel_root, init_nsproxy) == 124, "init_nsproxy");
+_Static_assert(offsetof(struct bh_kernel_root, init_cred) == 128, "init_cred");
+_Static_assert(offsetof(struct bh_kernel_root, null_file) == 132, "null_file");
+_Static_assert(offsetof(struct bh_kernel_root, kill_queue) == 136, "kill_queue");
+_Static_assert(offsetof(struct bh_kernel_root, kill_capacity) == 140, "kill_capacity");
+_Static_assert(offsetof(struct bh_kernel_root, kill_head) == 144, "kill_head");
+_Static_assert(offsetof(struct bh_kernel_root, kill_tail) == 148, "kill_tail");
+_Static_assert(offsetof(struct bh_kernel_root, woken_next) == 152, "woken_next");
+_Static_assert(offsetof(struct bh_kernel_root, woken_prev) == 156, "woken_prev");
+_Static_assert(offsetof(struct bh_kernel_root, event_ring) == 160, "event_ring");
+_Static_assert(offsetof(struct bh_kernel_root, event_head) == 164, "event_head");
+_Static_assert(offsetof(struct bh_kernel_root, event_tail) == 168, "event_tail");
+_Static_assert(offsetof(struct bh_kernel_root, event_seq) == 172, "event_seq");
+_Static_assert(offsetof(struct bh_kernel_root, event_backlog) == 176, "event_backlog");
+_Static_assert(offsetof(struct bh_kernel_root, freed_head) == 180, "freed_head");
+_Static_assert(offsetof(struct bh_kernel_root, freed_tail) == 184, "freed_tail");
+_Static_assert(offsetof(struct bh_kernel_root, upcalls_next) == 188, "upcalls_next");
+_Static_assert(offsetof(struct bh_kernel_root, upcalls_prev) == 192, "upcalls_prev");
+_Static_assert(offsetof(struct bh_kernel_root, upcall_id) == 196, "upcall_id");
+_Static_assert(offsetof(struct bh_kernel_root, hooks) == 200, "hooks");
+_Static_assert(offsetof(struct bh_kernel_root, nr_supervisors) == 204, "nr_supervisors");
+_Static_assert(offsetof(struct bh_kernel_root, override_cred) == 208, "override_cred");
+_Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 212, "nr_tables");
+_Static_assert(offsetof(struct bh_kernel_root, tables) == 216, "tables");
+_Static_assert(offsetof(struct bh_kernel_root, ucounts_hash) == 220, "ucounts_hash");
+_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 224, "tasklist_lock");
+_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 228, "containers_lock");
+_Static_assert(offsetof(struct bh_kernel_root, users) == 232, "users");
+_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 236, "user_buckets");
+_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 240, "nr_users");
+_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 244, "containers_per_user");
+_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 248, "no_containers");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 252, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 256, "free_pages0");
 
 struct bh_kmem_cache {
   uint32_t free;
@@ -1181,10 +1230,7 @@ struct bh_ns_common {
   int32_t level;
   uint32_t parent;
   uint32_t user_ns;
-  int32_t owner_uid;
-  int32_t owner_gid;
-  uint32_t nr_uid_extents;
-  uint32_t nr_gid_extents;
+  uint32_t ucounts;
 };
 _Static_assert(offsetof(struct bh_ns_common, count) == 0, "count");
 _Static_assert(offsetof(struct bh_ns_common, type) == 4, "type");
@@ -1192,10 +1238,7 @@ _Static_assert(offsetof(struct bh_ns_common, inum) == 8, "inum");
 _Static_assert(offsetof(struct bh_ns_common, level) == 12, "level");
 _Static_assert(offsetof(struct bh_ns_common, parent) == 16, "parent");
 _Static_assert(offsetof(struct bh_ns_common, user_ns) == 20, "user_ns");
-_Static_assert(offsetof(struct bh_ns_common, owner_uid) == 24, "owner_uid");
-_Static_assert(offsetof(struct bh_ns_common, owner_gid) == 28, "owner_gid");
-_Static_assert(offsetof(struct bh_ns_common, nr_uid_extents) == 32, "nr_uid_extents");
-_Static_assert(offsetof(struct bh_ns_common, nr_gid_extents) == 36, "nr_gid_extents");
+_Static_assert(offsetof(struct bh_ns_common, ucounts) == 24, "ucounts");
 
 struct bh_nsproxy {
   int32_t count;
@@ -1244,7 +1287,7 @@ _Static_assert(offsetof(struct bh_pid, nr_sessions) == 32, "nr_sessions");
 _Static_assert(offsetof(struct bh_pid, unhashed) == 36, "unhashed");
 
 struct bh_pid_namespace {
-  uint8_t gap_0[40];
+  uint8_t gap_0[28];
   uint32_t child_reaper; /* address of a task_struct */
   uint32_t table;
   int32_t nr_leaves;
@@ -1253,13 +1296,13 @@ struct bh_pid_namespace {
   uint32_t dying;
   int32_t reboot;
 };
-_Static_assert(offsetof(struct bh_pid_namespace, child_reaper) == 40, "child_reaper");
-_Static_assert(offsetof(struct bh_pid_namespace, table) == 44, "table");
-_Static_assert(offsetof(struct bh_pid_namespace, nr_leaves) == 48, "nr_leaves");
-_Static_assert(offsetof(struct bh_pid_namespace, last) == 52, "last");
-_Static_assert(offsetof(struct bh_pid_namespace, nr_hashed) == 56, "nr_hashed");
-_Static_assert(offsetof(struct bh_pid_namespace, dying) == 60, "dying");
-_Static_assert(offsetof(struct bh_pid_namespace, reboot) == 64, "reboot");
+_Static_assert(offsetof(struct bh_pid_namespace, child_reaper) == 28, "child_reaper");
+_Static_assert(offsetof(struct bh_pid_namespace, table) == 32, "table");
+_Static_assert(offsetof(struct bh_pid_namespace, nr_leaves) == 36, "nr_leaves");
+_Static_assert(offsetof(struct bh_pid_namespace, last) == 40, "last");
+_Static_assert(offsetof(struct bh_pid_namespace, nr_hashed) == 44, "nr_hashed");
+_Static_assert(offsetof(struct bh_pid_namespace, dying) == 48, "dying");
+_Static_assert(offsetof(struct bh_pid_namespace, reboot) == 52, "reboot");
 
 struct bh_pipe_inode_info {
   int32_t readers;
@@ -1273,6 +1316,26 @@ _Static_assert(offsetof(struct bh_pipe_inode_info, writers) == 4, "writers");
 _Static_assert(offsetof(struct bh_pipe_inode_info, waitq_next) == 8, "waitq_next");
 _Static_assert(offsetof(struct bh_pipe_inode_info, waitq_prev) == 12, "waitq_prev");
 _Static_assert(offsetof(struct bh_pipe_inode_info, inum) == 16, "inum");
+
+struct bh_proc_file {
+  uint32_t what;
+  uint32_t pid; /* address of a pid */
+  uint32_t user_ns; /* address of a user_namespace */
+  uint32_t cred; /* address of a cred */
+};
+_Static_assert(offsetof(struct bh_proc_file, what) == 0, "what");
+_Static_assert(offsetof(struct bh_proc_file, pid) == 4, "pid");
+_Static_assert(offsetof(struct bh_proc_file, user_ns) == 8, "user_ns");
+_Static_assert(offsetof(struct bh_proc_file, cred) == 12, "cred");
+
+struct bh_proc_path {
+  uint32_t what;
+  uint32_t pid; /* address of a pid */
+  uint32_t ns; /* address of a ns_common */
+};
+_Static_assert(offsetof(struct bh_proc_path, what) == 0, "what");
+_Static_assert(offsetof(struct bh_proc_path, pid) == 4, "pid");
+_Static_assert(offsetof(struct bh_proc_path, ns) == 8, "ns");
 
 struct bh_rlimit_table {
   int32_t count;
@@ -1537,6 +1600,49 @@ _Static_assert(offsetof(struct bh_task_struct, container) == 52, "container");
 _Static_assert(offsetof(struct bh_task_struct, member_slot) == 56, "member_slot");
 _Static_assert(offsetof(struct bh_task_struct, cred) == 60, "cred");
 
+struct bh_ucounts {
+  int32_t count;
+  uint32_t next;
+  uint32_t ns; /* address of a user_namespace */
+  int32_t uid;
+  uint32_t nr0;
+  uint32_t nr1;
+  uint32_t nr2;
+  uint32_t nr3;
+  uint32_t nr4;
+  uint32_t nr5;
+  uint32_t nr6;
+  uint32_t nr7;
+};
+_Static_assert(offsetof(struct bh_ucounts, count) == 0, "count");
+_Static_assert(offsetof(struct bh_ucounts, next) == 4, "next");
+_Static_assert(offsetof(struct bh_ucounts, ns) == 8, "ns");
+_Static_assert(offsetof(struct bh_ucounts, uid) == 12, "uid");
+_Static_assert(offsetof(struct bh_ucounts, nr0) == 16, "nr0");
+_Static_assert(offsetof(struct bh_ucounts, nr1) == 20, "nr1");
+_Static_assert(offsetof(struct bh_ucounts, nr2) == 24, "nr2");
+_Static_assert(offsetof(struct bh_ucounts, nr3) == 28, "nr3");
+_Static_assert(offsetof(struct bh_ucounts, nr4) == 32, "nr4");
+_Static_assert(offsetof(struct bh_ucounts, nr5) == 36, "nr5");
+_Static_assert(offsetof(struct bh_ucounts, nr6) == 40, "nr6");
+_Static_assert(offsetof(struct bh_ucounts, nr7) == 44, "nr7");
+
+struct bh_uid_gid_extent {
+  uint32_t first;
+  uint32_t lower_first;
+  uint32_t count;
+};
+_Static_assert(offsetof(struct bh_uid_gid_extent, first) == 0, "first");
+_Static_assert(offsetof(struct bh_uid_gid_extent, lower_first) == 4, "lower_first");
+_Static_assert(offsetof(struct bh_uid_gid_extent, count) == 8, "count");
+
+struct bh_uid_gid_map {
+  uint32_t nr_extents;
+  uint32_t extents;
+};
+_Static_assert(offsetof(struct bh_uid_gid_map, nr_extents) == 0, "nr_extents");
+_Static_assert(offsetof(struct bh_uid_gid_map, extents) == 4, "extents");
+
 struct bh_upcall {
   uint32_t link_next;
   uint32_t link_prev;
@@ -1581,6 +1687,28 @@ _Static_assert(offsetof(struct bh_upcall, a2) == 80, "a2");
 _Static_assert(offsetof(struct bh_upcall, a3) == 88, "a3");
 _Static_assert(offsetof(struct bh_upcall, a4) == 96, "a4");
 _Static_assert(offsetof(struct bh_upcall, a5) == 104, "a5");
+
+struct bh_user_namespace {
+  uint8_t gap_0[28];
+  int32_t owner;
+  int32_t group;
+  uint32_t flags;
+  uint32_t nr_uids;
+  uint32_t uids;
+  uint32_t nr_gids;
+  uint32_t gids;
+  uint32_t nr_projids;
+  uint32_t projids;
+};
+_Static_assert(offsetof(struct bh_user_namespace, owner) == 28, "owner");
+_Static_assert(offsetof(struct bh_user_namespace, group) == 32, "group");
+_Static_assert(offsetof(struct bh_user_namespace, flags) == 36, "flags");
+_Static_assert(offsetof(struct bh_user_namespace, nr_uids) == 40, "nr_uids");
+_Static_assert(offsetof(struct bh_user_namespace, uids) == 44, "uids");
+_Static_assert(offsetof(struct bh_user_namespace, nr_gids) == 48, "nr_gids");
+_Static_assert(offsetof(struct bh_user_namespace, gids) == 52, "gids");
+_Static_assert(offsetof(struct bh_user_namespace, nr_projids) == 56, "nr_projids");
+_Static_assert(offsetof(struct bh_user_namespace, projids) == 60, "projids");
 
 struct bh_user_struct {
   int32_t count;
@@ -1705,6 +1833,8 @@ typedef int32_t bh_abort_call_fn(int32_t tid);
 typedef int32_t bh_set_parent_fn(int32_t tid, int32_t parent);
 /* A process group and session that the host knows, named by tasks of theirs. 0 or -ESRCH. */
 typedef int32_t bh_set_group_fn(int32_t tid, int32_t pgid, int32_t sid);
+/* Who tid is, as far as the host knows: a field of its cred (see adopt_cred). 0 or errno. */
+typedef int32_t bh_set_cred_fn(int32_t tid, int32_t field, uint32_t lo, uint32_t hi);
 /* The end that is pending for tid's group leaves a core: its status says so. */
 typedef int32_t bh_set_core_fn(int32_t tid);
 /*

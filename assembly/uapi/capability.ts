@@ -42,3 +42,20 @@ export const CAP_PERFMON = 38;
 export const CAP_BPF = 39;
 export const CAP_CHECKPOINT_RESTORE = 40;
 export const CAP_LAST_CAP = 40;
+// Securebits, each with its lock one bit above.
+export const SECBIT_NOROOT = 0x1;
+export const SECBIT_NOROOT_LOCKED = 0x2;
+export const SECBIT_NO_SETUID_FIXUP = 0x4;
+export const SECBIT_NO_SETUID_FIXUP_LOCKED = 0x8;
+export const SECBIT_KEEP_CAPS = 0x10;
+export const SECBIT_KEEP_CAPS_LOCKED = 0x20;
+export const SECBIT_NO_CAP_AMBIENT_RAISE = 0x40;
+export const SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED = 0x80;
+export const SECBIT_EXEC_RESTRICT_FILE = 0x100;
+export const SECBIT_EXEC_RESTRICT_FILE_LOCKED = 0x200;
+export const SECBIT_EXEC_DENY_INTERACTIVE = 0x400;
+export const SECBIT_EXEC_DENY_INTERACTIVE_LOCKED = 0x800;
+// Versions of capget(2) and capset(2): sets of 32 bits, of 64 bits twice.
+export const _LINUX_CAPABILITY_VERSION_1 = 0x19980330;
+export const _LINUX_CAPABILITY_VERSION_2 = 0x20071026;
+export const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;

@@ -17,3 +17,6 @@ export const OVERFLOW_UID = 65534;
 export const OVERFLOW_GID = 65534;
 export const PIPE_DEF_BUFFERS = 16;
 export const PAGE_SIZE = 4096;
+// Groups of a process, setgroups(2); extents of an id map, user_namespaces(7).
+export const NGROUPS_MAX = 65536;
+export const UID_GID_MAP_MAX_EXTENTS = 340;

@@ -123,5 +123,16 @@ export const OP_MMAP = 206;
 export const OP_MKNOD = 207;
 export const OP_MKNODAT = 208;
 export const CONTAINER_OPS_LAST = 219;
+// users and namespaces: assembly/dispatch-ns.ts.
+export const NS_OPS_FIRST = 160;
+export const OP_CAPGET = 160;
+export const OP_CAPSET = 161;
+export const OP_CHROOT = 162;
+export const OP_OPEN = 163;
+export const OP_OPENAT = 164;
+export const OP_OPENAT2 = 165;
+export const NS_OPS_LAST = 189;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 256;
+// Added to the number of a call about ids: its old form with ids of 16 bits (i386).
+export const OP_ID16 = 4096;

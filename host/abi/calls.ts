@@ -4,6 +4,7 @@ import * as OP from '../../assembly/uapi/op.ts';
 import { CONTAINER_FILE_CALLS } from './calls/containers.ts';
 import { FILE_CALLS } from './calls/files.ts';
 import { ID_CALLS } from './calls/ids.ts';
+import { NAMESPACE_CALLS } from './calls/namespaces.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
 import { PROCESS_CALLS } from './calls/process.ts';
 import { OLD_SIGNAL_CALLS, SIGNAL_CALLS } from './calls/signals.ts';
@@ -18,6 +19,7 @@ const UID32 = 'ids are 32 bits wide';
 export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...PROCESS_CALLS,
   ...ID_CALLS,
+  ...NAMESPACE_CALLS,
   ...SIGNAL_CALLS,
   ...FILE_CALLS,
   ...OPENING_CALLS,
@@ -65,6 +67,11 @@ const OLD_MASK = 'masks are 32 bits wide';
 const OLD_STRUCT = { op: OP.OP_WORLD_CALL, support: 'none', note: 'an old layout' } as const;
 const ID16 = 'ids are 16 bits wide; larger ones read as 65534';
 
+/** The old form of a call about ids. */
+function id16(op: number, args?: string): Partial<CallDef> {
+  return { op: op | OP.OP_ID16, note: ID16, ...(args === undefined ? {} : { args }) };
+}
+
 /** What i386 tables have in another way. */
 export const I386: Readonly<Record<string, Partial<CallDef>>> = {
   clone: { args: 'flags:clone addr out:i32 ulong addr' },
@@ -74,49 +81,25 @@ export const I386: Readonly<Record<string, Partial<CallDef>>> = {
     Object.entries(OLD_SIGNAL_CALLS).map(([name, call]) => [name, { ...call, note: OLD_MASK }]),
   ),
   socketcall: { note: 'many calls in one; not modelled' },
-  getuid: { note: ID16 },
-  geteuid: { note: ID16 },
-  getgid: { note: ID16 },
-  getegid: { note: ID16 },
-  setuid: { note: ID16 },
-  setgid: { note: ID16 },
-  setreuid: { note: ID16 },
-  setregid: { note: ID16 },
-  setresuid: { note: ID16 },
-  setresgid: { note: ID16 },
-  getresuid: {
-    op: OP.OP_WORLD_CALL,
-    class: 'unmodelled',
-    support: 'none',
-    note: ID16,
-    args: 'out:id16 out:id16 out:id16',
-  },
-  getresgid: {
-    op: OP.OP_WORLD_CALL,
-    class: 'unmodelled',
-    support: 'none',
-    note: ID16,
-    args: 'out:id16 out:id16 out:id16',
-  },
-  getgroups: {
-    op: OP.OP_WORLD_CALL,
-    class: 'unmodelled',
-    support: 'none',
-    note: ID16,
-    args: 'int out:id16*0',
-  },
-  setgroups: {
-    op: OP.OP_WORLD_CALL,
-    class: 'unmodelled',
-    support: 'none',
-    note: ID16,
-    args: 'int in:id16*0',
-  },
+  getuid: id16(OP.OP_GETUID),
+  geteuid: id16(OP.OP_GETEUID),
+  getgid: id16(OP.OP_GETGID),
+  getegid: id16(OP.OP_GETEGID),
+  setuid: id16(OP.OP_SETUID),
+  setgid: id16(OP.OP_SETGID),
+  setreuid: id16(OP.OP_SETREUID),
+  setregid: id16(OP.OP_SETREGID),
+  setresuid: id16(OP.OP_SETRESUID),
+  setresgid: id16(OP.OP_SETRESGID),
+  setfsuid: id16(OP.OP_SETFSUID),
+  setfsgid: id16(OP.OP_SETFSGID),
+  getresuid: id16(OP.OP_GETRESUID, 'out:id16 out:id16 out:id16'),
+  getresgid: id16(OP.OP_GETRESGID, 'out:id16 out:id16 out:id16'),
+  getgroups: id16(OP.OP_GETGROUPS, 'int out:id16*0'),
+  setgroups: id16(OP.OP_SETGROUPS, 'int in:id16*0'),
   fstat: OLD_STRUCT,
   fstatfs: OLD_STRUCT,
   mmap: { ...OLD_STRUCT, args: 'addr' },
-  setfsuid: { note: ID16 },
-  setfsgid: { note: ID16 },
   getrlimit: { note: 'limits above 2^31-1 read as that; only RLIMIT_NOFILE has an effect' },
 };
 

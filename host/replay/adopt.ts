@@ -14,6 +14,8 @@ import type { TraceLine } from '../trace/event.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
+import { adoptCred, forgetByExec, learnCred } from './creds.ts';
+import { FILE_OPENS, isProc } from './namespaces.ts';
 import { addReason, type CallClass } from './result.ts';
 import { limitOf, valueOf } from './memory.ts';
 import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
@@ -23,6 +25,9 @@ import { adoptSparse } from './sparse.ts';
 const MAKES_FD = new Set([
   OP.OP_DUP,
   OP.OP_WORLD_FD,
+  OP.OP_OPEN,
+  OP.OP_OPENAT,
+  OP.OP_OPENAT2,
   OP.OP_FCNTL,
   OP.OP_PIDFD_OPEN,
   OP.OP_PIDFD_GETFD,
@@ -36,6 +41,9 @@ const FD_CALLS = new Set([
   OP.OP_PIDFD_OPEN,
   OP.OP_PIDFD_GETFD,
   OP.OP_WORLD_FD,
+  OP.OP_OPEN,
+  OP.OP_OPENAT,
+  OP.OP_OPENAT2,
   OP.OP_PIPE,
   OP.OP_PIPE2,
   OP.OP_WORLD_FD_PAIR,
@@ -45,10 +53,14 @@ const REBOOTS = new Map([
   [1, LINUX_REBOOT_CMD_RESTART],
   [2, LINUX_REBOOT_CMD_POWER_OFF],
 ]);
+const EXECS = new Set([OP.OP_EXECVE, OP.OP_EXECVEAT]);
 /** Calls that wait under a signal mask of their own. */
 const MASK_CALLS = ['pselect6', 'ppoll', 'epoll_pwait', 'epoll_pwait2', 'io_pgetevents'];
 /** Options of prctl that the kernel decides. */
-const PRCTL = /^PR_(SET|GET)_(PDEATHSIG|CHILD_SUBREAPER|NAME|NO_NEW_PRIVS)$/;
+const PRCTL = new RegExp(
+  '^PR_((SET|GET)_(PDEATHSIG|CHILD_SUBREAPER|NAME|NO_NEW_PRIVS|KEEPCAPS|SECUREBITS)' +
+    '|CAPBSET_(READ|DROP)|CAP_AMBIENT)$',
+);
 /** Commands of fcntl that the kernel decides. */
 const FCNTL = /^F_(DUPFD|DUPFD_CLOEXEC|GETFD|SETFD|GETFL|SETFL|GETOWN|SETOWN|GETSIG|SETSIG)$/;
 
@@ -86,6 +98,11 @@ export class Adopter {
 
   /** A pipe that nobody reads is the kernel's business, the bytes are the world's. */
   #classByFile(task: ReplayTask, call: Call): CallClass {
+    if (this.#r.kernelFiles && call.row!.op === OP.OP_WRITE) {
+      const at = numberArg(call, 0);
+      const file = this.#r.kernel.fds(task.pid).find((f) => f.fd === at);
+      if (file?.kind === 'proc') return 'emulated';
+    }
     if (call.row!.op !== OP.OP_WRITE || call.errno !== 'EPIPE') return 'unmodelled';
     const fd = numberArg(call, 0);
     const file = this.#r.kernel.fds(task.pid).find((f) => f.fd === fd);
@@ -232,7 +249,7 @@ export class Adopter {
       case OP.OP_GETRLIMIT:
         return agrees ? this.#adoptLimit(task, call) : undefined;
       default:
-        return undefined;
+        return adoptCred(this.#r.kernel, task, call, outcome);
     }
   }
 
@@ -357,6 +374,9 @@ export class Adopter {
 
   /** What a call that agreed has made known. */
   learn(task: ReplayTask, call: Call, outcome: Outcome): void {
+    learnCred(task, call);
+    if (FILE_OPENS.has(call.row!.op) && outcome.rax >= 0n) this.#r.kernelFiles ||= isProc(call);
+    if (EXECS.has(call.row!.op) && outcome.rax === 0n) forgetByExec(this.#r.kernel, task);
     if (outcome.unknown) {
       if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.maskKnown = false;
       return;

@@ -16,6 +16,8 @@ export interface Call {
   retKind: RetKind;
   ret: number | bigint | undefined;
   errno: string | undefined;
+  /** `= 3</path>`: what the recorder says the new descriptor is */
+  retPath: string | undefined;
   injected: boolean;
   /** the kernel has run it */
   done: boolean;
@@ -62,6 +64,9 @@ export interface ReplayTask {
   ppidKnown: boolean;
   groupKnown: boolean;
   limitsKnown: Set<number>;
+  /** which of its ids and capability sets are known: bit per field (creds.ts) */
+  credKnown: number;
+  bsetKnown: bigint;
   actionsKnown: Set<number> | undefined;
 }
 
@@ -103,6 +108,7 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     retKind: line.retKind,
     ret: line.ret,
     errno: line.errno,
+    retPath: retPathOf(line),
     injected: line.injected,
     done: false,
     settling: false,
@@ -111,6 +117,11 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     blind: undefined,
     text: line.text,
   };
+}
+
+/** A path stands behind the result only where the recorder was asked for paths. */
+export function retPathOf(line: TraceLine): string | undefined {
+  return line.retText.includes('<') ? line.retDetail.path : undefined;
 }
 
 /** The tables that a log's calls are of. */

@@ -4,6 +4,7 @@ import { DISP_DONE, type SigInfo } from '../kernel.ts';
 import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
+import { adoptSender } from './creds.ts';
 import { exitNow, INIT } from './deaths.ts';
 import type { Replay } from './engine.ts';
 import { runNow } from './execute.ts';
@@ -150,7 +151,14 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     }
   }
   const taken = take(r, task, line.signo);
-  const wrong = taken ? compareInfo(taken, info) : 'not taken';
+  let wrong = taken ? compareInfo(taken, info) : 'not taken';
+  if (wrong?.startsWith('si_uid') && info?.uid !== undefined) {
+    const sender = r.tasks.get(info.pidInRecorderNs ?? info.pid ?? 0);
+    if (adoptSender(r.kernel, sender, info.uid)) {
+      r.adopted('user from before the log');
+      wrong = undefined;
+    }
+  }
   if (!wrong && unseen) {
     countEvent(r.result, 'signal', 'blind');
     addReason(r.result.reasons.blind, 'signal: the end of a task that is not recorded');

@@ -8,7 +8,7 @@ import type { TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
 import { Adopter } from './adopt.ts';
-import { type Call, callOf, type ReplayTask, rowOf, type Tables } from './call.ts';
+import { type Call, callOf, retPathOf, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { exitNow } from './deaths.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { execute, note, recheck, runNow, wake } from './execute.ts';
@@ -44,6 +44,8 @@ export class Replay {
   traced = true;
   /** the log shows no signals, and of ends only what was called for */
   sparse = false;
+  /** a file has been opened whose contents are the kernel's */
+  kernelFiles = false;
   readonly timers: boolean;
   readonly #childSignals = new Map<number, number>();
   /** open calls that a signal is known to end */
@@ -171,6 +173,8 @@ export class Replay {
       ppidKnown: known,
       groupKnown: parent?.groupKnown ?? false,
       limitsKnown: new Set(parent?.limitsKnown),
+      credKnown: parent?.credKnown ?? 0,
+      bsetKnown: parent?.bsetKnown ?? 0n,
       actionsKnown: parent ? parent.actionsKnown && new Set(parent.actionsKnown) : new Set(),
     };
     this.tasks.set(pid, task);
@@ -321,6 +325,7 @@ export class Replay {
     open.retKind = line.retKind;
     open.ret = line.ret;
     open.errno = line.errno;
+    open.retPath = retPathOf(line);
     open.line = line.line;
     open.injected = line.injected;
     open.text = `${line.name}(${line.argText})`;

@@ -13,6 +13,7 @@ import {
 import type { Frame } from '../frame.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
+import { encodeNs, judgeNs, type Known } from './namespaces.ts';
 import { addressOf, compareOutput, encodeArg, valueOf } from './memory.ts';
 
 /** What the kernel did with a call. */
@@ -60,8 +61,10 @@ function encodeClone(frame: Frame, call: Call): boolean {
   return value !== undefined;
 }
 
-function encode(frame: Frame, call: Call): boolean {
+function encode(frame: Frame, call: Call): Known {
   const row = call.row!;
+  const ns = encodeNs(frame, call);
+  if (ns !== undefined) return ns;
   if (row.op === OP.OP_CLONE) return encodeClone(frame, call);
   const fault = call.errno === 'EFAULT';
   const size = row.op === OP.OP_CLONE3 ? Number(valueOf(call.args[1]) ?? 88n) : 0;
@@ -100,7 +103,8 @@ function encodePrctl(frame: Frame, call: Call): boolean {
       .setArg(1, addressOf(1));
     return true;
   }
-  if (name.startsWith('PR_GET_') && second && second.kind !== 'null') {
+  const writes = name.startsWith('PR_GET_') && name !== 'PR_GET_NO_NEW_PRIVS';
+  if (writes && second && second.kind !== 'null') {
     if (call.errno === 'EFAULT') {
       frame.window(addressOf(1), 16, 'unmapped').setArg(1, addressOf(1));
       return true;
@@ -178,7 +182,7 @@ export function runCall(kernel: Kernel, call: Call, tableIndex: number, childPid
     else kernel.events();
     disposition = kernel.trap();
   }
-  return { disposition, rax: frame.resultBig, frame, unknown: false };
+  return { disposition, rax: frame.resultBig, frame, unknown: known === 'partly' };
 }
 
 /** A path that the log doesn't show: some name, since only the world needs it. */
@@ -218,6 +222,8 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
 
 function judgeOutputs(call: Call, frame: Frame, rax: bigint): string | undefined {
   const row = call.row!;
+  const ns = judgeNs(frame, call);
+  if (ns !== null) return ns;
   // nothing was waited for: nothing is written
   if ((row.op === OP.OP_WAIT4 || row.op === OP.OP_WAITPID) && rax === 0n) return undefined;
   for (const [i, kind] of row.args.entries()) {

@@ -131,7 +131,7 @@ export function isSupported(kernel: Kernel, call: PendingCall): boolean {
   const { row } = call;
   if (!row) return true;
   if (row.support === 'none') return false;
-  if (row.op === OP.OP_WORLD_FD || row.op === OP.OP_WORLD_FD_PAIR) {
+  if (OPENS.has(row.op)) {
     return NEEDS_NO_PATH.has(row.name);
   }
   if (row.op !== OP.OP_READ) return true;
@@ -139,6 +139,15 @@ export function isSupported(kernel: Kernel, call: PendingCall): boolean {
   const fd = Number(BigInt.asIntN(32, argument(call, 0)));
   return kernel.fds(call.tid).find((one) => one.fd === fd)?.kind !== 'pipe';
 }
+
+const OPENS = new Set([
+  OP.OP_WORLD_FD,
+  OP.OP_WORLD_FD_PAIR,
+  OP.OP_OPEN,
+  OP.OP_OPENAT,
+  OP.OP_OPENAT2,
+  OP.OP_CHROOT,
+]);
 
 /** How often a call may ask for memory or room before it is given up. */
 const TRIES = 20;

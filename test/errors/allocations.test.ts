@@ -3,8 +3,11 @@
 // succeeds as if nothing had happened.
 import { ENOMEM } from '../../assembly/uapi/errno.ts';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { _LINUX_CAPABILITY_VERSION_3 as CAP3 } from '../../assembly/uapi/capability.ts';
 import * as U from '../../assembly/uapi/container.ts';
+import { AT_FDCWD, O_RDWR } from '../../assembly/uapi/fcntl.ts';
 import * as OP from '../../assembly/uapi/op.ts';
+import * as P from '../../assembly/uapi/prctl.ts';
 import * as C from '../../assembly/uapi/sched.ts';
 import { SIGCHLD } from '../../assembly/uapi/signal.ts';
 import {
@@ -27,6 +30,8 @@ interface Call {
   args?: (number | bigint)[];
   /** guest memory at USER */
   memory?: Uint8Array;
+  /** the world lets it happen */
+  world?: boolean;
 }
 
 interface Case extends Call {
@@ -72,6 +77,14 @@ const ignore: Call = {
 };
 const limit: Call = { op: OP.OP_PRLIMIT64, args: [0, 7, USER, 0], memory: words(64, 0, 128, 0) };
 const enter = (fd: number): Call => ({ op: OP.OP_FORK_INTO_CONTAINER, args: [fd] });
+/** openat of a path, made writable. */
+const open = (path: string, before?: Call[]): Case => ({
+  op: OP.OP_OPENAT,
+  args: [AT_FDCWD, USER, O_RDWR],
+  memory: text(path),
+  world: true,
+  ...(before ? { before } : {}),
+});
 /** A clone3 with flags and the address of the pidfd; the rest is zero but the exit signal. */
 const clone3: Call = {
   op: OP.OP_CLONE3,
@@ -215,6 +228,47 @@ const CASES: Record<string, Case> = {
     memory: words(3, 1, 4, 1, 5, 1),
     before: [create(0), create(0), create(0)],
   },
+  setresuid: { op: OP.OP_SETRESUID, args: [5, 5, 5] },
+  setgid: { op: OP.OP_SETGID, args: [5] },
+  setreuid: { op: OP.OP_SETREUID, args: [5, 5] },
+  setgroups: { op: OP.OP_SETGROUPS, args: [2, USER], memory: words(2, 1) },
+  'setgroups to none': { op: OP.OP_SETGROUPS, args: [0, 0] },
+  capset: { op: OP.OP_CAPSET, args: [USER, USER + 8], memory: words(CAP3, 0, 1, 1, 1, 0, 0, 0) },
+  'prctl of securebits': { op: OP.OP_PRCTL, args: [P.PR_SET_SECUREBITS, 1] },
+  'prctl of keepcaps': { op: OP.OP_PRCTL, args: [P.PR_SET_KEEPCAPS, 1] },
+  'prctl of the bounding set': { op: OP.OP_PRCTL, args: [P.PR_CAPBSET_DROP, 1] },
+  'prctl of the ambient set': { op: OP.OP_PRCTL, args: [P.PR_CAP_AMBIENT, 4] },
+  'exec that changes the cred': {
+    op: OP.OP_EXECVE,
+    args: [USER],
+    memory: text('/bin/true'),
+    before: [{ op: OP.OP_PRCTL, args: [P.PR_SET_KEEPCAPS, 1] }, FORK],
+    copies: ['creds'],
+  },
+  'exec into another time': {
+    op: OP.OP_EXECVE,
+    args: [USER],
+    memory: text('/bin/true'),
+    before: [unshare(C.CLONE_NEWTIME), clone(C.CLONE_VM | SIGCHLD)],
+    copies: ['nsproxies'],
+  },
+  'open of an id map': {
+    ...open('/proc/2/uid_map', [clone(C.CLONE_NEWUSER | SIGCHLD)]),
+    copies: ['fdTables'],
+  },
+  'write of an id map': {
+    op: OP.OP_WRITE,
+    args: [3, USER, 5],
+    memory: text('0 0 1'),
+    before: [clone(C.CLONE_NEWUSER | SIGCHLD), open('/proc/2/uid_map')],
+  },
+  'chroot after fork': {
+    op: OP.OP_CHROOT,
+    args: [USER],
+    memory: text('/tmp'),
+    before: [FORK],
+    copies: ['fs'],
+  },
   'wait4 that sleeps': { op: OP.OP_WAIT4, args: [-1, 0, 0, 0], before: [FORK] },
   'container_wait that sleeps': {
     op: OP.OP_CONTAINER_WAIT,
@@ -229,6 +283,7 @@ describe('each allocation fails in turn', () => {
     const frame = k.frame.begin(call.tid ?? 1, 0, call.op);
     (call.args ?? []).forEach((arg, i) => frame.setArg(i, arg));
     if (call.memory) frame.window(USER, call.memory, 'rw');
+    if (call.world) frame.assistRet(0);
     k.allocFail(failing);
     const disposition = k.trap();
     if (disposition === DISP_BLOCKED) return SLEEPS;

@@ -10,6 +10,7 @@ import { CLONE_NEWPID } from '../../assembly/uapi/sched.ts';
 import { SIG_SETMASK, SIGKILL, SS_DISABLE } from '../../assembly/uapi/signal.ts';
 import { P_ALL, WEXITED, WNOWAIT } from '../../assembly/uapi/wait.ts';
 import { createKernel, DISP_BLOCKED, type Kernel } from '../../host/index.ts';
+import { NS_SCENARIOS } from './ns-scenarios.ts';
 
 const USER = 0x1000;
 const ASSEMBLY = new URL('../../assembly/', import.meta.url);
@@ -252,6 +253,7 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     m.mask(1, 1n << 8n);
     m.want('mask', String(m.k.task(1)?.blocked), '0');
   },
+  ...NS_SCENARIOS,
 };
 
 /** What is wrong after the scenario of `name`, with its fault on or off. */

@@ -8,14 +8,13 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['uapi', /^uapi\//],
   ['primitives', /^(zero|bug|err|list|refcount|spinlock|slab|uaccess|root|frame|event)\.ts$/],
   ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|waitqueue)\.ts$/],
+  ['objects', /^(device|upcall|supervisor)\.ts$/],
   [
     'objects',
-    /^(namespace|nsproxy|user-namespace|user|device|upcall|supervisor|file|fs|pipe)\.ts$/,
+    /^(namespace|nsproxy|user-namespace|uid-map|ucounts|groups|procfs|user|file|fs|pipe)\.ts$/,
   ],
-  [
-    'operations',
-    /^(adopt|boot|containerfs|containerfs-stat|exec|exit|fork|sigdeliver|wait|sys-[a-z]+)\.ts$/,
-  ],
+  ['operations', /^(adopt|boot|capability|containerfs|containerfs-stat|exec|exit|fork)\.ts$/],
+  ['operations', /^(proc-userns|sigdeliver|wait|sys-[a-z]+)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
   ['syscall', /^syscall\.ts$/],
   ['index', /^index\.ts$/],
@@ -24,7 +23,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|boot|frame|module|events|views|check|snapshot|upcalls)\.ts$/],
+  ['kernel', /^(kernel|boot|frame|module|events|views|check|check-ns|snapshot|upcalls)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['replay', /^(replay|script-runner|(replay|script|render)\/.*)\.ts$/],

@@ -1,6 +1,6 @@
 // Ids of processes and their users.
 import * as OP from '../../../assembly/uapi/op.ts';
-import { type CallDef, own, later } from '../def.ts';
+import { type CallDef, own } from '../def.ts';
 
 /** Calls on ids. */
 export const ID_CALLS: Readonly<Record<string, CallDef>> = {
@@ -24,8 +24,8 @@ export const ID_CALLS: Readonly<Record<string, CallDef>> = {
   getresuid: own(OP.OP_GETRESUID, 'zero', 'out:i32 out:i32 out:i32'),
   setresgid: own(OP.OP_SETRESGID, 'zero', 'id id id'),
   getresgid: own(OP.OP_GETRESGID, 'zero', 'out:i32 out:i32 out:i32'),
-  setfsuid: later(OP.OP_SETFSUID, 'id', 'id'),
-  setfsgid: later(OP.OP_SETFSGID, 'id', 'id'),
-  getgroups: later(OP.OP_GETGROUPS, 'int', 'int out:i32*0'),
-  setgroups: later(OP.OP_SETGROUPS, 'zero', 'int in:i32*0'),
+  setfsuid: own(OP.OP_SETFSUID, 'id', 'id'),
+  setfsgid: own(OP.OP_SETFSGID, 'id', 'id'),
+  getgroups: own(OP.OP_GETGROUPS, 'int', 'int out:i32*0'),
+  setgroups: own(OP.OP_SETGROUPS, 'zero', 'int in:i32*0'),
 };

@@ -1,6 +1,6 @@
 // Processes: their life, limits and settings.
 import * as OP from '../../../assembly/uapi/op.ts';
-import { type CallDef, later, own, part } from '../def.ts';
+import { type CallDef, own, part } from '../def.ts';
 
 const REBOOT = "in the initial pid namespace the world's";
 
@@ -30,7 +30,7 @@ export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
     OP.OP_PRCTL,
     'int',
     'op ulong ulong ulong ulong',
-    'options of name, subreaper, death signal, dumpable, keepcaps and no_new_privs',
+    'options of name, subreaper, death signal, capabilities, securebits and no_new_privs',
     {
       classBy: 'byOption',
     },
@@ -50,8 +50,6 @@ export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
   }),
   get_robust_list: own(OP.OP_GET_ROBUST_LIST, 'zero', 'pid out:long out:long'),
   umask: own(OP.OP_UMASK, 'mask', 'mode'),
-  unshare: part(OP.OP_UNSHARE, 'zero', 'flags:clone', 'namespaces have identities, no contents'),
-  setns: later(OP.OP_SETNS, 'zero', 'fd flags:clone'),
   pidfd_open: own(OP.OP_PIDFD_OPEN, 'fd', 'pid flags:pidfd'),
   pidfd_send_signal: own(OP.OP_PIDFD_SEND_SIGNAL, 'zero', 'fd sig in:siginfo flags:pidfd_signal'),
   pidfd_getfd: own(OP.OP_PIDFD_GETFD, 'fd', 'fd fd uint'),

@@ -1,0 +1,189 @@
+// What paths below /proc stand for: processes, their namespaces and their id maps. The world says
+// whether an open succeeds; which file it gave is found here, since a write to it is the kernel's.
+import { cred, get_cred, put_cred } from "./cred.ts";
+import { NULL, nil } from "./err.ts";
+import { get_ns, ns_common, put_ns } from "./namespace.ts";
+import { find_pid_ns, get_pid, pid, pid_namespace, put_pid, task_active_pid_ns } from "./pid.ts";
+import { CACHE_PROC_FILE, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
+import { cold, task_struct } from "./task.ts";
+import { user_namespace } from "./user-namespace.ts";
+
+// proc_file.what
+export const PROC_ROOT: u32 = 1;
+export const PROC_PID: u32 = 2;
+export const PROC_TASKS: u32 = 3;
+export const PROC_NS_DIR: u32 = 4;
+export const PROC_UID_MAP: u32 = 5;
+export const PROC_GID_MAP: u32 = 6;
+export const PROC_PROJID_MAP: u32 = 7;
+export const PROC_SETGROUPS: u32 = 8;
+/** Not a proc_file: a namespace (nsfs.ts). */
+export const PROC_NS: u32 = 9;
+
+/** struct proc_file - an open file of /proc, 16 bytes. */
+@unmanaged
+export class proc_file {
+  what: u32; // [C] PROC_*
+  pid: pid; // [C] whose it is; holds a reference; null: nobody's
+  user_ns: user_namespace; // [C] of an id map: that of the process when opened. Reference
+  cred: cred; // [C] who opened it; holds a reference
+}
+
+/** What a path leads to. */
+@unmanaged
+export class proc_path {
+  what: u32; // PROC_*; 0: nothing that is known here
+  pid: pid; // no reference
+  ns: ns_common; // with PROC_NS; no reference
+}
+
+export function proc_caches_init(): void {
+  kmem_cache_init(CACHE_PROC_FILE, <u32>offsetof<proc_file>());
+}
+
+/** A file for what `at` leads to, opened by `p`; null when memory is exhausted. */
+export function alloc_proc_file(p: task_struct, at: proc_path): proc_file {
+  const f = changetype<proc_file>(kmem_cache_alloc(CACHE_PROC_FILE));
+  if (nil(f)) return f;
+  f.what = at.what;
+  f.pid = nil(at.pid) ? at.pid : get_pid(at.pid);
+  f.user_ns = NULL<user_namespace>();
+  if (at.what >= PROC_UID_MAP) {
+    f.user_ns = at.pid.task.cred.user_ns;
+    get_ns(f.user_ns);
+  }
+  f.cred = get_cred(p.cred);
+  return f;
+}
+
+/** The last reference to the open file is gone. */
+export function proc_release(f: proc_file): void {
+  put_pid(f.pid);
+  put_ns(f.user_ns);
+  put_cred(f.cred);
+  kmem_cache_free(CACHE_PROC_FILE, changetype<usize>(f));
+}
+
+/** Up to eight bytes of a name as a number, little end first. */
+function word_at(at: usize, len: i32): u64 {
+  let word: u64 = 0;
+  for (let i = min(len, 8) - 1; i >= 0; --i) word = (word << 8) | (<u64>load<u8>(at + i));
+  return word;
+}
+
+/** Is the name that of these up to sixteen bytes? */
+function is(at: usize, len: i32, want: i32, low: u64, high: u64): bool {
+  return len == want && word_at(at, len) == low && (len <= 8 || word_at(at + 8, len - 8) == high);
+}
+
+/** The decimal number that a name is, 0 when it is none. */
+function number_of(at: usize, len: i32): i32 {
+  if (len > 7 || load<u8>(at) == 48) return 0;
+  let nr = 0;
+  for (let i = 0; i < len; ++i) {
+    const digit = <i32>load<u8>(at + i) - 48;
+    if (digit < 0 || digit > 9) return 0;
+    nr = nr * 10 + digit;
+  }
+  return nr;
+}
+
+/** The process that `p` reaches as `nr`: in its own pid namespace, else in one above. */
+function pid_of(p: task_struct, nr: i32): pid {
+  let ns = task_active_pid_ns(p);
+  while (nr && !nil(ns)) {
+    const number = find_pid_ns(nr, ns);
+    if (!nil(number) && !nil(number.task)) return number;
+    ns = changetype<pid_namespace>(ns.parent);
+  }
+  return NULL<pid>();
+}
+
+/** A name in the root of /proc. */
+function step_root(p: task_struct, to: proc_path, at: usize, len: i32): void {
+  let number = NULL<pid>();
+  if (is(at, len, 4, 0x666c6573, 0)) number = p.signal.tgid_pid;
+  else if (is(at, len, 11, 0x732d646165726874, 0x666c65)) number = p.thread_pid;
+  else number = pid_of(p, number_of(at, len));
+  to.what = nil(number) ? 0 : PROC_PID;
+  to.pid = number;
+}
+
+/** A name in the directory of a process or thread. */
+function step_pid(to: proc_path, at: usize, len: i32): void {
+  if (is(at, len, 2, 0x736e, 0)) to.what = PROC_NS_DIR;
+  else if (is(at, len, 4, 0x6b736174, 0)) to.what = PROC_TASKS;
+  else if (is(at, len, 7, 0x70616d5f646975, 0)) to.what = PROC_UID_MAP;
+  else if (is(at, len, 7, 0x70616d5f646967, 0)) to.what = PROC_GID_MAP;
+  else if (is(at, len, 10, 0x6d5f64696a6f7270, 0x7061)) to.what = PROC_PROJID_MAP;
+  else if (is(at, len, 9, 0x70756f7267746573, 0x73)) to.what = PROC_SETGROUPS;
+  else to.what = 0;
+}
+
+/** The namespace of task `t` that a name in its ns directory is, or null. */
+function ns_by_name(t: task_struct, at: usize, len: i32): ns_common {
+  const ns = cold(t).nsproxy;
+  if (is(at, len, 4, 0x72657375, 0)) return t.cred.user_ns;
+  if (nil(ns)) return NULL<ns_common>();
+  if (is(at, len, 3, 0x746e6d, 0)) return ns.mnt_ns;
+  if (is(at, len, 3, 0x737475, 0)) return ns.uts_ns;
+  if (is(at, len, 3, 0x637069, 0)) return ns.ipc_ns;
+  if (is(at, len, 3, 0x74656e, 0)) return ns.net_ns;
+  if (is(at, len, 3, 0x646970, 0)) return task_active_pid_ns(t);
+  if (is(at, len, 6, 0x70756f726763, 0)) return ns.cgroup_ns;
+  if (is(at, len, 4, 0x656d6974, 0)) return ns.time_ns;
+  if (is(at, len, 16, 0x5f726f665f646970, 0x6e6572646c696863)) {
+    // a namespace without its first process cannot be entered by name yet
+    const children = ns.pid_ns_for_children;
+    return nil(children.child_reaper) ? NULL<ns_common>() : children;
+  }
+  const first = len == 17 && load<u8>(at + 16) == 110;
+  if (first && is(at, 16, 16, 0x726f665f656d6974, 0x6572646c6968635f)) {
+    return ns.time_ns_for_children;
+  }
+  return NULL<ns_common>();
+}
+
+/** One name further. */
+function step(p: task_struct, to: proc_path, at: usize, len: i32): void {
+  const what = to.what;
+  if (what == PROC_ROOT) {
+    step_root(p, to, at, len);
+  } else if (what == PROC_PID) {
+    step_pid(to, at, len);
+  } else if (what == PROC_TASKS) {
+    to.pid = pid_of(p, number_of(at, len));
+    to.what = nil(to.pid) ? 0 : PROC_PID;
+  } else if (what == PROC_NS_DIR && !nil(to.pid.task)) {
+    to.ns = ns_by_name(to.pid.task, at, len);
+    to.what = nil(to.ns) ? 0 : PROC_NS;
+  } else {
+    to.what = 0;
+  }
+}
+
+/**
+ * Where the path of `len` bytes at `at` leads to. `to` is where it begins: what a directory's
+ * descriptor stands for; absolute paths begin at the root, of which only /proc is known. A path
+ * with `..` in it is not followed.
+ */
+export function proc_walk(p: task_struct, to: proc_path, at: usize, len: i32): void {
+  const absolute = len > 0 && load<u8>(at) == 47;
+  if (absolute) to.what = 0;
+  let first = absolute;
+  for (let i = 0; i < len;) {
+    let end = i;
+    while (end < len && load<u8>(at + end) != 47) ++end;
+    const name = at + i;
+    const n = end - i;
+    const dot = n == 1 && load<u8>(name) == 46;
+    if (n && !dot) {
+      if (n == 2 && load<u16>(name) == 0x2e2e) to.what = 0;
+      else if (first) to.what = is(name, n, 4, 0x636f7270, 0) ? PROC_ROOT : 0;
+      else step(p, to, name, n);
+      first = false;
+      if (!to.what) return;
+    }
+    i = end + 1;
+  }
+}
