@@ -2,6 +2,7 @@
 // unreadable or not a trace, 4 internal fault, 130 interrupted.
 import { readFileSync } from 'node:fs';
 import { abiCommand } from './abi.ts';
+import { auditCommand } from './audit.ts';
 import { layoutCommand } from './layout.ts';
 import { replayCommand } from './replay.ts';
 import { EXIT_FAULT, EXIT_OK, EXIT_UNREADABLE, EXIT_USAGE, UsageError } from './status.ts';
@@ -11,6 +12,8 @@ const HELP = `bulkhead - re-executes recorded system calls in a kernel core of W
 
 usage: bulkhead replay [options] FILE...   replay a trace and compare (- is standard input)
        bulkhead abi [TABLE]                the syscall tables: number, name, class, support, note
+       bulkhead audit tree FILE...         containers and tasks, from an audit log alone
+       bulkhead audit attribute FILE...    an audit log again, with container ids
        bulkhead layout                     the kernel's structures, as JSON
        bulkhead --help | --version
 
@@ -42,6 +45,8 @@ async function main(argv: string[]): Promise<number> {
   switch (command) {
     case 'replay':
       return replayCommand(rest);
+    case 'audit':
+      return auditCommand(rest);
     case 'abi':
       return abiCommand(rest);
     case 'layout':

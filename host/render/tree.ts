@@ -3,7 +3,8 @@ import type { TreeProcess } from '../replay/processes.ts';
 import type { ContainerView } from '../views.ts';
 import { printable, type Style } from './style.ts';
 
-interface Node<T> {
+/** One branch. */
+export interface Node<T> {
   item: T;
   children: Node<T>[];
 }
@@ -20,7 +21,7 @@ function forest<T>(items: readonly T[], id: (t: T) => number, parent: (t: T) => 
 }
 
 /** Lines of a forest, without recursion: depth is the log's to choose. */
-function lines<T>(roots: readonly Node<T>[], show: (t: T) => string, max: number): string[] {
+export function lines<T>(roots: readonly Node<T>[], show: (t: T) => string, max: number): string[] {
   const out: string[] = [];
   const stack = roots.map((node) => ({ node, prefix: '', last: true, top: true })).reverse();
   for (let at = stack.pop(); at; at = stack.pop()) {

@@ -1,11 +1,11 @@
 // Reader of audit logs: auditd's own files, the kernel log's form, ausearch's text. A record stands
 // where its call ended; calls whose effect stands above them are handed out in two halves.
-import type { AuditEvent } from './audit/assemble.ts';
+import type { AuditEvent, StrayLine } from './audit/assemble.ts';
 import { type AuditTables, callFacts, type CallFacts, LINUX_TABLES } from './audit/facts.ts';
 import { AuditLine } from './audit/line.ts';
 import { type End, Lives } from './audit/lives.ts';
 import { type AuditPlan, type Birth, PlanBuilder } from './audit/plan.ts';
-import { AuditStream, type StrayLine } from './audit/stream.ts';
+import { AuditStream } from './audit/stream.ts';
 import type { CallTotals, LineTotals, TraceLine } from './event.ts';
 import type { TraceSource } from './source.ts';
 
@@ -77,10 +77,11 @@ export class AuditLog {
 
   #stray(stray: StrayLine, out: TraceLine[]): void {
     const record = { ...stray, sec: -1, msec: 0, serial: 0, node: '' };
-    const event = { ...record, syscall: undefined, records: [], dropped: 0 };
-    const line = new AuditLine(stray.separator ? 'other' : 'unparsed', ++this.#seq, 0, event);
+    const event = { ...record, syscall: undefined, records: [] };
+    const kind = stray.sort === 'unparsed' ? 'unparsed' : 'other';
+    const line = new AuditLine(kind, ++this.#seq, 0, event);
     line.text = stray.text;
-    line.note = stray.separator ? 'separator' : 'no audit record';
+    line.note = stray.sort;
     out.push(line);
   }
 

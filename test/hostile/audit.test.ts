@@ -4,7 +4,6 @@ import * as zlib from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AuditStream } from '../../host/trace/audit.ts';
-import { parseRecord } from '../../host/trace/audit/record.ts';
 import { replayTrace } from '../../host/replay.ts';
 import { sourceOf } from '../unit/audit/records.ts';
 
@@ -106,9 +105,6 @@ describe('mangled audit logs', () => {
     const started = performance.now();
     await digest(hostile);
     expect(performance.now() - started).toBeLessThan(5000);
-    expect(
-      parseRecord(`type=CWD msg=audit(1.000:1): cwd="${long}"`, 1, 0)!.text.length,
-    ).toBeLessThan(2 << 20);
   });
 
   it('keep at most a handful of events in memory', async () => {

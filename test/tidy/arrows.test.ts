@@ -26,6 +26,7 @@ const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['kernel', /^(kernel|boot|frame|module|events|views|check|check-ns|snapshot|upcalls)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
+  ['audit', /^audit\/.*\.ts$/],
   ['replay', /^(replay|script-runner|(replay|script|render)\/.*)\.ts$/],
   ['index', /^index\.ts$/],
   ['front', /^(cli|web)\/.*\.ts$/],

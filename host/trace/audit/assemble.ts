@@ -15,9 +15,20 @@ export interface AuditEvent {
   syscall: AuditRecord | undefined;
   /** all records in the order in which they stand, as far as they are kept */
   records: AuditRecord[];
-  /** records that were too many to be kept */
-  dropped: number;
 }
+
+/** A line that is of no event. */
+export interface StrayLine {
+  line: number;
+  file: number;
+  text: string;
+  /** printed between events by a tool, a record that came too late, or not understood */
+  sort: 'separator' | 'late' | 'unparsed';
+}
+
+/** What a log consists of, in order. */
+export type AuditItem =
+  { event: AuditEvent; stray?: undefined } | { stray: StrayLine; event?: undefined };
 
 /** Records that end an event: what comes behind them is another event's. */
 const LAST = new Set(['PROCTITLE', 'EOE']);
@@ -25,53 +36,57 @@ const LAST = new Set(['PROCTITLE', 'EOE']);
 const TIMEOUT_S = 2;
 /** At most this many events are open at a time. */
 const OPEN_MAX = 256;
-/** At most this much of one event is kept. */
+/** An event that is larger than this is handed out as it is; what follows is late. */
 const RECORDS_MAX = 512;
 const TEXT_MAX = 1 << 20;
 /** Serials of events that were handed out, to know a late record when it comes. */
 const RECENT = 4096;
 
+/** An event that may get more records, or a stray line in its place. */
 interface Open {
-  event: AuditEvent;
+  item: AuditItem;
   key: string;
   complete: boolean;
   text: number;
 }
 
 export class EventAssembler {
-  /** records that came after their event had been handed out */
-  late = 0;
   readonly #open = new Map<string, Open>();
   readonly #recent = new Set<string>();
   #newest = 0;
+  #strays = 0;
 
-  /** Takes a record; gives the events that are known to be whole now, in order. */
-  add(record: AuditRecord): AuditEvent[] {
+  /**
+   * Takes a record; gives the events that are known to be whole now, in order. undefined: the
+   * record is late, its event has been handed out.
+   */
+  add(record: AuditRecord): AuditItem[] | undefined {
     const key = `${record.node}\0${record.sec}.${record.msec}:${record.serial}`;
     let open = this.#open.get(key);
     if (open === undefined) {
-      if (this.#recent.has(key)) {
-        this.late += 1;
-        return [];
-      }
-      open = { event: newEvent(record), key, complete: false, text: 0 };
+      if (this.#recent.has(key)) return undefined;
+      open = { item: { event: newEvent(record) }, key, complete: false, text: 0 };
       this.#open.set(key, open);
     }
-    this.#keep(open, record);
+    this.#keep(open, open.item.event!, record);
     // the last record's own time: one mangled time must not make everything behind it old
     this.#newest = record.sec;
     return this.#ready();
   }
 
-  #keep(open: Open, record: AuditRecord): void {
-    const { event } = open;
-    const room = event.records.length < RECORDS_MAX && open.text < TEXT_MAX;
-    if (room || record.type === 'SYSCALL') {
-      event.records.push(record);
-      open.text += record.text.length;
-    } else {
-      event.dropped += 1;
-    }
+  /** A line of no event keeps its place between the others. */
+  addStray(stray: StrayLine): AuditItem[] {
+    // what a tool prints between events ends the ones before
+    if (stray.sort === 'separator') return [...this.finish(), { stray }];
+    const key = `\0${++this.#strays}`;
+    this.#open.set(key, { item: { stray }, key, complete: true, text: 0 });
+    return this.#ready();
+  }
+
+  #keep(open: Open, event: AuditEvent, record: AuditRecord): void {
+    event.records.push(record);
+    open.text += record.text.length;
+    if (event.records.length >= RECORDS_MAX || open.text >= TEXT_MAX) open.complete = true;
     if (record.type === 'SYSCALL' && event.syscall === undefined) event.syscall = record;
     const seen = event.syscall !== undefined || record.type === 'EOE';
     // ausearch prints an event backwards: its last record comes first there
@@ -80,31 +95,31 @@ export class EventAssembler {
   }
 
   /** Events from the front of the queue that are complete, too old, or too many. */
-  #ready(): AuditEvent[] {
-    const out: AuditEvent[] = [];
+  #ready(): AuditItem[] {
+    const out: AuditItem[] = [];
     for (const open of this.#open.values()) {
-      const old = open.event.sec + TIMEOUT_S < this.#newest;
+      const old = (open.item.event?.sec ?? 0) + TIMEOUT_S < this.#newest;
       if (!open.complete && !old && this.#open.size <= OPEN_MAX) break;
       out.push(this.#take(open));
     }
     return out;
   }
 
-  #take(open: Open): AuditEvent {
+  #take(open: Open): AuditItem {
     this.#open.delete(open.key);
-    this.#recent.add(open.key);
+    if (open.item.event !== undefined) this.#recent.add(open.key);
     if (this.#recent.size > RECENT) {
       for (const key of this.#recent) {
         this.#recent.delete(key);
         break;
       }
     }
-    return open.event;
+    return open.item;
   }
 
   /** The end of the log, or of a stretch of it: what is open gets no more records. */
-  finish(): AuditEvent[] {
-    const out: AuditEvent[] = [];
+  finish(): AuditItem[] {
+    const out: AuditItem[] = [];
     for (const open of [...this.#open.values()]) out.push(this.#take(open));
     this.#newest = 0;
     return out;
@@ -113,7 +128,7 @@ export class EventAssembler {
 
 function newEvent(record: AuditRecord): AuditEvent {
   const { node, sec, msec, serial, line, file } = record;
-  return { node, sec, msec, serial, line, file, syscall: undefined, records: [], dropped: 0 };
+  return { node, sec, msec, serial, line, file, syscall: undefined, records: [] };
 }
 
 /** Types of which an event has one record: messages of user programs and of the daemon. */

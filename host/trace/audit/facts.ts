@@ -1,6 +1,6 @@
 // What a SYSCALL record says of its call. The numbers of calls become names by our own tables.
 import { PID_MAX_LIMIT } from '../../../assembly/uapi/limits.ts';
-import { errnoName } from '../../abi/constants.ts';
+import { errnoName, evaluate } from '../../abi/constants.ts';
 import { syscallTable, type SyscallRow, type SyscallTable } from '../../syscall-abi.ts';
 import type { RetKind } from '../event.ts';
 import { archOf, field, idField, numberField, untrusted } from './fields.ts';
@@ -93,10 +93,12 @@ function callOf(
   return { table, row, nr, name: row?.name ?? `syscall_${nr}` };
 }
 
+/** A register: hex in raw logs; in interpreted ones with 0x, or as names of bits. */
 function argOf(record: AuditRecord, text: string): bigint | undefined {
-  if (record.form === 'interpreted')
-    return /^0x[0-9a-f]{1,16}$/.test(text) ? BigInt(text) : undefined;
-  return /^[0-9a-f]{1,16}$/i.test(text) ? BigInt(`0x${text}`) : undefined;
+  if (record.form !== 'interpreted') {
+    return /^[0-9a-f]{1,16}$/i.test(text) ? BigInt(`0x${text}`) : undefined;
+  }
+  return /^[\w|]{1,300}$/.test(text) ? evaluate(text) : undefined;
 }
 
 /** What a SYSCALL record says; undefined when it does not name a process. */

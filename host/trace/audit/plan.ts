@@ -21,10 +21,40 @@ export interface Birth {
   begin: number;
   /** kept only for calls that begin earlier than they stand */
   event: AuditEvent | undefined;
+  /** does the child live in a pid namespace below the recorder's? */
+  readonly inner: Inner;
 }
 
 /** Are the numbers of a task's children its own namespace's? */
-type Inner = 'no' | 'yes' | 'unknown';
+export type Inner = 'no' | 'yes' | 'unknown';
+
+/** A birth as the builder knows it. */
+class OneBirth implements Birth {
+  readonly at: number;
+  readonly pid: number;
+  readonly ret: number;
+  readonly thread: boolean;
+  child = 0;
+  begin: number;
+  event: AuditEvent | undefined = undefined;
+  /** the child's life, when it has one */
+  life: Life | undefined = undefined;
+
+  constructor(at: number, pid: number, ret: number, thread: boolean) {
+    this.at = at;
+    this.begin = at;
+    this.pid = pid;
+    this.ret = ret;
+    this.thread = thread;
+  }
+
+  get inner(): Inner {
+    return this.life?.inner ?? 'unknown';
+  }
+}
+
+/** Calls whose result is the caller's own number. */
+const SAYS_ITS_NUMBER = new Set(['getpid', 'set_tid_address']);
 
 /** One life of a pid. */
 interface Life {
@@ -34,12 +64,12 @@ interface Life {
   first: number;
   /** last event in which it is the caller; 0: none so far */
   last: number;
-  birth: Birth | undefined;
+  birth: OneBirth | undefined;
   inner: Inner;
   /** will its next children's be? */
   innerNext: Inner;
   /** births by this task whose child is not known, or not sure */
-  open: Birth[];
+  open: OneBirth[];
   /** tasks that name this one as their parent, whose birth is not known */
   orphans: Life[];
 }
@@ -64,7 +94,7 @@ export function actsAfter(plan: AuditPlan, node: string, pid: number, at: number
 }
 
 export class PlanBuilder {
-  readonly #births = new Map<number, Birth>();
+  readonly #births = new Map<number, OneBirth>();
   readonly #lives = new Map<string, Life>();
   /** lives that are over and whose birth stands further down */
   readonly #over = new Map<string, Life>();
@@ -78,6 +108,7 @@ export class PlanBuilder {
     const life = this.#caller(event.node, facts, at);
     if (facts.retKind === 'value') {
       if (isForkLike(facts.name) && resultNumber(facts) > 0) this.#fork(life, facts, event, at);
+      else if (SAYS_ITS_NUMBER.has(facts.name)) saysItsNumber(life, resultNumber(facts));
       else if (facts.name === 'unshare') enter(life, facts.args[0], 'yes');
       else if (facts.name === 'setns') enter(life, facts.args[1] || undefined, 'unknown');
     }
@@ -129,28 +160,30 @@ export class PlanBuilder {
     const ret = resultNumber(facts);
     const flags = facts.name === 'clone' ? (facts.args[0] ?? 0n) : 0n;
     const thread = (flags & BigInt(CLONE_THREAD)) !== 0n;
-    const birth = { at, pid: parent.pid, ret, child: 0, thread, begin: at, event: undefined };
+    const birth = new OneBirth(at, parent.pid, ret, thread);
     this.#births.set(at, birth);
     const child = this.#childOf(event.node, parent, birth);
     if (child === undefined) return;
     if (flags & BigInt(CLONE_NEWPID) || parent.inner === 'yes') child.inner = 'yes';
-    else if (facts.name === 'clone3') child.inner = 'unknown';
+    else if (facts.name === 'clone3' || flagsHidden(facts)) child.inner = 'unknown';
     else child.inner = parent.innerNext === 'no' ? parent.inner : parent.innerNext;
     if (flags & BigInt(CLONE_PARENT)) child.ppid = parent.ppid;
     if (child.first < at) {
       birth.begin = child.first;
-      (birth as Birth).event = keptEvent(event);
+      birth.event = keptEvent(event);
       parent.first = Math.min(parent.first, child.first);
     }
   }
 
   /** The task that a fork made; undefined when its number is not known yet. */
-  #childOf(node: string, parent: Life, birth: Birth): Life | undefined {
+  #childOf(node: string, parent: Life, birth: OneBirth): Life | undefined {
     const key = taskKey(node, birth.ret);
     const named = this.#lives.get(key) ?? this.#over.get(key);
     if (parent.inner !== 'yes') {
       // its records began while this call was under way: later than its parent's last one
       if (named !== undefined && named.birth === undefined && named.first > parent.last) {
+        // a number of its own namespace would not be this task's, which names it as parent
+        if (named.ppid === parent.pid) parent.inner = 'no';
         if (named !== parent) return this.#claim(node, birth, named, parent);
       }
       if (parent.inner === 'no') return this.#fresh(node, birth, parent);
@@ -162,16 +195,17 @@ export class PlanBuilder {
   }
 
   /** A child without a record so far: its number is the result. */
-  #fresh(node: string, birth: Birth, parent: Life): Life {
+  #fresh(node: string, birth: OneBirth, parent: Life): Life {
     const old = this.#lives.get(taskKey(node, birth.ret));
     if (old !== undefined) this.#end(node, old);
     const life = this.#newLife(node, birth.ret, parent.pid, birth.at);
     birth.child = birth.ret;
+    birth.life = life;
     life.birth = birth;
     return life;
   }
 
-  #claim(node: string, birth: Birth, child: Life, parent: Life): Life {
+  #claim(node: string, birth: OneBirth, child: Life, parent: Life): Life {
     if (birth.child !== 0 && birth.child !== child.pid) {
       // the result was taken for the child's number and is not
       const wrong = this.#lives.get(taskKey(node, birth.child));
@@ -181,6 +215,7 @@ export class PlanBuilder {
       parent.inner = 'yes';
     }
     birth.child = child.pid;
+    birth.life = child;
     child.birth = birth;
     this.#over.delete(taskKey(node, child.pid));
     parent.open = parent.open.filter((one) => one !== birth);
@@ -209,6 +244,16 @@ export class PlanBuilder {
     for (const [at, list] of begins) if (list.length > 1) begins.set(at, parentsFirst(list));
     return { births: this.#births, begins, lives: this.#past, events: this.#events };
   }
+}
+
+/** A process that asks for its number: the log has the recorder's for it. */
+function saysItsNumber(life: Life, ret: number): void {
+  if (ret > 0) life.inner = ret === life.pid ? 'no' : 'yes';
+}
+
+/** An interpreted record may name flags that are not known here. */
+function flagsHidden(facts: CallFacts): boolean {
+  return facts.name === 'clone' && facts.args[0] === undefined;
 }
 
 /** The caller's next children live in another pid namespace, if these flags say so. */

@@ -16,6 +16,8 @@ export interface AuditRecord {
   sec: number;
   msec: number;
   serial: number;
+  /** length of the header within `text` */
+  header: number;
   /** fields, with a space in front of each; without what the daemon added */
   body: string;
   /** what the daemon added behind the separator of enriched logs; '' when nothing */
@@ -30,8 +32,6 @@ export interface AuditRecord {
 export const ENRICHED = '\x1d';
 /** A header stands in front; what comes later is somebody's data. */
 const HEADER_MAX = 700;
-/** A longer record is kept up to here: the kernel writes less than 9 kB. */
-const RECORD_MAX = 1 << 20;
 
 const TYPES = new Map<number, string>();
 for (const [name, value] of Object.entries(AUDIT)) {
@@ -94,8 +94,7 @@ function parseType(text: string): string {
 }
 
 /** Reads a line. undefined: it is no record. */
-export function parseRecord(full: string, line: number, file: number): AuditRecord | undefined {
-  const text = full.length > RECORD_MAX ? full.slice(0, RECORD_MAX) : full;
+export function parseRecord(text: string, line: number, file: number): AuditRecord | undefined {
   const hit = HEADER.exec(text.length > HEADER_MAX ? text.slice(0, HEADER_MAX) : text);
   if (hit === null) return undefined;
   const [header, node, type, msg, time, serial, gap] = hit;
@@ -116,6 +115,7 @@ export function parseRecord(full: string, line: number, file: number): AuditReco
     sec: when[0],
     msec: when[1],
     serial: Number(serial),
+    header: header.length,
     body: body.startsWith(' ') ? body : ` ${body}`,
     tail,
     line,

@@ -3,21 +3,8 @@
 import { type LineTotals, newLineTotals } from '../event.ts';
 import { lineBatches, linesNow } from '../lines.ts';
 import type { SourceFile, TraceSource } from '../source.ts';
-import { type AuditEvent, EventAssembler } from './assemble.ts';
+import { type AuditItem, EventAssembler } from './assemble.ts';
 import { type AuditRecord, isSeparator, parseRecord } from './record.ts';
-
-/** What became of a line that is no record. */
-export interface StrayLine {
-  line: number;
-  file: number;
-  text: string;
-  /** printed between events by a tool; else it is not understood */
-  separator: boolean;
-}
-
-/** What a reader hands out, in order. */
-export type AuditItem =
-  { event: AuditEvent; stray?: undefined } | { stray: StrayLine; event?: undefined };
 
 const HEAD = 1 << 16;
 
@@ -65,10 +52,6 @@ export async function filesInOrder(source: TraceSource): Promise<SourceFile[]> {
 /** One pass over a log. */
 export class AuditStream {
   readonly lines: LineTotals = newLineTotals();
-  /** records that came behind their event */
-  get late(): number {
-    return this.#assembler.late;
-  }
   readonly #assembler = new EventAssembler();
   readonly #source: TraceSource;
   /** the node whose calls count as calls; others' are other lines */
@@ -90,7 +73,7 @@ export class AuditStream {
         yield out;
       }
     }
-    yield this.#assembler.finish().map((event) => ({ event }));
+    yield this.#assembler.finish();
   }
 
   #line(text: string, line: number, file: number, out: AuditItem[]): void {
@@ -98,14 +81,15 @@ export class AuditStream {
     lines.total += 1;
     const record = parseRecord(text, line, file);
     if (record === undefined) {
-      const separator = isSeparator(text);
-      if (separator) lines.other += 1;
+      const sort = isSeparator(text) ? 'separator' : 'unparsed';
+      if (sort === 'separator') lines.other += 1;
       else lines.unparsed += 1;
-      out.push({ stray: { line, file, text, separator } });
+      out.push(...this.#assembler.addStray({ line, file, text, sort }));
       return;
     }
     this.#count(record);
-    for (const event of this.#assembler.add(record)) out.push({ event });
+    const late = { line, file, text, sort: 'late' } as const;
+    out.push(...(this.#assembler.add(record) ?? this.#assembler.addStray(late)));
   }
 
   #count(record: AuditRecord): void {
