@@ -11,7 +11,7 @@ import { openSource, SourceError, type TraceSource } from '../trace/source.ts';
 import { Progress } from './progress.ts';
 import { EXIT_OK, UsageError } from './status.ts';
 
-const HELP = `usage: bulkhead audit tree [options] FILE...       containers and tasks, from a log alone
+const HELP = `usage: bulkhead audit tree [options] FILE...       containers and tasks of a log
        bulkhead audit attribute [options] FILE...  the log again, with container ids
 
 FILE is an audit log: auditd's audit.log, raw or enriched, the kernel log's form, or what ausearch
