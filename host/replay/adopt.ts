@@ -311,7 +311,7 @@ export class Adopter {
       k.trap();
     }
     const task = this.#r.tasks.get(pid);
-    if (task) task.dead = true;
+    if (task) this.#r.bury(task);
     this.#r.adopted('end of a task that is not recorded');
     return true;
   }
@@ -341,7 +341,7 @@ export class Adopter {
     const pgid = op === OP.OP_GETSID ? (k.task(task.pid)?.pgid ?? 1) : call.ret;
     // children that were forked before share what they inherited
     const before = k.task(task.pid);
-    for (const other of this.#r.tasks.values()) {
+    for (const other of this.#r.living) {
       const view = other.dead || other.groupKnown ? undefined : k.task(other.pid);
       const together = view && view.pgid === before?.pgid && view.sid === before.sid;
       if (!together) continue;

@@ -7,11 +7,15 @@ import type { ReplayTask } from './call.ts';
 import { adoptSender } from './creds.ts';
 import { exitNow, INIT } from './deaths.ts';
 import type { Replay } from './engine.ts';
-import { runNow } from './execute.ts';
+import { noteEvent, runNow } from './execute.ts';
 import { bring, help } from './order.ts';
 import { addReason, countCall, countEvent } from './result.ts';
 
 const SIGCHLD = 17;
+const CLD_STOPPED = 5;
+const CLD_CONTINUED = 6;
+/** How many SIGCHLD lines of a parent are searched for the next one of the same child. */
+const LOOK_AHEAD = 64;
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
 /** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
@@ -80,12 +84,13 @@ function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
  * A stop or continue whose SIGCHLD came while the one of this line was still pending was never
  * told. That it was not is seen from the next one that the parent took.
  */
-function dropUntold(r: Replay, task: ReplayTask, info: SigInfoFields): void {
+function dropUntold(r: Replay, task: ReplayTask, info: SigInfoFields, at: number): void {
+  if (info.code !== CLD_STOPPED && info.code !== CLD_CONTINUED) return;
   const sender = info.pidInRecorderNs ?? info.pid ?? 0;
-  const at = r.childSignal(task.pid);
   const list = r.index.childSignals.get(task.pid) ?? [];
   let next = at + 2;
-  while (next < list.length && list[next + 1] !== sender) next += 2;
+  const end = Math.min(list.length, next + 2 * LOOK_AHEAD);
+  while (next < end && list[next + 1] !== sender) next += 2;
   if (list[next] !== info.code || !r.tasks.has(sender) || !deliverable(r, task.pid, SIGCHLD))
     return;
   if (letNoticesOut(r, sender)) r.reordered('a stop or continue was not told: one was pending');
@@ -124,7 +129,7 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
 export function onSignalLine(r: Replay, line: TraceLine): void {
   const task = r.task(line.pid, line.seq);
   const info = line.siginfo;
-  task.history.push(`${line.line}: ${signalName(line.signo)}`);
+  noteEvent(task, `${line.line}: ${signalName(line.signo)}`);
   if (!line.signo) return;
   let unseen = false;
   if (isDeath(info) && info) {
@@ -132,7 +137,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     unseen = r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
   }
   bring(r, task, line.signo, info);
-  if (line.signo === SIGCHLD && info) dropUntold(r, task, info);
+  if (line.signo === SIGCHLD && info) dropUntold(r, task, info, r.childSignal(task.pid));
   if (isDeath(info) && outOfTurn(r, task, line)) return;
   if (!deliverable(r, task.pid, line.signo)) {
     if (!task.maskKnown && r.adopter.unblock(task, line.signo)) {
@@ -219,7 +224,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   const end = line.kind === 'killed' ? signalName(line.signo) : `exit ${line.exitCode}`;
   r.processes.end(line.pid, end, view);
   if (task.pid === INIT) {
-    task.dead = true;
+    r.bury(task);
     countEvent(r.result, 'exit', 'blind');
     addReason(r.result.reasons.blind, "exit: the kernel's init goes on");
     return;
@@ -263,17 +268,18 @@ function finishEnd(r: Replay, task: ReplayTask, line: TraceLine, status: number)
   const leader = view && view.tgid === view.tid;
   // a task that nobody waits for is gone at once: what it ended with was noted before
   const have = view?.state === 'Z' ? view.exitCode : task.ended;
-  task.dead = true;
   // a leader that left early says its own code, the process's is the group's
   if (have !== undefined && leader && (have & ~0x80) !== status && view.threads > 1) {
     countEvent(r.result, 'exit', 'blind');
     addReason(r.result.reasons.blind, 'exit: a leader that left before its threads');
+    r.bury(task);
     return;
   }
   const wrong = have !== undefined && (have & ~0x80) !== status;
   countEvent(r.result, 'exit', wrong ? 'diverged' : 'matched');
   if (have !== undefined && !wrong) r.compared?.add(line.seq);
   if (wrong) r.diverge(line.line, task, 'exit', `status ${status}`, `status ${have}`, line.text);
+  r.bury(task);
 }
 
 /** The log says that a task is dead which lives on in the kernel: it dies now. */
@@ -294,7 +300,7 @@ function forceEnd(r: Replay, task: ReplayTask, line: TraceLine): void {
     r.kernel.frame.begin(task.pid, 0, OP.OP_EXIT).setArg(0, line.exitCode);
     r.kernel.trap();
   }
-  task.dead = true;
+  r.bury(task);
 }
 
 /** `+++ superseded by execve in pid N +++`: task N goes on under this line's pid. */
@@ -309,11 +315,11 @@ export function onSuperseded(r: Replay, line: TraceLine): void {
     r.kernel.die(leader.pid, false);
   r.kernel.events();
   const resumed = r.kernel.isWoken(task.pid) && r.kernel.resume(task.pid) === DISP_DONE;
-  task.dead = true;
   task.open = undefined;
   // the thread's own state goes on under the leader's number
-  const merged: ReplayTask = { ...task, pid: line.pid, dead: false, answered: call.name };
-  r.tasks.set(line.pid, merged);
+  const merged: ReplayTask = { ...task, pid: line.pid, answered: call.name };
+  r.bury(task);
+  r.enter(merged);
   countCall(r.result, call.name, 'assisted', resumed ? 'matched' : 'diverged');
   countEvent(r.result, 'exit', 'matched');
   if (!resumed) r.diverge(line.line, merged, call.name, '0', 'the call sleeps', call.text);

@@ -26,7 +26,10 @@ export class Replay {
   readonly kernel: Kernel;
   readonly index: TraceIndex;
   readonly result: ReplayResult;
+  /** the last task of each number, dead or alive */
   readonly tasks = new Map<number, ReplayTask>();
+  /** those that have not ended */
+  readonly living = new Set<ReplayTask>();
   readonly adopter: Adopter;
   /** every process, in order of appearance, with its end */
   readonly processes = new Processes();
@@ -141,7 +144,7 @@ export class Replay {
 
   /** The open call whose child this pid is, by the index of the first pass. */
   #openForkOf(pid: number, seq: number): Call | undefined {
-    for (const task of this.tasks.values()) {
+    for (const task of this.living) {
       const open = task.open;
       if (!open || open.done || !open.row || !isFork(open.row.op)) continue;
       if (this.index.forks.get(open.seq)?.child === pid && open.seq <= seq) return open;
@@ -177,7 +180,7 @@ export class Replay {
       bsetKnown: parent?.bsetKnown ?? 0n,
       actionsKnown: parent ? parent.actionsKnown && new Set(parent.actionsKnown) : new Set(),
     };
-    this.tasks.set(pid, task);
+    this.enter(task);
     this.result.tasks += 1;
     this.processes.add(pid, parent?.pid ?? 0);
     return task;
@@ -200,6 +203,21 @@ export class Replay {
     const at = this.#childSignals.get(pid) ?? 0;
     this.#childSignals.set(pid, at + 2);
     return at;
+  }
+
+  /** Puts a task in the place of whatever bore its number. */
+  enter(task: ReplayTask): void {
+    const before = this.tasks.get(task.pid);
+    if (before) this.living.delete(before);
+    this.tasks.set(task.pid, task);
+    this.living.add(task);
+  }
+
+  /** The end of a task; what led to it is not asked for any more. */
+  bury(task: ReplayTask): void {
+    task.dead = true;
+    task.history = [];
+    this.living.delete(task);
   }
 
   adopted(reason: string): void {

@@ -187,9 +187,16 @@ function remember(task: ReplayTask, call: Call, rax: bigint): void {
   note(task, call, expectedText(call));
 }
 
+/** How many of a task's last events a divergence shows. */
+const HISTORY = 5;
+
+export function noteEvent(task: ReplayTask, event: string): void {
+  task.history.push(event);
+  if (task.history.length > HISTORY) task.history.shift();
+}
+
 export function note(task: ReplayTask, call: Call, result: string): void {
-  task.history.push(`${call.line}: ${call.name} = ${result}`);
-  if (task.history.length > 5) task.history.shift();
+  noteEvent(task, `${call.line}: ${call.name} = ${result}`);
 }
 
 /** The child of a fork gets its record, once the kernel has made it. */

@@ -48,7 +48,7 @@ export async function explain(
 }
 
 function openCalls(replay: Replay): string {
-  const open = [...replay.tasks.values()].filter((t) => t.open && !t.dead);
+  const open = [...replay.living].filter((t) => t.open && !t.dead);
   return open.map((t) => `${t.pid} ${t.open!.name} (line ${t.open!.line})`).join(', ') || 'none';
 }
 

@@ -81,7 +81,7 @@ function deathsFirst(
  * that act first, then deaths, then sleepers. Return: whether anything happened.
  */
 export function help(r: Replay, call: Call | undefined, about: number): boolean {
-  const tasks = [...r.tasks.values()].filter((task) => !task.dead);
+  const tasks = [...r.living];
   if (runOpen(r, tasks, call, false)) return true;
   for (const task of deathsFirst(r, tasks, call, about)) if (endEarly(r, task)) return true;
   for (const task of tasks) if (letNoticesOut(r, task.pid)) return true;
@@ -98,7 +98,7 @@ export function senderOf(
   if (info.pidInRecorderNs !== undefined) return r.tasks.get(info.pidInRecorderNs);
   const view = r.kernel.task(receiver);
   if (!view || view.nsLevel === 0 || !info.pid) return r.tasks.get(info.pid ?? 0);
-  for (const task of r.tasks.values()) {
+  for (const task of r.living) {
     const other = task.dead ? undefined : r.kernel.task(task.pid);
     if (other?.nspid === info.pid && other.nsLevel === view.nsLevel) return task;
   }
@@ -121,7 +121,7 @@ function stepTowards(
   }
   if (worldly(r, info, signo)) return undefined;
   // what became of the sender is another's doing
-  const tasks = [...r.tasks.values()].filter((one) => !one.dead);
+  const tasks = [...r.living];
   if (runOpen(r, tasks, undefined, false)) return 'a signal needed an open call';
   return undefined;
 }
@@ -162,7 +162,7 @@ export function expectSignal(r: Replay, call: Call, early: boolean): void {
 
 /** The end of the log: calls whose end it does not show are counted, blind where they mattered. */
 export function closeOpenCalls(r: Replay): void {
-  for (const task of r.tasks.values()) {
+  for (const task of r.living) {
     const open = task.open;
     task.open = undefined;
     if (!open || open.done) continue;
@@ -193,7 +193,7 @@ export function numberFits(r: Replay, call: Call): boolean {
 export function forkOthersFirst(r: Replay, call: Call): void {
   for (let tries = 0; tries < STEPS && !numberFits(r, call); ++tries) {
     const number = r.kernel.exports.next_pid(call.pid);
-    const open = [...r.tasks.values()].map((task) => task.open);
+    const open = [...r.living].map((task) => task.open);
     const before = open.find(
       (one) => one && one !== call && !one.done && one.ret === number && numberFits(r, one),
     );

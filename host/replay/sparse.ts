@@ -34,7 +34,7 @@ export function onGone(r: Replay, line: TraceLine): void {
   r.kernel.events();
   r.processes.end(line.pid, end, view);
   task.open = undefined;
-  task.dead = true;
+  r.bury(task);
   if (line.reaped) r.adopter.removeStale(line.pid);
 }
 
@@ -106,7 +106,7 @@ function targets(r: Replay, call: Call, op: number): number[] {
   if (op !== OP.OP_KILL) return [];
   if (id > 0) return [id];
   const group = id === 0 ? r.kernel.task(call.pid)?.pgid : -id;
-  const alive = [...r.tasks.values()].filter((task) => !task.dead && task.pid !== call.pid);
+  const alive = [...r.living].filter((task) => task.pid !== call.pid);
   const inGroup = alive.filter((task) => r.kernel.task(task.pid)?.pgid === group);
   return (id === -1 ? alive : inGroup).map((task) => task.pid);
 }
@@ -156,7 +156,7 @@ function adoptDescriptors(r: Replay, call: Call, outcome: Outcome): string | und
 
 /** The end of the log: what it does not show of its tasks is said. */
 export function closeLives(r: Replay): void {
-  for (const task of r.tasks.values()) {
+  for (const task of r.living) {
     if (!task.dead) r.processes.end(task.pid, 'end not shown', r.kernel.task(task.pid));
   }
 }

@@ -217,7 +217,7 @@ class Schedule {
   /** Recorded threads of a process that are still there. */
   #groupOf(tgid: number): number[] {
     const out: number[] = [];
-    for (const task of this.#r.tasks.values()) {
+    for (const task of this.#r.living) {
       if (!task.dead && this.#r.kernel.task(task.pid)?.tgid === tgid) out.push(task.pid);
     }
     return out;
