@@ -4,13 +4,24 @@ import { CAP_FULL_SET, cred, prepare_creds, put_cred } from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
 import { copy_process, kernel_clone_args } from "./fork.ts";
 import { list_head } from "./list.ts";
-import { find_task_by_pid_ns, pid_namespace } from "./pid.ts";
+import { fget, FILE_NSFS, FILE_WORLD } from "./file.ts";
+import { create_ns, get_ns, ns_common } from "./namespace.ts";
+import {
+  create_pid_namespace,
+  find_ge_pid,
+  find_task_by_pid_ns,
+  pid_namespace,
+  pid_nr_ns,
+  task_active_pid_ns,
+} from "./pid.ts";
+import { ns_of_type } from "./procfs.ts";
 import { CLONE_ARGS, root } from "./root.ts";
 import { change_pgrp, change_session } from "./sys-process.ts";
 import { PF_EXITING, PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } from "./task.ts";
-import { EINVAL, ENOMEM, ESRCH } from "./uapi/errno.ts";
+import { EBADF, EINVAL, ENOMEM, ESRCH } from "./uapi/errno.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGCHLD } from "./uapi/signal.ts";
+import { user_namespace } from "./user-namespace.ts";
 
 export function find_task(nr: i32): task_struct {
   return find_task_by_pid_ns(nr, changetype<pid_namespace>(<usize>root().init_pid_ns));
@@ -94,5 +105,44 @@ export function adopt_cred(p: task_struct, field: i32, value: u64): i32 {
     const at = offsetof<cred>("cap_inheritable") + ((<usize>(field - CRED_IDS - 1)) << 3);
     store<u64>(c + at, value & CAP_FULL_SET);
   }
+  return 0;
+}
+
+/** The namespace of `type` with inode number `inum` that some task is in, or null. */
+function ns_by_inum(type: i32, inum: u32): ns_common {
+  const all = changetype<pid_namespace>(<usize>root().init_pid_ns);
+  let number = find_ge_pid(1, all);
+  while (!nil(number)) {
+    const t = number.task;
+    const ns = nil(t) ? NULL<ns_common>() : ns_of_type(t, type);
+    if (!nil(ns) && ns.inum == inum) return ns;
+    number = find_ge_pid(pid_nr_ns(number, all) + 1, all);
+  }
+  return NULL<ns_common>();
+}
+
+/**
+ * Descriptor `fd` of `p` is the file of a namespace of `type`: that with number `inum`, or one
+ * that no task of the recording is in. Return: 0, -ESRCH, -EBADF, -EINVAL, -ENOSPC, -ENOMEM.
+ */
+export function adopt_ns(p: task_struct, fd: i32, type: i32, inum: u32): i32 {
+  if (nil(p)) return -ESRCH;
+  const at = fget(p, fd);
+  if (nil(at)) return -EBADF;
+  if (at.kind != FILE_WORLD || nil(ns_of_type(p, type))) return -EINVAL;
+  const known = inum ? ns_by_inum(type, inum) : NULL<ns_common>();
+  let ns = known;
+  if (!nil(known)) {
+    get_ns(known);
+  } else {
+    const user = p.cred.user_ns;
+    if (type == C.CLONE_NEWUSER) ns = create_ns(type, user, changetype<user_namespace>(0), 0);
+    else if (type == C.CLONE_NEWPID) ns = create_pid_namespace(task_active_pid_ns(p), user, 0);
+    else ns = create_ns(type, NULL<ns_common>(), user, 0);
+    if (IS_ERR(ns)) return PTR_ERR(ns);
+    if (type == C.CLONE_NEWUSER) ns.level = user.level + 1;
+  }
+  at.kind = FILE_NSFS;
+  at.private_data = <u32>changetype<usize>(ns);
   return 0;
 }

@@ -4,6 +4,7 @@ import { container } from "./container.ts";
 import { nil } from "./err.ts";
 import * as FD from "./file.ts";
 import { frame } from "./frame.ts";
+import { ns_ioctl } from "./nsfs.ts";
 import { SCRATCH_USER } from "./root.ts";
 import { sys_world_call } from "./sys-file.ts";
 import { task_struct } from "./task.ts";
@@ -126,6 +127,13 @@ function refuse(p: task_struct, f: frame, fd: i32, error: i32): i32 {
   return nil(container_at(p, fd)) ? sys_world_call(f, -E.ENOSYS) : error;
 }
 
+/** ioctl(2): of a namespace's file it is the kernel's. */
+function sys_ioctl(p: task_struct, f: frame): i32 {
+  const at = FD.fget(p, <i32>f.a0);
+  if (!nil(at) && at.kind == FD.FILE_NSFS) return ns_ioctl(p, f, at);
+  return refuse(p, f, <i32>f.a0, -E.ENOTTY);
+}
+
 /** Calls on a descriptor that a container's file answers in its own way. */
 export function do_op_containerfs(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   switch (op) {
@@ -140,7 +148,7 @@ export function do_op_containerfs(op: u32, p: task_struct, f: frame, compat: boo
     case O.OP_LSEEK:
       return refuse(p, f, <i32>f.a0, -E.ESPIPE);
     case O.OP_IOCTL:
-      return refuse(p, f, <i32>f.a0, -E.ENOTTY);
+      return sys_ioctl(p, f);
     case O.OP_MMAP:
       return refuse(p, f, <i32>f.r8, -E.EACCES);
     default:

@@ -2,7 +2,9 @@
 import { sys_capget, sys_capset } from "./capability.ts";
 import { frame } from "./frame.ts";
 import * as I from "./sys-ids.ts";
-import { sys_chroot, sys_open, sys_openat2 } from "./sys-open.ts";
+import { sys_setns } from "./setns.ts";
+import { sys_mount, sys_pivot_root, sys_umount2 } from "./sys-mount.ts";
+import { sys_chroot, sys_open, sys_openat2, sys_readlink } from "./sys-open.ts";
 import { task_struct } from "./task.ts";
 import { ENOSYS } from "./uapi/errno.ts";
 import { AT_FDCWD } from "./uapi/fcntl.ts";
@@ -27,6 +29,18 @@ export function do_op_ns(op: u32, p: task_struct, f: frame): i32 {
       return sys_open(p, f, a0, f.a1, <u32>f.a2);
     case O.OP_OPENAT2:
       return sys_openat2(p, f);
+    case O.OP_READLINK:
+      return sys_readlink(p, f, AT_FDCWD, f.a0, f.a1, <i32>f.a2);
+    case O.OP_READLINKAT:
+      return sys_readlink(p, f, a0, f.a1, f.a2, <i32>f.r10);
+    case O.OP_SETNS:
+      return sys_setns(p, a0, <u32>f.a1);
+    case O.OP_MOUNT:
+      return sys_mount(p, f);
+    case O.OP_UMOUNT2:
+      return sys_umount2(p, f);
+    case O.OP_PIVOT_ROOT:
+      return sys_pivot_root(p, f);
     case O.OP_CHROOT:
       return sys_chroot(p, f);
     case O.OP_CAPGET:

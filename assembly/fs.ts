@@ -40,6 +40,12 @@ export function put_fs(fs: fs_struct): void {
   }
 }
 
+/** Do others than `p` see what it does to its directories? */
+export function fs_is_shared(p: task_struct): bool {
+  const fs = cold(p).fs;
+  return fs.shared != 0 && fs.count > 1;
+}
+
 /** The caller's, private for writing; false when memory is exhausted. */
 export function fs_for_write(p: task_struct): bool {
   const k = cold(p);

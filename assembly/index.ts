@@ -1,6 +1,6 @@
 // The export surface: numbers in, numbers out. Everything else is behind it. Return values are
 // dispositions (DISP_*), actions (ACTION_*), addresses, counts, or a negative errno.
-import { adopt_cred, adopt_group, adopt_parent, adopt_task, find_task } from "./adopt.ts";
+import { adopt_cred, adopt_group, adopt_ns, adopt_parent, adopt_task, find_task } from "./adopt.ts";
 import { start_kernel } from "./boot.ts";
 import { nil } from "./err.ts";
 import { die_now, fatal_signal } from "./exit.ts";
@@ -253,6 +253,11 @@ export function set_group(tid: i32, pgid: i32, sid: i32): i32 {
 /** Who `tid` is, as far as the host knows: a field of its cred (see adopt_cred). 0 or errno. */
 export function set_cred(tid: i32, field: i32, lo: u32, hi: u32): i32 {
   return adopt_cred(find_task(tid), field, (<u64>lo) | ((<u64>hi) << 32));
+}
+
+/** Descriptor `fd` of `tid` is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
+export function set_ns(tid: i32, fd: i32, type: i32, inum: u32): i32 {
+  return adopt_ns(find_task(tid), fd, type, inum);
 }
 
 /** The end that is pending for `tid`'s group leaves a core: its status says so. */

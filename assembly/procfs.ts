@@ -6,6 +6,7 @@ import { get_ns, ns_common, put_ns } from "./namespace.ts";
 import { find_pid_ns, get_pid, pid, pid_namespace, put_pid, task_active_pid_ns } from "./pid.ts";
 import { CACHE_PROC_FILE, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
 import { cold, task_struct } from "./task.ts";
+import * as C from "./uapi/sched.ts";
 import { user_namespace } from "./user-namespace.ts";
 
 // proc_file.what
@@ -120,18 +121,32 @@ function step_pid(to: proc_path, at: usize, len: i32): void {
   else to.what = 0;
 }
 
+/** The namespace of a type that `t` is in, null for no type and for the dead. */
+export function ns_of_type(t: task_struct, type: i32): ns_common {
+  const ns = cold(t).nsproxy;
+  if (type == C.CLONE_NEWUSER) return t.cred.user_ns;
+  if (type == C.CLONE_NEWPID) return task_active_pid_ns(t);
+  if (nil(ns)) return NULL<ns_common>();
+  if (type == C.CLONE_NEWNS) return ns.mnt_ns;
+  if (type == C.CLONE_NEWUTS) return ns.uts_ns;
+  if (type == C.CLONE_NEWIPC) return ns.ipc_ns;
+  if (type == C.CLONE_NEWNET) return ns.net_ns;
+  if (type == C.CLONE_NEWCGROUP) return ns.cgroup_ns;
+  return type == C.CLONE_NEWTIME ? ns.time_ns : NULL<ns_common>();
+}
+
 /** The namespace of task `t` that a name in its ns directory is, or null. */
 function ns_by_name(t: task_struct, at: usize, len: i32): ns_common {
   const ns = cold(t).nsproxy;
-  if (is(at, len, 4, 0x72657375, 0)) return t.cred.user_ns;
+  if (is(at, len, 4, 0x72657375, 0)) return ns_of_type(t, C.CLONE_NEWUSER);
+  if (is(at, len, 3, 0x746e6d, 0)) return ns_of_type(t, C.CLONE_NEWNS);
+  if (is(at, len, 3, 0x737475, 0)) return ns_of_type(t, C.CLONE_NEWUTS);
+  if (is(at, len, 3, 0x637069, 0)) return ns_of_type(t, C.CLONE_NEWIPC);
+  if (is(at, len, 3, 0x74656e, 0)) return ns_of_type(t, C.CLONE_NEWNET);
+  if (is(at, len, 3, 0x646970, 0)) return ns_of_type(t, C.CLONE_NEWPID);
+  if (is(at, len, 6, 0x70756f726763, 0)) return ns_of_type(t, C.CLONE_NEWCGROUP);
+  if (is(at, len, 4, 0x656d6974, 0)) return ns_of_type(t, C.CLONE_NEWTIME);
   if (nil(ns)) return NULL<ns_common>();
-  if (is(at, len, 3, 0x746e6d, 0)) return ns.mnt_ns;
-  if (is(at, len, 3, 0x737475, 0)) return ns.uts_ns;
-  if (is(at, len, 3, 0x637069, 0)) return ns.ipc_ns;
-  if (is(at, len, 3, 0x74656e, 0)) return ns.net_ns;
-  if (is(at, len, 3, 0x646970, 0)) return task_active_pid_ns(t);
-  if (is(at, len, 6, 0x70756f726763, 0)) return ns.cgroup_ns;
-  if (is(at, len, 4, 0x656d6974, 0)) return ns.time_ns;
   if (is(at, len, 16, 0x5f726f665f646970, 0x6e6572646c696863)) {
     // a namespace without its first process cannot be entered by name yet
     const children = ns.pid_ns_for_children;

@@ -77,6 +77,7 @@ export class kernel_root {
   tables: u32; // syscall_table[MAX_TABLES]
   // users' counts of namespaces
   ucounts_hash: u32; // chains of ucounts
+  ns_binds: u32; // ns_bind: namespaces that are mounted
   // locks of the two global lists
   tasklist_lock: u32; // spinlock_t
   containers_lock: u32; // spinlock_t

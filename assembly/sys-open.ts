@@ -6,10 +6,12 @@ import { file } from "./file.ts";
 import { frame } from "./frame.ts";
 import { fs_for_write } from "./fs.ts";
 import { get_ns } from "./namespace.ts";
+import { ns_lookup, proc_readlink } from "./nsfs.ts";
 import { pid } from "./pid.ts";
 import * as P from "./procfs.ts";
 import { proc_path } from "./procfs.ts";
 import { PROC_PATH, SCRATCH_USER, SCRATCH_USER_BYTES } from "./root.ts";
+import { sys_world_call } from "./sys-file.ts";
 import { cold, task_struct } from "./task.ts";
 import { copy_from_user, strncpy_from_user } from "./uaccess.ts";
 import { CAP_SYS_CHROOT } from "./uapi/capability.ts";
@@ -19,7 +21,7 @@ import { AT_FDCWD, O_NONBLOCK } from "./uapi/fcntl.ts";
 import * as F from "./uapi/frame.ts";
 
 /** Where the path at the scratch buffer leads from the directory of `dirfd`. */
-function lookup(p: task_struct, dirfd: i32, len: i32): proc_path {
+export function lookup(p: task_struct, dirfd: i32, len: i32): proc_path {
   const to = changetype<proc_path>(PROC_PATH);
   to.what = 0;
   to.pid = changetype<pid>(0);
@@ -29,7 +31,24 @@ function lookup(p: task_struct, dirfd: i32, len: i32): proc_path {
     to.pid = dir.proc.pid;
   }
   P.proc_walk(p, to, SCRATCH_USER, len);
+  ns_lookup(to, SCRATCH_USER, <u32>len);
   return to;
+}
+
+/** readlink(2) and readlinkat(2): of a namespace's file it is the kernel's answer. */
+export function sys_readlink(
+  p: task_struct,
+  f: frame,
+  dirfd: i32,
+  path: u64,
+  addr: u64,
+  size: i32,
+): i32 {
+  const len = strncpy_from_user(f, SCRATCH_USER, path, SCRATCH_USER_BYTES);
+  if (len < 0) return len;
+  const to = lookup(p, dirfd, len);
+  if (to.what != P.PROC_NS) return sys_world_call(f, -E.ENOSYS);
+  return proc_readlink(p, f, to, addr, size);
 }
 
 /** The open file of what a path leads to; null when memory is exhausted. */

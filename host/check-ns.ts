@@ -100,6 +100,13 @@ export class NsChecker {
     if (hashed !== counted) this.#f.say(`pid namespace: ${counted} counted, ${hashed} numbers`);
   }
 
+  /** Namespaces that are mounted. */
+  mounts(): void {
+    for (let at = this.#v.root('ns_binds'); at; at = this.#word(at + L.ns_bind.next)) {
+      this.namespace(this.#word(at + L.ns_bind.ns));
+    }
+  }
+
   nsproxy(at: number): void {
     for (const field of NSPROXY_FIELDS) this.namespace(this.#word(at + L.nsproxy[field]));
   }

@@ -338,6 +338,7 @@ class Checker {
   /** Every namespace is held by a proxy, a cred, a struct pid, a file or one below it. */
   #namespaces(): void {
     this.#ns.namespace(this.#v.root('init_user_ns'));
+    this.#ns.mounts();
     for (const at of this.found.nsproxy.keys()) this.#ns.nsproxy(at);
     for (const at of this.found.cred.keys()) this.#ns.cred(at);
     for (const at of this.found.pid.keys()) {

@@ -316,6 +316,13 @@ export class Kernel implements FrameOwner {
     return this.exports.set_cred(tid, field, ...halves) === 0;
   }
 
+  /** Descriptor `fd` is the file of a namespace of `type`: number `inum`, or one not known (0). */
+  setNs(tid: number, fd: number, type: number, inum = 0): boolean {
+    const r = this.#guard(() => this.exports.set_ns(tid, fd, type, inum));
+    this.refresh();
+    return r === 0;
+  }
+
   /** The death of `tid` began with the signal it took, before a SIGKILL that came after. */
   preferTaken(tid: number): void {
     this.exports.prefer_taken(tid);

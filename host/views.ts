@@ -126,6 +126,17 @@ const KINDS: Readonly<Record<number, FdView['kind']>> = {
   24: 'proc',
   25: 'nsfs',
 };
+/** Names of the types of namespace in nsfs, by CLONE_NEW* flag. */
+const NS_NAMES: Readonly<Record<number, string>> = {
+  0x80: 'time',
+  0x20000: 'mnt',
+  0x2000000: 'cgroup',
+  0x4000000: 'uts',
+  0x8000000: 'ipc',
+  0x10000000: 'user',
+  0x20000000: 'pid',
+  0x40000000: 'net',
+};
 const STATE_STOPPED = 4;
 const STATE_SLEEP = 1 | 2;
 const STATE_DYING = 8 | 16;
@@ -406,6 +417,8 @@ export class Views {
         return 'anon_inode:[container-supervisor]';
       case 'pidfd':
         return 'anon_inode:[pidfd]';
+      case 'nsfs':
+        return `${NS_NAMES[this.word(data + L.ns_common.type)]}:[${this.word(data + L.ns_common.inum)}]`;
       default:
         return '?';
     }

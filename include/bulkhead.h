@@ -404,6 +404,44 @@
 #define BH_NGROUPS_MAX (65536)
 #define BH_UID_GID_MAP_MAX_EXTENTS (340)
 
+/* assembly/uapi/mount.ts */
+#define BH_MS_RDONLY (1)
+#define BH_MS_NOSUID (2)
+#define BH_MS_NODEV (4)
+#define BH_MS_NOEXEC (8)
+#define BH_MS_SYNCHRONOUS (16)
+#define BH_MS_REMOUNT (32)
+#define BH_MS_MANDLOCK (64)
+#define BH_MS_DIRSYNC (128)
+#define BH_MS_NOSYMFOLLOW (256)
+#define BH_MS_NOATIME (1024)
+#define BH_MS_NODIRATIME (2048)
+#define BH_MS_BIND (4096)
+#define BH_MS_MOVE (8192)
+#define BH_MS_REC (16384)
+#define BH_MS_SILENT (32768)
+#define BH_MS_UNBINDABLE (0x20000)
+#define BH_MS_PRIVATE (0x40000)
+#define BH_MS_SLAVE (0x80000)
+#define BH_MS_SHARED (0x100000)
+#define BH_MS_RELATIME (0x200000)
+#define BH_MS_STRICTATIME (0x1000000)
+#define BH_MS_LAZYTIME (0x2000000)
+#define BH_MNT_FORCE (1)
+#define BH_MNT_DETACH (2)
+#define BH_MNT_EXPIRE (4)
+#define BH_UMOUNT_NOFOLLOW (8)
+
+/* assembly/uapi/nsfs.ts */
+#define BH_NS_GET_USERNS (0xb701)
+#define BH_NS_GET_PARENT (0xb702)
+#define BH_NS_GET_NSTYPE (0xb703)
+#define BH_NS_GET_OWNER_UID (0xb704)
+#define BH_NS_GET_PID_FROM_PIDNS (-0x7ffb48fa)
+#define BH_NS_GET_TGID_FROM_PIDNS (-0x7ffb48f9)
+#define BH_NS_GET_PID_IN_PIDNS (-0x7ffb48f8)
+#define BH_NS_GET_TGID_IN_PIDNS (-0x7ffb48f7)
+
 /* assembly/uapi/op.ts */
 #define BH_OP_NONE (0)
 #define BH_OP_EXIT (1)
@@ -521,6 +559,11 @@
 #define BH_OP_OPEN (163)
 #define BH_OP_OPENAT (164)
 #define BH_OP_OPENAT2 (165)
+#define BH_OP_MOUNT (166)
+#define BH_OP_UMOUNT2 (167)
+#define BH_OP_PIVOT_ROOT (168)
+#define BH_OP_READLINK (169)
+#define BH_OP_READLINKAT (170)
 #define BH_NS_OPS_LAST (189)
 #define BH_NR_OPS (256)
 #define BH_OP_ID16 (4096)
@@ -1124,6 +1167,7 @@ struct bh_kernel_root {
   uint32_t nr_tables;
   uint32_t tables;
   uint32_t ucounts_hash;
+  uint32_t ns_binds;
   uint32_t tasklist_lock;
   uint32_t containers_lock;
   uint32_t users;
@@ -1187,15 +1231,16 @@ _Static_assert(offsetof(struct bh_kernel_root, override_cred) == 208, "override_
 _Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 212, "nr_tables");
 _Static_assert(offsetof(struct bh_kernel_root, tables) == 216, "tables");
 _Static_assert(offsetof(struct bh_kernel_root, ucounts_hash) == 220, "ucounts_hash");
-_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 224, "tasklist_lock");
-_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 228, "containers_lock");
-_Static_assert(offsetof(struct bh_kernel_root, users) == 232, "users");
-_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 236, "user_buckets");
-_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 240, "nr_users");
-_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 244, "containers_per_user");
-_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 248, "no_containers");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 252, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 256, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, ns_binds) == 224, "ns_binds");
+_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 228, "tasklist_lock");
+_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 232, "containers_lock");
+_Static_assert(offsetof(struct bh_kernel_root, users) == 236, "users");
+_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 240, "user_buckets");
+_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 244, "nr_users");
+_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 248, "containers_per_user");
+_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 252, "no_containers");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 256, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 260, "free_pages0");
 
 struct bh_kmem_cache {
   uint32_t free;
@@ -1222,6 +1267,15 @@ struct bh_list_head {
 };
 _Static_assert(offsetof(struct bh_list_head, next) == 0, "next");
 _Static_assert(offsetof(struct bh_list_head, prev) == 4, "prev");
+
+struct bh_ns_bind {
+  uint32_t next; /* address of a ns_bind */
+  uint32_t ns; /* address of a ns_common */
+  uint32_t len;
+};
+_Static_assert(offsetof(struct bh_ns_bind, next) == 0, "next");
+_Static_assert(offsetof(struct bh_ns_bind, ns) == 4, "ns");
+_Static_assert(offsetof(struct bh_ns_bind, len) == 8, "len");
 
 struct bh_ns_common {
   int32_t count;
@@ -1835,6 +1889,8 @@ typedef int32_t bh_set_parent_fn(int32_t tid, int32_t parent);
 typedef int32_t bh_set_group_fn(int32_t tid, int32_t pgid, int32_t sid);
 /* Who tid is, as far as the host knows: a field of its cred (see adopt_cred). 0 or errno. */
 typedef int32_t bh_set_cred_fn(int32_t tid, int32_t field, uint32_t lo, uint32_t hi);
+/* Descriptor fd of tid is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
+typedef int32_t bh_set_ns_fn(int32_t tid, int32_t fd, int32_t type, uint32_t inum);
 /* The end that is pending for tid's group leaves a core: its status says so. */
 typedef int32_t bh_set_core_fn(int32_t tid);
 /*

@@ -131,6 +131,11 @@ export const OP_CHROOT = 162;
 export const OP_OPEN = 163;
 export const OP_OPENAT = 164;
 export const OP_OPENAT2 = 165;
+export const OP_MOUNT = 166;
+export const OP_UMOUNT2 = 167;
+export const OP_PIVOT_ROOT = 168;
+export const OP_READLINK = 169;
+export const OP_READLINKAT = 170;
 export const NS_OPS_LAST = 189;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 256;

@@ -4,6 +4,8 @@ import * as container from '../../assembly/uapi/container.ts';
 import * as errnos from '../../assembly/uapi/errno.ts';
 import * as fcntl from '../../assembly/uapi/fcntl.ts';
 import * as limits from '../../assembly/uapi/limits.ts';
+import * as mount from '../../assembly/uapi/mount.ts';
+import * as nsfs from '../../assembly/uapi/nsfs.ts';
 import * as pidfd from '../../assembly/uapi/pidfd.ts';
 import * as prctl from '../../assembly/uapi/prctl.ts';
 import * as reboot from '../../assembly/uapi/reboot.ts';
@@ -18,6 +20,8 @@ const SETS = [
   container,
   fcntl,
   limits,
+  mount,
+  nsfs,
   pidfd,
   prctl,
   reboot,

@@ -15,7 +15,6 @@ import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { adoptCred, forgetByExec, learnCred } from './creds.ts';
-import { FILE_OPENS, isProc } from './namespaces.ts';
 import { addReason, type CallClass } from './result.ts';
 import { limitOf, valueOf } from './memory.ts';
 import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
@@ -98,11 +97,8 @@ export class Adopter {
 
   /** A pipe that nobody reads is the kernel's business, the bytes are the world's. */
   #classByFile(task: ReplayTask, call: Call): CallClass {
-    if (this.#r.kernelFiles && call.row!.op === OP.OP_WRITE) {
-      const at = numberArg(call, 0);
-      const file = this.#r.kernel.fds(task.pid).find((f) => f.fd === at);
-      if (file?.kind === 'proc') return 'emulated';
-    }
+    const own = this.#r.namespaces.classOf(task, call);
+    if (own) return own;
     if (call.row!.op !== OP.OP_WRITE || call.errno !== 'EPIPE') return 'unmodelled';
     const fd = numberArg(call, 0);
     const file = this.#r.kernel.fds(task.pid).find((f) => f.fd === fd);
@@ -249,7 +245,9 @@ export class Adopter {
       case OP.OP_GETRLIMIT:
         return agrees ? this.#adoptLimit(task, call) : undefined;
       default:
-        return adoptCred(this.#r.kernel, task, call, outcome);
+        return (
+          this.#r.namespaces.adopt(call, outcome) ?? adoptCred(this.#r.kernel, task, call, outcome)
+        );
     }
   }
 
@@ -375,7 +373,7 @@ export class Adopter {
   /** What a call that agreed has made known. */
   learn(task: ReplayTask, call: Call, outcome: Outcome): void {
     learnCred(task, call);
-    if (FILE_OPENS.has(call.row!.op) && outcome.rax >= 0n) this.#r.kernelFiles ||= isProc(call);
+    this.#r.namespaces.learn(call, outcome.rax);
     if (EXECS.has(call.row!.op) && outcome.rax === 0n) forgetByExec(this.#r.kernel, task);
     if (outcome.unknown) {
       if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.maskKnown = false;

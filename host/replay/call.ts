@@ -1,6 +1,7 @@
 // A recorded call as the replay handles it: where it stands, what it was asked, what it answered.
 import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
 import { errnoNumber } from '../abi/constants.ts';
+import type { Namespaces } from './identities.ts';
 import type { ArgNode } from '../trace/args.ts';
 import type { RetKind, TraceLine } from '../trace/event.ts';
 
@@ -19,6 +20,8 @@ export interface Call {
   /** `= 3</path>`: what the recorder says the new descriptor is */
   retPath: string | undefined;
   injected: boolean;
+  /** what it shows names namespaces by the recorder's numbers */
+  names: Namespaces | undefined;
   /** the kernel has run it */
   done: boolean;
   /** what interrupts it is being carried out */
@@ -110,6 +113,7 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     errno: line.errno,
     retPath: retPathOf(line),
     injected: line.injected,
+    names: undefined,
     done: false,
     settling: false,
     asleep: false,

@@ -77,11 +77,18 @@ function note(task: ReplayTask, fields: readonly number[]): void {
 function adoptId(k: Kernel, task: ReplayTask, field: number, id: bigint): void {
   const kind = UIDS.includes(field) ? UIDS : GIDS;
   const none = !kind.some((one) => knows(task, one));
-  for (const one of none ? kind : [field]) k.setCred(task.pid, one, id);
+  // a file's set-id bits give the effective id, and the saved one follows
+  const effective = field === EUID || field === EGID;
+  const follow = none || effective ? kind.filter((one) => !knows(task, one)) : [field];
+  for (const one of follow) k.setCred(task.pid, one, id);
   note(task, [field]);
-  // who is not root has no capabilities, as far as is known
-  if (kind !== UIDS || id === 0n || knows(task, EFFECTIVE)) return;
-  for (const set of [...SETS, AMBIENT]) k.setCred(task.pid, set, 0n);
+  if (kind !== UIDS || knows(task, EFFECTIVE)) return;
+  // root has what its bounding set leaves, others nothing, as far as is known
+  const root = effective && id === 0n;
+  if (!root && id === 0n) return;
+  const caps = root ? (k.task(task.pid)?.caps.bounding ?? 0n) : 0n;
+  for (const set of SETS) k.setCred(task.pid, set, caps);
+  k.setCred(task.pid, AMBIENT, 0n);
 }
 
 function adoptCaps(k: Kernel, task: ReplayTask, call: Call): boolean {

@@ -14,6 +14,7 @@ import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { execute, note, recheck, runNow, wake } from './execute.ts';
 import { MergedEnds } from './merged.ts';
 import { closeOpenCalls, numberFits, TIMERS, WAITS } from './order.ts';
+import { Namespaces } from './identities.ts';
 import { Processes } from './processes.ts';
 import { addDivergence, countCall, countReason, type ReplayResult } from './result.ts';
 import { isFork } from './run.ts';
@@ -47,8 +48,7 @@ export class Replay {
   traced = true;
   /** the log shows no signals, and of ends only what was called for */
   sparse = false;
-  /** a file has been opened whose contents are the kernel's */
-  kernelFiles = false;
+  readonly namespaces: Namespaces;
   readonly timers: boolean;
   readonly #childSignals = new Map<number, number>();
   /** open calls that a signal is known to end */
@@ -67,6 +67,7 @@ export class Replay {
     this.tables = tables;
     this.tableIndex = tableIndex;
     this.adopter = new Adopter(this);
+    this.namespaces = new Namespaces(kernel);
     this.merged = new MergedEnds((call) => this.endOpen(call));
     this.timers = TIMERS.some((name) => index.names.has(name)) || !index.names.has('mmap');
   }

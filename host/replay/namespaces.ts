@@ -101,6 +101,39 @@ function encodeWrite(frame: Frame, call: Call): Known {
   return text.length ? 'partly' : false;
 }
 
+/** readlink: path, buffer, size. */
+function encodeLink(frame: Frame, call: Call, at: number): Known {
+  putPath(frame, at, call.args[at]);
+  const size = Number(valueOf(call.args[at + 2]) ?? 0n);
+  const fault = call.errno === 'EFAULT';
+  frame.window(addressOf(at + 1), Math.min(Math.max(size, 1), 4096), fault ? 'unmapped' : 'w');
+  frame.setArg(at + 1, addressOf(at + 1)).setArg(at + 2, size);
+  return true;
+}
+
+function encodeRead(frame: Frame, call: Call): Known {
+  const size = Number(valueOf(call.args[2]) ?? 0n);
+  const fault = call.errno === 'EFAULT';
+  frame.window(addressOf(1), Math.min(Math.max(size, 1), 4096), fault ? 'unmapped' : 'w');
+  frame
+    .setArg(0, valueOf(call.args[0]) ?? -1n)
+    .setArg(1, addressOf(1))
+    .setArg(2, size);
+  return true;
+}
+
+/** ioctl on the file of a namespace. */
+function encodeIoctl(frame: Frame, call: Call): Known {
+  const command = valueOf(call.args[1]);
+  const value = valueOf(call.args[2]);
+  frame.setArg(0, valueOf(call.args[0]) ?? -1n).setArg(1, command ?? 0n);
+  if (call.errno === 'EFAULT') frame.window(addressOf(2), 4, 'unmapped');
+  else if (call.args[2]?.kind === 'array') frame.window(addressOf(2), 4, 'w');
+  const memory = call.errno === 'EFAULT' || call.args[2]?.kind === 'array';
+  frame.setArg(2, memory ? addressOf(2) : (value ?? 0n));
+  return command !== undefined;
+}
+
 function capBytes(caps: Caps): Uint8Array {
   const bytes = new Uint8Array(24);
   const view = new DataView(bytes.buffer);
@@ -165,6 +198,20 @@ function encodeGroups(frame: Frame, call: Call): Known {
   return true;
 }
 
+const NS_LINK = /^(mnt|uts|ipc|net|pid|cgroup|user|time):\[(\d+)\]$/;
+
+/** The namespace that a call shows: the text of a link, or what its descriptor is said to be. */
+export function nsLink(call: Call): string | undefined {
+  const { op } = call.row!;
+  const text = op === OP.OP_READLINK ? call.args[1] : op === OP.OP_READLINKAT ? call.args[2] : null;
+  if (text === null) {
+    return NS_LINK.test(call.retPath ?? '') ? call.retPath : undefined;
+  }
+  return text?.kind === 'str' && !text.truncated && NS_LINK.test(text.value)
+    ? text.value
+    : undefined;
+}
+
 /** Calls that open by name. */
 export const FILE_OPENS: ReadonlySet<number> = new Set([OP.OP_OPEN, OP.OP_OPENAT, OP.OP_OPENAT2]);
 
@@ -188,6 +235,27 @@ export function encodeNs(frame: Frame, call: Call): Known | undefined {
     case OP.OP_GETGROUPS:
     case OP.OP_SETGROUPS:
       return encodeGroups(frame, call);
+    case OP.OP_READLINK:
+      return encodeLink(frame, call, 0);
+    case OP.OP_READLINKAT:
+      frame.setArg(0, valueOf(call.args[0]) ?? -1n);
+      return encodeLink(frame, call, 1);
+    case OP.OP_READ:
+      return encodeRead(frame, call);
+    case OP.OP_MOUNT:
+      for (const i of [0, 1]) if (call.args[i]?.kind !== 'null') putPath(frame, i, call.args[i]);
+      frame.setArg(3, valueOf(call.args[3]) ?? 0n);
+      return true;
+    case OP.OP_UMOUNT2: {
+      putPath(frame, 0, call.args[0]);
+      const flags = valueOf(call.args[1]);
+      frame.setArg(1, flags ?? 0n);
+      return flags !== undefined;
+    }
+    case OP.OP_PIVOT_ROOT:
+      return true;
+    case OP.OP_IOCTL:
+      return encodeIoctl(frame, call);
     case OP.OP_CHROOT:
       if (call.errno === 'EFAULT') frame.window(addressOf(0), 4096, 'unmapped');
       putPath(frame, 0, call.args[0]);
@@ -236,9 +304,50 @@ function compareIds16(frame: Frame, call: Call): string | undefined {
   return undefined;
 }
 
+/** Bytes that the kernel wrote where the log shows a text. */
+function compareText(frame: Frame, call: Call, i: number): string | undefined {
+  const node = call.args[i];
+  if (node?.kind !== 'str') return undefined;
+  const bytes = frame.output(addressOf(i), node.value.length);
+  const have = bytes && Buffer.from(bytes).toString('latin1');
+  return have === undefined || have === node.value ? undefined : `wrote ${JSON.stringify(have)}`;
+}
+
+/** Is the namespace that the kernel names the one that the recording names? */
+function compareLink(frame: Frame, call: Call, rax: bigint): string | undefined {
+  const want = nsLink(call);
+  if (want === undefined || !call.names) return undefined;
+  const at = call.row!.op === OP.OP_READLINK ? 1 : 2;
+  const bytes = FILE_OPENS.has(call.row!.op) ? undefined : frame.output(addressOf(at), want.length);
+  const have = bytes
+    ? Buffer.from(bytes).toString('latin1')
+    : call.names.linkOf(call.pid, Number(rax));
+  if (have === undefined || call.names.sameAs(want, have)) return undefined;
+  return `${have}, recorded ${want}`;
+}
+
+function compareOwner(frame: Frame, call: Call): string | undefined {
+  const node = call.args[2];
+  const want = node?.kind === 'array' ? valueOf(node.items[0]) : undefined;
+  const bytes = frame.output(addressOf(2), 4);
+  if (want === undefined || !bytes) return undefined;
+  const have = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  return BigInt(have) === want ? undefined : `owner ${have}, recorded ${want}`;
+}
+
 /** What of the outputs of a call of this file differs; null: it is none. */
-export function judgeNs(frame: Frame, call: Call): string | undefined | null {
+export function judgeNs(frame: Frame, call: Call, rax: bigint): string | undefined | null {
   switch (call.row!.op) {
+    case OP.OP_OPEN:
+    case OP.OP_OPENAT:
+    case OP.OP_OPENAT2:
+    case OP.OP_READLINK:
+    case OP.OP_READLINKAT:
+      return compareLink(frame, call, rax);
+    case OP.OP_READ:
+      return compareText(frame, call, 1);
+    case OP.OP_IOCTL:
+      return compareOwner(frame, call);
     case OP.OP_CAPGET:
       return compareCaps(frame, call);
     case OP.OP_GETGROUPS:

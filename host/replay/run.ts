@@ -222,7 +222,7 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
 
 function judgeOutputs(call: Call, frame: Frame, rax: bigint): string | undefined {
   const row = call.row!;
-  const ns = judgeNs(frame, call);
+  const ns = judgeNs(frame, call, rax);
   if (ns !== null) return ns;
   // nothing was waited for: nothing is written
   if ((row.op === OP.OP_WAIT4 || row.op === OP.OP_WAITPID) && rax === 0n) return undefined;

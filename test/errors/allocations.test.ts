@@ -6,6 +6,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { _LINUX_CAPABILITY_VERSION_3 as CAP3 } from '../../assembly/uapi/capability.ts';
 import * as U from '../../assembly/uapi/container.ts';
 import { AT_FDCWD, O_RDWR } from '../../assembly/uapi/fcntl.ts';
+import { MS_BIND } from '../../assembly/uapi/mount.ts';
+import { NS_GET_USERNS } from '../../assembly/uapi/nsfs.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import * as P from '../../assembly/uapi/prctl.ts';
 import * as C from '../../assembly/uapi/sched.ts';
@@ -268,6 +270,35 @@ const CASES: Record<string, Case> = {
     memory: text('/tmp'),
     before: [FORK],
     copies: ['fs'],
+  },
+  'open of a namespace': open('/proc/self/ns/net'),
+  'setns by file': {
+    op: OP.OP_SETNS,
+    args: [3, 0],
+    before: [clone(C.CLONE_NEWNET | SIGCHLD), open('/proc/2/ns/net')],
+  },
+  'setns to mounts after fork': {
+    op: OP.OP_SETNS,
+    args: [3, 0],
+    before: [open('/proc/self/ns/mnt'), FORK],
+    copies: ['fs'],
+  },
+  'setns by pidfd': {
+    op: OP.OP_SETNS,
+    args: [3, C.CLONE_NEWUSER | C.CLONE_NEWNS | C.CLONE_NEWNET],
+    before: [clone(NAMESPACES | C.CLONE_NEWUSER | SIGCHLD), { op: OP.OP_PIDFD_OPEN, args: [2, 0] }],
+    copies: ['fs'],
+  },
+  'ioctl for the owner of a namespace': {
+    op: OP.OP_IOCTL,
+    args: [3, NS_GET_USERNS],
+    before: [open('/proc/self/ns/net')],
+  },
+  'mount of a namespace': {
+    op: OP.OP_MOUNT,
+    args: [USER, USER + 6, 0, MS_BIND],
+    memory: text('/proc/self/ns/net'),
+    world: true,
   },
   'wait4 that sleeps': { op: OP.OP_WAIT4, args: [-1, 0, 0, 0], before: [FORK] },
   'container_wait that sleeps': {

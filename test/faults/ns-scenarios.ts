@@ -18,13 +18,18 @@ const USER = 0x1000;
 const UID = 1000;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** A write of one text to a file of /proc. */
-function put(m: Machine, tid: number, path: string, text: string): number {
+/** A descriptor of a file of /proc. */
+function open(m: Machine, tid: number, path: string): number {
   const frame = m.k.frame.begin(tid, 0, OP.OP_OPENAT).assistRet(0);
   frame.setArg(0, AT_FDCWD).setArg(1, USER).setArg(2, O_RDWR);
   frame.window(USER, bytes(`${path}\0`), 'r');
   m.k.trap();
-  const fd = frame.result;
+  return frame.result;
+}
+
+/** A write of one text to a file of /proc. */
+function put(m: Machine, tid: number, path: string, text: string): number {
+  const fd = open(m, tid, path);
   const result = m.call(tid, OP.OP_WRITE, [fd, USER, text.length], bytes(text));
   m.call(tid, OP.OP_CLOSE, [fd]);
   return Number(result);
@@ -62,6 +67,12 @@ export const NS_SCENARIOS: Record<string, (m: Machine) => void> = {
     const child = Number(m.call(1, OP.OP_CLONE, [CLONE_NEWUSER | SIGCHLD]));
     put(m, 1, `/proc/${child}/uid_map`, '0 5 1');
     m.want('a second map', put(m, 1, `/proc/${child}/uid_map`, '0 6 1'), -1);
+  },
+  /** nobody gains capabilities by entering its own user namespace again */
+  F_REENTER_USERNS: (m) => {
+    capset(m, 1, 0, 0);
+    const fd = open(m, 1, '/proc/self/ns/user');
+    m.want('setns', m.call(1, OP.OP_SETNS, [fd, 0]), -22);
   },
   /** the unprivileged map nobody but themselves */
   F_MAP_ANY: (m) => {

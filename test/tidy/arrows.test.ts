@@ -14,7 +14,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
     /^(namespace|nsproxy|user-namespace|uid-map|ucounts|groups|procfs|user|file|fs|pipe)\.ts$/,
   ],
   ['operations', /^(adopt|boot|capability|containerfs|containerfs-stat|exec|exit|fork)\.ts$/],
-  ['operations', /^(proc-userns|sigdeliver|wait|sys-[a-z]+)\.ts$/],
+  ['operations', /^(nsfs|setns|proc-userns|sigdeliver|wait|sys-[a-z]+)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
   ['syscall', /^syscall\.ts$/],
   ['index', /^index\.ts$/],

@@ -22,7 +22,10 @@ export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
   fstatfs: onFd(OP.OP_FSTATFS, 'zero', 'fd out:statfs'),
   fstatfs64: onFd(OP.OP_FSTATFS, 'zero', 'fd ulong out:statfs64@1'),
   lseek: onFd(OP.OP_LSEEK, 'size', 'fd long op'),
-  ioctl: onFd(OP.OP_IOCTL, 'int', 'fd op ulong'),
+  ioctl: part(OP.OP_IOCTL, 'int', 'fd op ulong', "known of containers' and namespaces' files", {
+    class: 'assisted',
+    classBy: 'byFile',
+  }),
   mknod: onDevice(OP.OP_MKNOD, 'str mode dev'),
   mknodat: onDevice(OP.OP_MKNODAT, 'dirfd str mode dev'),
   mmap: onFd(OP.OP_MMAP, 'addr', 'addr ulong flags:prot flags:map fd ulong'),

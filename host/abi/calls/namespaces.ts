@@ -1,6 +1,13 @@
 // Users and namespaces: capabilities, the root directory, what unshare and setns change.
 import * as OP from '../../../assembly/uapi/op.ts';
-import { type CallDef, later, own, part } from '../def.ts';
+import { type CallDef, own, part } from '../def.ts';
+
+const MOUNTS = "the privilege is asked for here; what is mounted is the world's";
+const links = (op: number, args: string): CallDef =>
+  part(op, 'size', args, "known of /proc/PID/ns/*; any other link is the world's", {
+    class: 'assisted',
+    classBy: 'byFile',
+  });
 
 /** Calls on users and namespaces; the ids themselves are in ids.ts. */
 export const NAMESPACE_CALLS: Readonly<Record<string, CallDef>> = {
@@ -10,5 +17,10 @@ export const NAMESPACE_CALLS: Readonly<Record<string, CallDef>> = {
     class: 'assisted',
   }),
   unshare: part(OP.OP_UNSHARE, 'zero', 'flags:clone', 'namespaces have identities, no contents'),
-  setns: later(OP.OP_SETNS, 'zero', 'fd flags:clone'),
+  setns: own(OP.OP_SETNS, 'zero', 'fd flags:clone'),
+  mount: part(OP.OP_MOUNT, 'zero', 'str str str flags:mount addr', MOUNTS, { class: 'assisted' }),
+  umount2: part(OP.OP_UMOUNT2, 'zero', 'str flags:umount', MOUNTS, { class: 'assisted' }),
+  pivot_root: part(OP.OP_PIVOT_ROOT, 'zero', 'str str', MOUNTS, { class: 'assisted' }),
+  readlink: links(OP.OP_READLINK, 'str out:byte*2 int'),
+  readlinkat: links(OP.OP_READLINKAT, 'dirfd str out:byte*3 int'),
 };
