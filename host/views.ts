@@ -137,6 +137,7 @@ const NS_NAMES: Readonly<Record<number, string>> = {
   0x20000000: 'pid',
   0x40000000: 'net',
 };
+const nsLink = (type: number, inum: number): string => `${NS_NAMES[type]}:[${inum}]`;
 const STATE_STOPPED = 4;
 const STATE_SLEEP = 1 | 2;
 const STATE_DYING = 8 | 16;
@@ -418,7 +419,7 @@ export class Views {
       case 'pidfd':
         return 'anon_inode:[pidfd]';
       case 'nsfs':
-        return `${NS_NAMES[this.word(data + L.ns_common.type)]}:[${this.word(data + L.ns_common.inum)}]`;
+        return nsLink(this.word(data + L.ns_common.type), this.word(data + L.ns_common.inum));
       default:
         return '?';
     }

@@ -1,5 +1,5 @@
-// Protects: who a task was before its log is learned from the first call that shows it, and compared
-// from then on.
+// Protects: who a task was before its log is learned from the first call that shows it, and is then
+// compared.
 import { expect, it } from 'vitest';
 import { replayLog } from './log.ts';
 
@@ -49,17 +49,19 @@ it('takes a refusal of what root may as a lack of privilege', async () => {
 
 it('learns capability sets, and keeps them through exec by the bounding set', async () => {
   const all = '1<<CAP_CHOWN|1<<CAP_SETUID|1<<CAP_SYS_ADMIN';
+  const v3 = '{version=_LINUX_CAPABILITY_VERSION_3, pid=0}';
+  const sets = (set: string): string => `{effective=${set}, permitted=${set}, inheritable=0}`;
   const { wrong, adopted } = await replayLog(`
-    capget({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, NULL) = 0
-    capget({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=${all}, permitted=${all}, inheritable=0}) = 0
+    capget(${v3}, NULL) = 0
+    capget(${v3}, ${sets(all)}) = 0
     execve("/bin/y", ["y"], NULL) = 0
-    capget({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=${all}, permitted=${all}, inheritable=0}) = 0
+    capget(${v3}, ${sets(all)}) = 0
     prctl(PR_CAPBSET_READ, CAP_CHOWN) = 1
     prctl(PR_CAPBSET_READ, CAP_KILL) = 0
     kill(1, 0) = 0
     setresuid(5, 5, 5) = 0
-    capget({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=0, permitted=0, inheritable=0}) = 0
-    capset({version=_LINUX_CAPABILITY_VERSION_3, pid=0}, {effective=1<<CAP_CHOWN, permitted=1<<CAP_CHOWN, inheritable=0}) = -1 EPERM (Operation not permitted)
+    capget(${v3}, ${sets('0')}) = 0
+    capset(${v3}, ${sets('1<<CAP_CHOWN')}) = -1 EPERM (Operation not permitted)
     prctl(PR_SET_SECUREBITS, SECBIT_NOROOT) = -1 EPERM (Operation not permitted)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0) = 0
   `);

@@ -6,7 +6,7 @@ import { replayLog } from './log.ts';
 const IDENTITY = 'identity of a namespace';
 const FOREIGN = 'namespace from outside the log';
 
-it('writes id maps through a directory, and by what the recorder says of a descriptor', async () => {
+it('writes id maps through a directory, and where the recorder says so', async () => {
   const { wrong, result } = await replayLog(`
     clone(child_stack=NULL, flags=CLONE_NEWUSER|SIGCHLD) = 101
     openat(AT_FDCWD, "/proc/101", O_RDONLY|O_DIRECTORY) = 3
