@@ -119,7 +119,7 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   const status = child.end & 0x7f ? child.end & 0x7f : child.end >> 8;
   const wrong = info.status !== undefined && info.status !== status;
   if (!pending) raiseFromWorld(r, task, line, false);
-  take(r, task, 17);
+  if (take(r, task, SIGCHLD)) addReason(r.result.signals, 'SIGCHLD');
   countEvent(r.result, 'signal', wrong ? 'diverged' : 'matched');
   if (wrong) r.diverge(line.line, task, 'signal', line.text, `status ${status}`, line.text);
   else r.reordered('a SIGCHLD was taken before the next was sent');
@@ -156,6 +156,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     }
   }
   const taken = take(r, task, line.signo);
+  if (taken) addReason(r.result.signals, signalName(line.signo));
   let wrong = taken ? compareInfo(taken, info) : 'not taken';
   if (wrong?.startsWith('si_uid') && info?.uid !== undefined) {
     const sender = r.tasks.get(info.pidInRecorderNs ?? info.pid ?? 0);

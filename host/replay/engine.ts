@@ -370,6 +370,7 @@ export class Replay {
   finish(): ReplayResult {
     this.merged.endAll();
     closeOpenCalls(this);
+    this.result.processes = this.processes.list;
     if (this.sparse) closeLives(this);
     this.result.containers = this.kernel.counts().containers;
     return this.result;

@@ -55,6 +55,10 @@ export interface ReplayResult {
   containers: number;
   byCall: Record<string, NameCounts>;
   divergences: Divergence[];
+  /** signals that the kernel's tasks took, by name */
+  signals: Record<string, number>;
+  /** every process of the log, in order of appearance, and how it ended */
+  processes: readonly TreeProcess[];
   /** why facts were adopted, calls blind, orders changed: reason -> how often */
   reasons: {
     blind: Record<string, number>;
@@ -88,6 +92,8 @@ export function newResult(file: string, format: string, abi: string): ReplayResu
     containers: 0,
     byCall: {},
     divergences: [],
+    signals: {},
+    processes: [],
     reasons: { blind: {}, adopted: {}, reordered: {} },
     unparsedLines: [],
     seconds: 0,
