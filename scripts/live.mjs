@@ -11,18 +11,27 @@ const USAGE = `npm run live -- [--runs N] [--only NAME] [--strace OPTIONS] [--ke
 
   --runs N           runs of each program (20)
   --only NAME        shell, make, python or node
-  --strace OPTIONS   how to record ("-f")
+  --strace=OPTIONS   how to record ("-f")
   --keep             keep every log, not only those that diverge`;
 
-const { values } = parseArgs({
-  options: {
-    runs: { type: 'string', default: '20' },
-    only: { type: 'string' },
-    strace: { type: 'string', default: '-f' },
-    keep: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        runs: { type: 'string', default: '20' },
+        only: { type: 'string' },
+        strace: { type: 'string', default: '-f' },
+        keep: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${error.message.split('\n')[0]}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+const values = readOptions();
 const here = resolve('test/live');
 const PROGRAMS = [
   ['shell', 'sh', () => [join(here, 'shell.sh')]],

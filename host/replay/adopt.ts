@@ -138,7 +138,8 @@ export class Adopter {
     if (op === OP.OP_PIPE || op === OP.OP_PIPE2 || op === OP.OP_WORLD_FD_PAIR) {
       const node = call.args[op === OP.OP_WORLD_FD_PAIR ? 3 : 0];
       if (node?.kind !== 'array') return undefined;
-      return node.items.map((item) => Number(valueOf(item) ?? -1n));
+      const hidden = node.items.some((item) => item.kind === 'ellipsis');
+      return hidden ? undefined : node.items.map((item) => Number(valueOf(item) ?? -1n));
     }
     if (!MAKES_FD.has(op) || typeof call.ret !== 'number') return undefined;
     if (op === OP.OP_FCNTL) {
@@ -230,7 +231,7 @@ export class Adopter {
       case OP.OP_WAITPID:
         return this.#adoptChild(call);
       case OP.OP_RT_SIGRETURN:
-        return this.hidesInterrupted(task, call) ? 'the interrupted call is not shown' : undefined;
+        return this.hidesInterrupted(task, call) ? 'the signal found no call' : undefined;
       case OP.OP_KILL:
         return numberArg(call, 0) === -1 && call.ret === 0
           ? 'processes outside the log'
@@ -251,9 +252,12 @@ export class Adopter {
     }
   }
 
-  /** A handler's return shows the result of a call that the log leaves out. */
+  /**
+   * A handler's return shows the register as the signal found it: a call's result, when the signal
+   * is known to have ended that call; else whatever the program had there, or a call not shown.
+   */
   hidesInterrupted(task: ReplayTask, call: Call): boolean {
-    return call.row?.op === OP.OP_RT_SIGRETURN && this.#filtered && !task.interrupted;
+    return call.row?.op === OP.OP_RT_SIGRETURN && !task.interrupted;
   }
 
   #adoptMask(task: ReplayTask, call: Call): string | undefined {

@@ -110,7 +110,7 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   const child = r.tasks.get(info.pidInRecorderNs ?? info.pid ?? 0);
   const pending = deliverable(r, task.pid, 17);
   if (!child?.dead || child.told || child.end === undefined) return false;
-  if (pending && r.kernel.pendingChild(task.pid) === child.pid) {
+  if (r.kernel.pendingChild(task.pid) === child.pid) {
     child.told = true;
     return false;
   }

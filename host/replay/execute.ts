@@ -20,7 +20,8 @@ export function recheck(r: Replay, task: ReplayTask, call: Call): void {
 export function runNow(r: Replay, call: Call): boolean {
   const task = r.tasks.get(call.pid);
   if (!task || call.done) return false;
-  if (!call.row || call.row.class === 'unmodelled' || call.injected) return false;
+  const cls = r.adopter.classOf(task, call);
+  if (!call.row || cls === 'unmodelled' || cls === 'injected') return false;
   // calls that never return are not known to have happened, but for these
   if (call.retKind === 'unknown' && !isFork(call.row.op) && call.row.op !== OP.OP_REBOOT)
     return false;
@@ -68,7 +69,6 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (outcome.disposition === DISP_DONE && !outcome.unknown) call.answer = outcome.rax;
   if (asleep) r.kernel.abortCall(call.pid);
   if (unseen) call.blind = 'the end of a task that is not recorded';
-  if (r.adopter.hidesInterrupted(task, call)) call.blind = 'the interrupted call is not shown';
   conclude(r, task, call, outcome, wrong, cls);
   return true;
 }
@@ -167,7 +167,8 @@ function conclude(
   }
   countCall(r.result, call.name, cls, verdict);
   // whether an assisted call fails, and how, is not compared
-  const compared = verdict === 'matched' && !(cls === 'assisted' && failed(call));
+  const given = cls === 'assisted' && failed(call);
+  const compared = verdict === 'matched' && !given && !r.adopter.hidesInterrupted(task, call);
   if (compared) r.compared?.add(call.seq);
   const rax = expectedRax(call) ?? outcome.rax;
   remember(task, call, rax);
