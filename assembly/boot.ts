@@ -28,6 +28,8 @@ import {
   kmem_cache_zalloc,
 } from "./slab.ts";
 import { alloc_task, cold, task_struct } from "./task.ts";
+import { keys_init } from "./key.ts";
+import { process_keys_init } from "./process-keys.ts";
 import { supervisor_caches_init } from "./supervisor.ts";
 import { upcall_caches_init } from "./upcall.ts";
 import { users_init } from "./user.ts";
@@ -228,7 +230,8 @@ export function start_kernel(config: usize): i32 {
   memory.fill(FIRST_PAGE, 0, used - FIRST_PAGE);
   list_head.init(r.woken);
   init_caches();
-  if (!users_init()) return -ENOMEM;
+  process_keys_init();
+  if (!keys_init() || !users_init()) return -ENOMEM;
   r.event_ring = <u32>kmalloc(EVENT_RING_SIZE * EVENT_BYTES);
   r.tables = <u32>kmalloc(MAX_TABLES * 16);
   r.ucounts_hash = <u32>kzalloc(UCOUNTS_HASH_BYTES);

@@ -2,6 +2,7 @@
 import { cred, put_cred } from "./cred.ts";
 import { ERR_PTR, nil, same } from "./err.ts";
 import { emit, emit_container_free } from "./event.ts";
+import { key, key_put } from "./key.ts";
 import { list_at, list_head } from "./list.ts";
 import { nsproxy, put_nsproxy } from "./nsproxy.ts";
 import { pid, put_pid } from "./pid.ts";
@@ -62,6 +63,7 @@ export class container {
   devices: u32; // container_device[nr_devices]: what may be opened, see device.ts
   nr_devices: u32;
   restricted: u32; // 1: the list counts, 0: container_devices was never called
+  keyring: key; // what its members may use, null: nothing yet; holds a reference
   hooked: u32; // 1: the container_alloc hook has said yes, so container_free is due
   name0: u64; // [C] char name[24], NUL padded
   name1: u64;
@@ -167,6 +169,7 @@ export function put_container(c: container): void {
     put_pid(c.init_pid);
     kfree(c.members, c.members_cap << 2);
     kfree(c.devices, c.nr_devices * DEVICE_BYTES);
+    key_put(c.keyring);
     container_freed(c);
     c = parent;
   }

@@ -11,6 +11,7 @@ import { list_head } from "./list.ts";
 import { ns_common, put_ns } from "./namespace.ts";
 import { create_new_namespaces, nsproxy } from "./nsproxy.ts";
 import { task_active_pid_ns } from "./pid.ts";
+import { drop_keyrings } from "./process-keys.ts";
 import { kernel_root, root, SCRATCH_USER } from "./root.ts";
 import { sigmask } from "./signal.ts";
 import { CACHE_CONTAINER, kmem_cache_zalloc } from "./slab.ts";
@@ -76,6 +77,8 @@ function copy_name(f: frame, addr: u64): i32 {
 function copy_container_creds(p: task_struct, flags: u32): cred {
   const c = prepare_creds(p.cred);
   if (nil(c)) return ERR_PTR<cred>(-E.ENOMEM);
+  // its members begin without the creator's keys
+  drop_keyrings(c);
   c.uid = c.suid = c.fsuid = c.euid;
   c.gid = c.sgid = c.fsgid = c.egid;
   if (flags & U.CONTAINER_NEW_USER_NS) {

@@ -2,6 +2,7 @@
 import { NULL, nil, same } from "./err.ts";
 import { get_group_info, group_info, groups_search, put_group_info } from "./groups.ts";
 import { get_ns, put_ns } from "./namespace.ts";
+import { copy_keyrings, drop_keyrings } from "./process-keys.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { CACHE_CRED, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
@@ -31,6 +32,7 @@ export class cred {
   cap_effective: u64;
   cap_bset: u64;
   cap_ambient: u64;
+  keyrings: u32; // cred_keyrings of its own, null: none (process-keys.ts)
 }
 
 export function cred_caches_init(): void {
@@ -45,6 +47,7 @@ export function get_cred(c: cred): cred {
 export function put_cred(c: cred): void {
   if (nil(c) || !refcount_dec_and_test(changetype<usize>(c))) return;
   put_group_info(c.groups);
+  if (c.keyrings) drop_keyrings(c);
   put_ns(c.user_ns);
   kmem_cache_free(CACHE_CRED, changetype<usize>(c));
 }
@@ -57,6 +60,10 @@ export function prepare_creds(old: cred): cred {
   c.count = 1;
   get_group_info(c.groups);
   get_ns(c.user_ns);
+  if (c.keyrings && !copy_keyrings(c)) {
+    put_cred(c);
+    return NULL<cred>();
+  }
   return c;
 }
 

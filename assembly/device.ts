@@ -20,7 +20,7 @@ export const DEVICE_BYTES: u32 = 40;
 if (offsetof<container_device>() != 40) ERROR("container_device is part of the interface");
 
 // Seeded fault (debug builds only): a nested container's list counts instead of its parent's.
-const F_DEVICES = 106;
+const F_DEVICES = 190;
 
 /** Is the device on the list at `list`? */
 function list_allows(list: usize, n: u32, type: u32, major: u32, minor: u32): bool {

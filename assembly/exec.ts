@@ -3,6 +3,7 @@
 import { cap_bprm_creds, prepare_bprm_creds } from "./capability.ts";
 import { container_replace_leader } from "./container.ts";
 import { IS_ERR, NULL, nil, RET_NEED, same } from "./err.ts";
+import { commit_creds, put_cred } from "./cred.ts";
 import { emit } from "./event.ts";
 import { mm_release, release_task } from "./exit.ts";
 import { do_close_on_exec, unshare_files } from "./file.ts";
@@ -10,6 +11,7 @@ import { frame } from "./frame.ts";
 import { list_head } from "./list.ts";
 import { create_new_namespaces, put_nsproxy, timens_on_fork } from "./nsproxy.ts";
 import { task_active_pid_ns, upid_ns } from "./pid.ts";
+import { exec_keyrings, has_private_keyrings } from "./process-keys.ts";
 import { SCRATCH_USER, SCRATCH_USER_BYTES } from "./root.ts";
 import { mark_fatal, recalc_sigpending, sigmask, signal_wake_up } from "./signal.ts";
 import { drop_sigframes } from "./sigqueue.ts";
@@ -152,6 +154,19 @@ function unshare_for_exec(p: task_struct): bool {
   return true;
 }
 
+/** What of an exec may fail for lack of memory: all of it is done, or false and none is. */
+function prepare_exec(p: task_struct): bool {
+  if (!has_private_keyrings(p.cred)) return unshare_for_exec(p);
+  const own = exec_keyrings(p.cred);
+  if (nil(own)) return false;
+  if (!unshare_for_exec(p)) {
+    put_cred(own);
+    return false;
+  }
+  commit_creds(p, own);
+  return true;
+}
+
 /**
  * execve(2) and execveat(2): `path` is the guest address of the file's name (0: none given). The
  * world's refusal comes as ASSIST_ERRNO.
@@ -163,7 +178,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   if (len == <i32>SCRATCH_USER_BYTES) return -ENAMETOOLONG;
   const k = cold(p);
   // what can fail comes before what cannot be undone
-  if (!f.phase && !unshare_for_exec(p)) return -ENOMEM;
+  if (!f.phase && !prepare_exec(p)) return -ENOMEM;
   const old_tid = p.pid;
   const waited = de_thread(p, f);
   if (waited) return waited;

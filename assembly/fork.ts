@@ -29,6 +29,7 @@ import {
   put_pid,
   rewind_pid,
 } from "./pid.ts";
+import { drop_private_keyrings, fork_keyrings, has_private_keyrings } from "./process-keys.ts";
 import { task_active_pid_ns, unhash_pid } from "./pid.ts";
 import { refcount_inc } from "./refcount.ts";
 import { altstack_clone } from "./sys-altstack.ts";
@@ -177,12 +178,20 @@ function copy_creds(p: task_struct, parent: task_struct, args: kernel_clone_args
     p.cred = get_cred(args.dest.cred);
     return 0;
   }
+  const old = parent.cred;
   if (!(args.flags & C.CLONE_NEWUSER)) {
-    p.cred = get_cred(parent.cred);
+    if (!old.keyrings || !has_private_keyrings(old)) {
+      p.cred = get_cred(old);
+      return 0;
+    }
+    const own = fork_keyrings(old, (args.flags & C.CLONE_THREAD) != 0);
+    if (IS_ERR(own)) return PTR_ERR(own);
+    p.cred = own;
     return 0;
   }
-  const fresh = prepare_creds(parent.cred);
+  const fresh = prepare_creds(old);
   if (nil(fresh)) return -E.ENOMEM;
+  drop_private_keyrings(fresh);
   const ns = create_user_ns(fresh, cold(parent).fs);
   if (IS_ERR(ns)) {
     put_cred(fresh);

@@ -2,6 +2,7 @@
 // cgroup and time namespaces are this struct; the others extend it.
 import { IS_ERR, NULL, nil } from "./err.ts";
 import { free_pid_table, pid_namespace } from "./pid.ts";
+import { user_ns_keyrings_gone } from "./process-keys.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { CACHE_NAMESPACE, kmem_cache_free, kmem_cache_zalloc } from "./slab.ts";
@@ -67,8 +68,11 @@ export function get_ns(ns: ns_common): ns_common {
 /** What a namespace consists of; its parent and owner stay. */
 function free_ns(ns: ns_common): void {
   const type = ns.type;
-  if (type == CLONE_NEWUSER) free_id_maps(changetype<user_namespace>(ns));
-  else if (type == CLONE_NEWPID) free_pid_table(changetype<pid_namespace>(ns));
+  if (type == CLONE_NEWUSER) {
+    user_ns_keyrings_gone(ns.inum);
+    free_id_maps(changetype<user_namespace>(ns));
+  }
+  if (type == CLONE_NEWPID) free_pid_table(changetype<pid_namespace>(ns));
   dec_ucount(changetype<ucounts>(ns.ucounts), type);
   kmem_cache_free(CACHE_NAMESPACE, changetype<usize>(ns));
 }

@@ -65,6 +65,12 @@ export class kernel_root {
   event_backlog: u32; // not 0: containers are gone that the ring had no room for
   freed_head: u32; // their memory, oldest first
   freed_tail: u32;
+  // keys
+  keys: u32; // by serial: key[key_buckets], chained
+  key_buckets: u32;
+  nr_keys: u32;
+  key_serial: i32; // given last
+  user_keyrings: u32; // user_keyrings: those that users have without asking
   // upcalls and hooks
   upcalls_next: u32; // list_head: questions to the host
   upcalls_prev: u32;
@@ -117,5 +123,9 @@ export const SCRATCH_USER: usize = 0x1100;
 export const SCRATCH_USER_BYTES: u32 = 0x1000;
 export const CLONE_ARGS: usize = 0x2200;
 export const PROC_PATH: usize = 0x2340;
+/** Of a search through keyrings: where it stands on each level; what is searched for; a type. */
+export const KEYRING_STACK: usize = 0x2500;
+export const KEYRING_SEARCH: usize = 0x2540;
+export const KEY_TYPE_NAME: usize = 0x2580;
 
 if (offsetof<kernel_root>() > <usize>0x400) ERROR("kernel_root outgrew its place");

@@ -21,6 +21,8 @@ import { TASK_INTERRUPTIBLE, task_struct } from "./task.ts";
 import { sys_container_devices, sys_mknod } from "./sys-device.ts";
 import { sys_container_supervise } from "./sys-supervise.ts";
 import { sys_fork_into_container } from "./sys-clone.ts";
+import { sys_add_key, sys_container_add_key, sys_request_key } from "./sys-key.ts";
+import { sys_keyctl } from "./sys-keyctl.ts";
 import { copy_to_user, prepare_write, put_user32 } from "./uaccess.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import { CONTAINER_FD_CLOEXEC } from "./uapi/container.ts";
@@ -182,6 +184,8 @@ export function do_op_container_call(op: u32, p: task_struct, f: frame, compat: 
       return sys_container_supervise(p, f);
     case O.OP_CONTAINER_DEVICES:
       return sys_container_devices(p, f);
+    case O.OP_CONTAINER_ADD_KEY:
+      return sys_container_add_key(p, f);
     default:
       return -E.ENOSYS;
   }
@@ -191,6 +195,9 @@ export function do_op_container_call(op: u32, p: task_struct, f: frame, compat: 
 export function do_op_container(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   if (op <= <u32>O.CONTAINER_CALLS_LAST) return do_op_container_call(op, p, f, compat);
   if (op == O.OP_MKNOD) return sys_mknod(p, f, <u32>f.a1, <u32>f.a2);
+  if (op == O.OP_ADD_KEY) return sys_add_key(p, f);
+  if (op == O.OP_REQUEST_KEY) return sys_request_key(p, f);
+  if (op == O.OP_KEYCTL) return sys_keyctl(p, f);
   if (op == O.OP_MKNODAT) return sys_mknod(p, f, <u32>f.a2, <u32>f.r10);
   return do_op_containerfs(op, p, f, compat);
 }

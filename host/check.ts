@@ -2,6 +2,7 @@
 // from the roots, counts the references it meets and compares them with the counters, follows
 // every list both ways, and compares the number of objects found with what the slab caches hold.
 import { NsChecker } from './check-ns.ts';
+import { checkKeys, type Finder } from './check-keys.ts';
 import { layout as L } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
 import { Views } from './views.ts';
@@ -102,6 +103,7 @@ class Checker {
     }
     this.#containers(tasks);
     this.#files();
+    checkKeys(this.#finder(), this.found.cred.keys());
     this.#users();
     this.#namespaces();
     this.#counters();
@@ -113,6 +115,15 @@ class Checker {
     }
     this.#totals();
     return this.findings;
+  }
+
+  #finder(): Finder {
+    return {
+      kernel: this.#k,
+      views: this.#v,
+      say: (text) => this.#say(text),
+      user: (at) => void this.#ref('user', at),
+    };
   }
 
   #isLeader(task: number): boolean {

@@ -90,6 +90,8 @@ export interface Counts {
   supervisors: number;
   ucounts: number;
   procFiles: number;
+  keys: number;
+  keyrings: number;
 }
 
 const SLAB_CACHES = 0x900;
@@ -114,6 +116,8 @@ const CACHES = {
   supervisors: 32,
   ucounts: 36,
   procFiles: 37,
+  keys: 30,
+  keyrings: 33,
 } as const;
 
 const KINDS: Readonly<Record<number, FdView['kind']>> = {

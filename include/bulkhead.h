@@ -388,6 +388,73 @@
 #define BH_EVENT_UPCALL (10)
 #define BH_EVENT_CONTAINER_FREE (11)
 
+/* assembly/uapi/keyctl.ts */
+#define BH_KEY_SPEC_THREAD_KEYRING (-1)
+#define BH_KEY_SPEC_PROCESS_KEYRING (-2)
+#define BH_KEY_SPEC_SESSION_KEYRING (-3)
+#define BH_KEY_SPEC_USER_KEYRING (-4)
+#define BH_KEY_SPEC_USER_SESSION_KEYRING (-5)
+#define BH_KEY_SPEC_GROUP_KEYRING (-6)
+#define BH_KEY_SPEC_REQKEY_AUTH_KEY (-7)
+#define BH_KEYCTL_GET_KEYRING_ID (0)
+#define BH_KEYCTL_JOIN_SESSION_KEYRING (1)
+#define BH_KEYCTL_UPDATE (2)
+#define BH_KEYCTL_REVOKE (3)
+#define BH_KEYCTL_CHOWN (4)
+#define BH_KEYCTL_SETPERM (5)
+#define BH_KEYCTL_DESCRIBE (6)
+#define BH_KEYCTL_CLEAR (7)
+#define BH_KEYCTL_LINK (8)
+#define BH_KEYCTL_UNLINK (9)
+#define BH_KEYCTL_SEARCH (10)
+#define BH_KEYCTL_READ (11)
+#define BH_KEYCTL_SET_REQKEY_KEYRING (14)
+#define BH_KEYCTL_SET_TIMEOUT (15)
+#define BH_KEYCTL_GET_SECURITY (17)
+#define BH_KEYCTL_INVALIDATE (21)
+#define BH_KEYCTL_RESTRICT_KEYRING (29)
+#define BH_KEYCTL_MOVE (30)
+#define BH_KEYCTL_CAPABILITIES (31)
+#define BH_KEYCTL_SET_CONTAINER_KEYRING (35)
+#define BH_KEYCTL_GRANT_PERMISSION (36)
+#define BH_KEYCTL_MOVE_EXCL (1)
+#define BH_KEY_REQKEY_DEFL_NO_CHANGE (-1)
+#define BH_KEY_REQKEY_DEFL_GROUP_KEYRING (6)
+#define BH_KEY_REQKEY_DEFL_REQUESTOR_KEYRING (7)
+#define BH_KEY_NEED_VIEW (0x01)
+#define BH_KEY_NEED_READ (0x02)
+#define BH_KEY_NEED_WRITE (0x04)
+#define BH_KEY_NEED_SEARCH (0x08)
+#define BH_KEY_NEED_LINK (0x10)
+#define BH_KEY_NEED_SETATTR (0x20)
+#define BH_KEY_PERM_ALL (0x3f3f3f3f)
+#define BH_KEY_POS_ALL (0x3f000000)
+#define BH_KEY_POS_VIEW (0x01000000)
+#define BH_KEY_POS_READ (0x02000000)
+#define BH_KEY_POS_WRITE (0x04000000)
+#define BH_KEY_POS_SEARCH (0x08000000)
+#define BH_KEY_POS_LINK (0x10000000)
+#define BH_KEY_POS_SETATTR (0x20000000)
+#define BH_KEY_USR_ALL (0x003f0000)
+#define BH_KEY_USR_VIEW (0x00010000)
+#define BH_KEY_USR_READ (0x00020000)
+#define BH_KEY_USR_LINK (0x00100000)
+#define BH_KEY_ACE_SUBJ_STANDARD (0)
+#define BH_KEY_ACE_SUBJ_CONTAINER (1)
+#define BH_KEY_ACE_EVERYONE (0)
+#define BH_KEY_ACE_GROUP (1)
+#define BH_KEY_ACE_OWNER (2)
+#define BH_KEY_ACE_POSSESSOR (3)
+#define BH_KEY_QUOTA_KEYS (200)
+#define BH_KEY_QUOTA_BYTES (20000)
+#define BH_KEY_QUOTA_ROOT_KEYS (1000000)
+#define BH_KEY_QUOTA_ROOT_BYTES (25000000)
+#define BH_KEY_QUOTA_LINK_BYTES (4)
+#define BH_KEY_MAX_DESC (4096)
+#define BH_KEY_PAYLOAD_MAX (1048575)
+#define BH_KEY_USER_PAYLOAD_MAX (32767)
+#define BH_KEYRING_SEARCH_MAX_DEPTH (6)
+
 /* assembly/uapi/limits.ts */
 #define BH_PID_MAX_DEFAULT (32768)
 #define BH_PID_MAX_LIMIT (4194304)
@@ -541,6 +608,7 @@
 #define BH_OP_CONTAINER_OPEN (190)
 #define BH_OP_CONTAINER_SUPERVISE (191)
 #define BH_OP_CONTAINER_DEVICES (192)
+#define BH_OP_CONTAINER_ADD_KEY (193)
 #define BH_CONTAINER_CALLS_LAST (199)
 #define BH_OP_FSTAT (200)
 #define BH_OP_NEWFSTATAT (201)
@@ -551,6 +619,9 @@
 #define BH_OP_MMAP (206)
 #define BH_OP_MKNOD (207)
 #define BH_OP_MKNODAT (208)
+#define BH_OP_ADD_KEY (209)
+#define BH_OP_REQUEST_KEY (210)
+#define BH_OP_KEYCTL (211)
 #define BH_CONTAINER_OPS_LAST (219)
 #define BH_NS_OPS_FIRST (160)
 #define BH_OP_CAPGET (160)
@@ -823,7 +894,9 @@ struct bh_container {
   uint32_t devices;
   uint32_t nr_devices;
   uint32_t restricted;
+  uint32_t keyring; /* address of a key */
   uint32_t hooked;
+  uint8_t gap_124[4];
   uint64_t name0;
   uint64_t name1;
   uint64_t name2;
@@ -856,10 +929,11 @@ _Static_assert(offsetof(struct bh_container, supervisor) == 100, "supervisor");
 _Static_assert(offsetof(struct bh_container, devices) == 104, "devices");
 _Static_assert(offsetof(struct bh_container, nr_devices) == 108, "nr_devices");
 _Static_assert(offsetof(struct bh_container, restricted) == 112, "restricted");
-_Static_assert(offsetof(struct bh_container, hooked) == 116, "hooked");
-_Static_assert(offsetof(struct bh_container, name0) == 120, "name0");
-_Static_assert(offsetof(struct bh_container, name1) == 128, "name1");
-_Static_assert(offsetof(struct bh_container, name2) == 136, "name2");
+_Static_assert(offsetof(struct bh_container, keyring) == 116, "keyring");
+_Static_assert(offsetof(struct bh_container, hooked) == 120, "hooked");
+_Static_assert(offsetof(struct bh_container, name0) == 128, "name0");
+_Static_assert(offsetof(struct bh_container, name1) == 136, "name1");
+_Static_assert(offsetof(struct bh_container, name2) == 144, "name2");
 
 struct bh_container_device {
   uint32_t type;
@@ -894,6 +968,7 @@ struct bh_cred {
   uint64_t cap_effective;
   uint64_t cap_bset;
   uint64_t cap_ambient;
+  uint32_t keyrings;
 };
 _Static_assert(offsetof(struct bh_cred, count) == 0, "count");
 _Static_assert(offsetof(struct bh_cred, uid) == 4, "uid");
@@ -912,6 +987,18 @@ _Static_assert(offsetof(struct bh_cred, cap_permitted) == 56, "cap_permitted");
 _Static_assert(offsetof(struct bh_cred, cap_effective) == 64, "cap_effective");
 _Static_assert(offsetof(struct bh_cred, cap_bset) == 72, "cap_bset");
 _Static_assert(offsetof(struct bh_cred, cap_ambient) == 80, "cap_ambient");
+_Static_assert(offsetof(struct bh_cred, keyrings) == 88, "keyrings");
+
+struct bh_cred_keyrings {
+  uint32_t session; /* address of a key */
+  uint32_t process; /* address of a key */
+  uint32_t thread; /* address of a key */
+  int32_t reqkey_default;
+};
+_Static_assert(offsetof(struct bh_cred_keyrings, session) == 0, "session");
+_Static_assert(offsetof(struct bh_cred_keyrings, process) == 4, "process");
+_Static_assert(offsetof(struct bh_cred_keyrings, thread) == 8, "thread");
+_Static_assert(offsetof(struct bh_cred_keyrings, reqkey_default) == 12, "reqkey_default");
 
 struct bh_file {
   int32_t count;
@@ -1158,6 +1245,11 @@ struct bh_kernel_root {
   uint32_t event_backlog;
   uint32_t freed_head;
   uint32_t freed_tail;
+  uint32_t keys;
+  uint32_t key_buckets;
+  uint32_t nr_keys;
+  int32_t key_serial;
+  uint32_t user_keyrings;
   uint32_t upcalls_next;
   uint32_t upcalls_prev;
   uint32_t upcall_id;
@@ -1222,25 +1314,99 @@ _Static_assert(offsetof(struct bh_kernel_root, event_seq) == 172, "event_seq");
 _Static_assert(offsetof(struct bh_kernel_root, event_backlog) == 176, "event_backlog");
 _Static_assert(offsetof(struct bh_kernel_root, freed_head) == 180, "freed_head");
 _Static_assert(offsetof(struct bh_kernel_root, freed_tail) == 184, "freed_tail");
-_Static_assert(offsetof(struct bh_kernel_root, upcalls_next) == 188, "upcalls_next");
-_Static_assert(offsetof(struct bh_kernel_root, upcalls_prev) == 192, "upcalls_prev");
-_Static_assert(offsetof(struct bh_kernel_root, upcall_id) == 196, "upcall_id");
-_Static_assert(offsetof(struct bh_kernel_root, hooks) == 200, "hooks");
-_Static_assert(offsetof(struct bh_kernel_root, nr_supervisors) == 204, "nr_supervisors");
-_Static_assert(offsetof(struct bh_kernel_root, override_cred) == 208, "override_cred");
-_Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 212, "nr_tables");
-_Static_assert(offsetof(struct bh_kernel_root, tables) == 216, "tables");
-_Static_assert(offsetof(struct bh_kernel_root, ucounts_hash) == 220, "ucounts_hash");
-_Static_assert(offsetof(struct bh_kernel_root, ns_binds) == 224, "ns_binds");
-_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 228, "tasklist_lock");
-_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 232, "containers_lock");
-_Static_assert(offsetof(struct bh_kernel_root, users) == 236, "users");
-_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 240, "user_buckets");
-_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 244, "nr_users");
-_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 248, "containers_per_user");
-_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 252, "no_containers");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 256, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 260, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, keys) == 188, "keys");
+_Static_assert(offsetof(struct bh_kernel_root, key_buckets) == 192, "key_buckets");
+_Static_assert(offsetof(struct bh_kernel_root, nr_keys) == 196, "nr_keys");
+_Static_assert(offsetof(struct bh_kernel_root, key_serial) == 200, "key_serial");
+_Static_assert(offsetof(struct bh_kernel_root, user_keyrings) == 204, "user_keyrings");
+_Static_assert(offsetof(struct bh_kernel_root, upcalls_next) == 208, "upcalls_next");
+_Static_assert(offsetof(struct bh_kernel_root, upcalls_prev) == 212, "upcalls_prev");
+_Static_assert(offsetof(struct bh_kernel_root, upcall_id) == 216, "upcall_id");
+_Static_assert(offsetof(struct bh_kernel_root, hooks) == 220, "hooks");
+_Static_assert(offsetof(struct bh_kernel_root, nr_supervisors) == 224, "nr_supervisors");
+_Static_assert(offsetof(struct bh_kernel_root, override_cred) == 228, "override_cred");
+_Static_assert(offsetof(struct bh_kernel_root, nr_tables) == 232, "nr_tables");
+_Static_assert(offsetof(struct bh_kernel_root, tables) == 236, "tables");
+_Static_assert(offsetof(struct bh_kernel_root, ucounts_hash) == 240, "ucounts_hash");
+_Static_assert(offsetof(struct bh_kernel_root, ns_binds) == 244, "ns_binds");
+_Static_assert(offsetof(struct bh_kernel_root, tasklist_lock) == 248, "tasklist_lock");
+_Static_assert(offsetof(struct bh_kernel_root, containers_lock) == 252, "containers_lock");
+_Static_assert(offsetof(struct bh_kernel_root, users) == 256, "users");
+_Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 260, "user_buckets");
+_Static_assert(offsetof(struct bh_kernel_root, nr_users) == 264, "nr_users");
+_Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 268, "containers_per_user");
+_Static_assert(offsetof(struct bh_kernel_root, no_containers) == 272, "no_containers");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 276, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 280, "free_pages0");
+
+struct bh_key {
+  int32_t usage;
+  int32_t serial;
+  uint32_t next; /* address of a key */
+  uint32_t type;
+  int32_t uid;
+  int32_t gid;
+  uint32_t perm;
+  uint32_t flags;
+  uint32_t user; /* address of a user_struct */
+  int32_t quotalen;
+  uint32_t desc;
+  uint32_t desc_len;
+  uint32_t payload;
+  uint32_t datalen;
+  uint32_t capacity;
+  uint32_t grants;
+  uint64_t expiry;
+  uint32_t ns;
+};
+_Static_assert(offsetof(struct bh_key, usage) == 0, "usage");
+_Static_assert(offsetof(struct bh_key, serial) == 4, "serial");
+_Static_assert(offsetof(struct bh_key, next) == 8, "next");
+_Static_assert(offsetof(struct bh_key, type) == 12, "type");
+_Static_assert(offsetof(struct bh_key, uid) == 16, "uid");
+_Static_assert(offsetof(struct bh_key, gid) == 20, "gid");
+_Static_assert(offsetof(struct bh_key, perm) == 24, "perm");
+_Static_assert(offsetof(struct bh_key, flags) == 28, "flags");
+_Static_assert(offsetof(struct bh_key, user) == 32, "user");
+_Static_assert(offsetof(struct bh_key, quotalen) == 36, "quotalen");
+_Static_assert(offsetof(struct bh_key, desc) == 40, "desc");
+_Static_assert(offsetof(struct bh_key, desc_len) == 44, "desc_len");
+_Static_assert(offsetof(struct bh_key, payload) == 48, "payload");
+_Static_assert(offsetof(struct bh_key, datalen) == 52, "datalen");
+_Static_assert(offsetof(struct bh_key, capacity) == 56, "capacity");
+_Static_assert(offsetof(struct bh_key, grants) == 60, "grants");
+_Static_assert(offsetof(struct bh_key, expiry) == 64, "expiry");
+_Static_assert(offsetof(struct bh_key, ns) == 72, "ns");
+
+struct bh_key_grant {
+  uint32_t next; /* address of a key_grant */
+  uint32_t perm;
+  uint64_t container;
+};
+_Static_assert(offsetof(struct bh_key_grant, next) == 0, "next");
+_Static_assert(offsetof(struct bh_key_grant, perm) == 4, "perm");
+_Static_assert(offsetof(struct bh_key_grant, container) == 8, "container");
+
+struct bh_keyring_search {
+  uint32_t type;
+  uint32_t desc;
+  uint32_t desc_len;
+  uint32_t cred; /* address of a cred */
+  uint32_t box; /* address of a container */
+  uint32_t possessed;
+  uint32_t flags;
+  uint32_t target; /* address of a key */
+  int32_t error;
+};
+_Static_assert(offsetof(struct bh_keyring_search, type) == 0, "type");
+_Static_assert(offsetof(struct bh_keyring_search, desc) == 4, "desc");
+_Static_assert(offsetof(struct bh_keyring_search, desc_len) == 8, "desc_len");
+_Static_assert(offsetof(struct bh_keyring_search, cred) == 12, "cred");
+_Static_assert(offsetof(struct bh_keyring_search, box) == 16, "box");
+_Static_assert(offsetof(struct bh_keyring_search, possessed) == 20, "possessed");
+_Static_assert(offsetof(struct bh_keyring_search, flags) == 24, "flags");
+_Static_assert(offsetof(struct bh_keyring_search, target) == 28, "target");
+_Static_assert(offsetof(struct bh_keyring_search, error) == 32, "error");
 
 struct bh_kmem_cache {
   uint32_t free;
@@ -1741,6 +1907,19 @@ _Static_assert(offsetof(struct bh_upcall, a2) == 80, "a2");
 _Static_assert(offsetof(struct bh_upcall, a3) == 88, "a3");
 _Static_assert(offsetof(struct bh_upcall, a4) == 96, "a4");
 _Static_assert(offsetof(struct bh_upcall, a5) == 104, "a5");
+
+struct bh_user_keyrings {
+  uint32_t next; /* address of a user_keyrings */
+  uint32_t ns;
+  int32_t uid;
+  uint32_t user; /* address of a key */
+  uint32_t session; /* address of a key */
+};
+_Static_assert(offsetof(struct bh_user_keyrings, next) == 0, "next");
+_Static_assert(offsetof(struct bh_user_keyrings, ns) == 4, "ns");
+_Static_assert(offsetof(struct bh_user_keyrings, uid) == 8, "uid");
+_Static_assert(offsetof(struct bh_user_keyrings, user) == 12, "user");
+_Static_assert(offsetof(struct bh_user_keyrings, session) == 16, "session");
 
 struct bh_user_namespace {
   uint8_t gap_0[28];

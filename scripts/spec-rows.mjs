@@ -76,6 +76,7 @@ export const SPEC = [
       ...call('container_open', 'EINVAL ENOENT EPERM EMFILE ENOSYS'),
       ...call('container_supervise', 'EBADF EINVAL EPERM EBUSY ENOSYS'),
       ...call('container_devices', 'EBADF EINVAL EPERM EFAULT EBUSY ENOMEM ENOSYS'),
+      ...call('container_add_key', 'EBADF EINVAL EPERM ENODEV EFAULT EDQUOT ENOMEM ENOSYS'),
       ...call('container_socket', 'EBADF EINVAL EAFNOSUPPORT EPERM EMFILE', II),
       ...call('container_mount', 'EBADF EINVAL EPERM EBUSY ENODEV', II),
       ...call('container_chroot', 'EBADF EINVAL EPERM EBUSY ENOENT', II),
@@ -113,7 +114,11 @@ export const SPEC = [
         supervision; supervision answers errno, value or continue; supervisor gone
         supervision by the host
         devices by type, major and minor; enforced on mknod and open
-        devices are inherited by intersection; an empty list allows none`),
+        devices are inherited by intersection; an empty list allows none
+        add_key; session, process and thread keyrings; key quotas
+        per-container keyring; container_add_key; container cred drops keyrings
+        keyctl GRANT_PERMISSION; keyctl SET_CONTAINER_KEYRING
+        container keys live as long as the container`),
     ],
   ],
   [

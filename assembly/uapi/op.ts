@@ -112,6 +112,7 @@ export const CONTAINER_OPS_FIRST = 190;
 export const OP_CONTAINER_OPEN = 190;
 export const OP_CONTAINER_SUPERVISE = 191;
 export const OP_CONTAINER_DEVICES = 192;
+export const OP_CONTAINER_ADD_KEY = 193;
 export const CONTAINER_CALLS_LAST = 199;
 export const OP_FSTAT = 200;
 export const OP_NEWFSTATAT = 201;
@@ -122,6 +123,9 @@ export const OP_IOCTL = 205;
 export const OP_MMAP = 206;
 export const OP_MKNOD = 207;
 export const OP_MKNODAT = 208;
+export const OP_ADD_KEY = 209;
+export const OP_REQUEST_KEY = 210;
+export const OP_KEYCTL = 211;
 export const CONTAINER_OPS_LAST = 219;
 // users and namespaces: assembly/dispatch-ns.ts.
 export const NS_OPS_FIRST = 160;

@@ -1,7 +1,7 @@
 // What each system call is, by name: operation, arguments, result, class. The numbers are in
 // numbers.ts. A name that an i386 table knows under other rules is in I386.
 import * as OP from '../../assembly/uapi/op.ts';
-import { CONTAINER_FILE_CALLS } from './calls/containers.ts';
+import { CONTAINER_FILE_CALLS, KEY_CALLS } from './calls/containers.ts';
 import { FILE_CALLS } from './calls/files.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { NAMESPACE_CALLS } from './calls/namespaces.ts';
@@ -24,6 +24,7 @@ export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...FILE_CALLS,
   ...OPENING_CALLS,
   ...CONTAINER_FILE_CALLS,
+  ...KEY_CALLS,
 };
 
 /** What a call is of which only the name matters here. */

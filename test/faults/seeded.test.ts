@@ -174,6 +174,15 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     m.k.trap();
     m.want('open', m.k.frame.result, -E.EPERM);
   },
+  /** what a container's keyring holds is used, not possessed: it cannot be linked elsewhere */
+  F_MEMBER_KEYS: (m) => {
+    const memory = new TextEncoder().encode('user\0d\0');
+    const fd = m.create(1, 'keys');
+    m.call(1, OP.OP_CONTAINER_ADD_KEY, [USER, USER + 5, USER, 1, fd], memory);
+    const member = m.enter(1, fd);
+    const linked = m.call(member, OP.OP_REQUEST_KEY, [USER, USER + 5, 0, -3], memory);
+    m.want('link', linked, -E.EACCES);
+  },
   /** containers nest to a limit */
   D_22: (m) => {
     m.k.boot({ containerDepthMax: 1 });

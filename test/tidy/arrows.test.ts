@@ -6,9 +6,10 @@ import { importsOf, kernelSources, sources } from './sources.ts';
 /** Layers of the kernel, lowest first; a file that is in none of them fails the test. */
 const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['uapi', /^uapi\//],
-  ['primitives', /^(zero|bug|err|list|refcount|spinlock|slab|uaccess|root|frame|event)\.ts$/],
+  ['primitives', /^(zero|text|bug|err|list|refcount|spinlock)\.ts$/],
+  ['primitives', /^(slab|uaccess|root|frame|event)\.ts$/],
   ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|waitqueue)\.ts$/],
-  ['objects', /^(device|upcall|supervisor)\.ts$/],
+  ['objects', /^(device|upcall|supervisor|key|keyring|process-keys)\.ts$/],
   [
     'objects',
     /^(namespace|nsproxy|user-namespace|uid-map|ucounts|groups|procfs|user|file|fs|pipe)\.ts$/,
@@ -23,7 +24,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|boot|frame|module|events|views|check|check-ns|snapshot|upcalls)\.ts$/],
+  ['kernel', /^(kernel|boot|frame|module|events|views|check|check-[a-z]+|snapshot|upcalls)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['audit', /^audit\/.*\.ts$/],

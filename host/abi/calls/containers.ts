@@ -12,6 +12,18 @@ const onDevice = (op: number, args: string): CallDef => {
   return { op, args, result: 'zero', class: 'unmodelled', support: 'partial', note };
 };
 
+const RANDOM = "serial numbers are Linux's own, so a replay compares nothing";
+const onKeys = (op: number, args: string): CallDef => {
+  return { op, args, result: 'id', class: 'unmodelled', support: 'partial', note: RANDOM };
+};
+
+/** Keys and keyrings. */
+export const KEY_CALLS: Readonly<Record<string, CallDef>> = {
+  add_key: onKeys(OP.OP_ADD_KEY, 'str str in:byte*3 ulong id'),
+  request_key: onKeys(OP.OP_REQUEST_KEY, 'str str str id'),
+  keyctl: onKeys(OP.OP_KEYCTL, 'op ulong ulong ulong ulong'),
+};
+
 /** Calls on any descriptor that a container's file answers in its own way. */
 export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
   fstat: onFd(OP.OP_FSTAT, 'zero', 'fd out:stat'),
@@ -47,7 +59,9 @@ export const CONTAINER_CALLS: Readonly<Record<string, CallDef>> = {
   container_chroot: none('zero', 'fd str', 'before the start'),
   container_bind_mount_across: none('zero', 'dirfd str fd str', 'before the start'),
   container_socket: none('fd', 'fd op flags:sock op', "a socket of the container's network"),
-  container_add_key: none('id', 'str str in:byte*3 ulong fd', 'a key for the members'),
+  container_add_key: own(OP.OP_CONTAINER_ADD_KEY, 'id', 'str str in:byte*3 ulong fd', {
+    note: 'a key that members use and do not see',
+  }),
   container_devices: own(OP.OP_CONTAINER_DEVICES, 'zero', 'fd in:device*2 uint', {
     note: 'list of {u32 type, major; u64 minors[4]}, before the start; empty: no device',
   }),
