@@ -6,6 +6,7 @@ import { IS_ERR, nil } from "./err.ts";
 import { alloc_file, alloc_files, fd_install, FILE_NULL, file_caches_init } from "./file.ts";
 import { boot_config, EVENT_BYTES, EVENT_RING_SIZE, MAX_TABLES } from "./frame.ts";
 import { alloc_fs, fs_caches_init } from "./fs.ts";
+import { itimer_caches_init } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import { create_ns, get_ns, ns_common } from "./namespace.ts";
 import { UCOUNTS_HASH_BYTES, ucounts_caches_init } from "./ucounts.ts";
@@ -92,6 +93,7 @@ function init_caches(): void {
   supervisor_caches_init();
   ucounts_caches_init();
   proc_caches_init();
+  itimer_caches_init();
 }
 
 function init_ns(type: i32, inum: u32, user: user_namespace): ns_common {
@@ -229,6 +231,7 @@ export function start_kernel(config: usize): i32 {
   // memory that is not in use yet is zero: task chunks rely on it
   memory.fill(FIRST_PAGE, 0, used - FIRST_PAGE);
   list_head.init(r.woken);
+  list_head.init(r.armed);
   init_caches();
   process_keys_init();
   if (!keys_init() || !users_init()) return -ENOMEM;

@@ -4,6 +4,7 @@ import { frame } from "./frame.ts";
 import * as Q from "./sys-pidfd.ts";
 import * as O from "./uapi/op.ts";
 import * as H from "./sys-thread.ts";
+import * as M from "./sys-timer.ts";
 import * as Z from "./sys-sigold.ts";
 import { task_struct } from "./task.ts";
 import { ENOSYS } from "./uapi/errno.ts";
@@ -31,6 +32,26 @@ export function do_op_process(op: u32, p: task_struct, f: frame, compat: bool): 
       return Z.sys_sgetmask(p, f);
     case O.OP_SSETMASK:
       return Z.sys_ssetmask(p, f);
+    case O.OP_ALARM:
+      return M.sys_alarm(p, f);
+    case O.OP_GETITIMER:
+      return M.sys_getitimer(p, f, compat);
+    case O.OP_SETITIMER:
+      return M.sys_setitimer(p, f, compat);
+    case O.OP_TIMER_CREATE:
+      return M.sys_timer_create(p, f, compat);
+    case O.OP_TIMER_SETTIME:
+      return M.sys_timer_settime(p, f, compat);
+    case O.OP_TIMER_SETTIME64:
+      return M.sys_timer_settime(p, f, false);
+    case O.OP_TIMER_GETTIME:
+      return M.sys_timer_gettime(p, f, compat);
+    case O.OP_TIMER_GETTIME64:
+      return M.sys_timer_gettime(p, f, false);
+    case O.OP_TIMER_GETOVERRUN:
+      return M.sys_timer_getoverrun(p, f);
+    case O.OP_TIMER_DELETE:
+      return M.sys_timer_delete(p, f);
     default:
       return -ENOSYS;
   }

@@ -8,6 +8,7 @@ import { emit } from "./event.ts";
 import { mm_release, release_task } from "./exit.ts";
 import { do_close_on_exec, unshare_files } from "./file.ts";
 import { frame } from "./frame.ts";
+import { exec_itimers } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import { create_new_namespaces, put_nsproxy, timens_on_fork } from "./nsproxy.ts";
 import { task_active_pid_ns, upid_ns } from "./pid.ts";
@@ -191,6 +192,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   recalc_sigpending(p);
   k.exit_signal = SIGCHLD;
   altstack_exec(p);
+  exec_itimers(p.signal);
   p.flags &= ~T.PF_FORKNOEXEC;
   set_comm(p, SCRATCH_USER, len);
   emit(EVENT_EXEC, p.pid, old_tid, 0, 0, 0);

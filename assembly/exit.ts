@@ -6,6 +6,7 @@ import { NULL, nil, same } from "./err.ts";
 import { emit } from "./event.ts";
 import { put_files, files_struct } from "./file.ts";
 import { put_fs, fs_struct } from "./fs.ts";
+import { exit_itimers } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import { nsproxy, put_nsproxy } from "./nsproxy.ts";
 import {
@@ -272,6 +273,7 @@ export function do_exit(p: task_struct, code: i32): void {
   p.state = T.TASK_RUNNING;
   exit_resources(p);
   if (group_dead) {
+    if (!nil(signal.timers)) exit_itimers(signal);
     const leader = signal.leader;
     // DEVIATION: D-12 - the code that wait4 reports, not the leader's own
     exit_container(leader, seeded_fault(D_12) ? cold(leader).exit_code : group_status(leader));

@@ -6,6 +6,7 @@ import { nil } from "./err.ts";
 import { die_now, fatal_signal } from "./exit.ts";
 import { FILE_WORLD, alloc_file, fd_install, get_unused_fd } from "./file.ts";
 import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
+import { run_itimers } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import { next_pid_nr } from "./pid.ts";
 import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
@@ -15,6 +16,7 @@ import { unshare_sighand } from "./exec.ts";
 import { action_of, sighand_must_copy, SIGNAL_GROUP_EXIT } from "./signal-struct.ts";
 import { kfree, kzalloc } from "./slab.ts";
 import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
+import { fire_itimer } from "./sys-timer.ts";
 import * as T from "./task.ts";
 import { ENOMEM, ESRCH, EMFILE } from "./uapi/errno.ts";
 import { forget_upcall, host_answer } from "./upcall.ts";
@@ -345,6 +347,12 @@ export function raise(
   return 0;
 }
 
+/** Timer `id` of `tid`'s process (-1, -2, -3: of setitimer(2)) went off. 0, -ESRCH: not armed. */
+export function fire_timer(tid: i32, id: i32, times: u32): i32 {
+  const p = find_task(tid);
+  return nil(p) ? -ESRCH : fire_itimer(p, id, times);
+}
+
 /** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS. */
 const FAULTS: u64 = 0x400004d8;
 
@@ -384,9 +392,11 @@ export function rare_ptr(task: usize): usize {
   return changetype<usize>(T.rare(changetype<T.task_struct>(task)));
 }
 
-/** Nanoseconds since 1970. */
+/** Nanoseconds since 1970; timers that are due by then go off. */
 export function clock_set(lo: u32, hi: u32): void {
-  root().clock = (<u64>lo) | ((<u64>hi) << 32);
+  const now = (<u64>lo) | ((<u64>hi) << 32);
+  root().clock = now;
+  run_itimers(now);
 }
 
 /** Debug: the n-th allocation of the next call fails (0: none). */

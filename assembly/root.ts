@@ -93,6 +93,9 @@ export class kernel_root {
   nr_users: u32;
   containers_per_user: i32; // [C] boot parameter
   no_containers: u32; // [C] boot parameter
+  // timers of processes that are armed (itimer.ts)
+  armed_next: u32; // list_head
+  armed_prev: u32;
   // debug lockdep: classes held by CPU 0
   held_locks: u32;
   // free pages by order
@@ -101,6 +104,10 @@ export class kernel_root {
   /** List of questions to the host. */
   get upcalls(): list_head {
     return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("upcalls_next"));
+  }
+  /** List of armed timers. */
+  get armed(): list_head {
+    return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("armed_next"));
   }
   /** List of woken tasks. */
   get woken(): list_head {

@@ -1,6 +1,7 @@
 // What the threads of a group share (signal_struct) and the table of signal actions
 // (sighand_struct). Both are counted; the action table and the limits are shared between
 // processes until one of them writes.
+import { k_itimer } from "./itimer.ts";
 import { list_at, list_head } from "./list.ts";
 import { pid } from "./pid.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
@@ -62,8 +63,8 @@ export class signal_struct {
   wait_prev: u32;
   rlim: rlimit_table; // holds a reference
   tgid_pid: pid; // the leader's struct pid; no reference, the leader has it
-  notify_status: i32;
-  reserved: u32;
+  timers: k_itimer; // head of its chain of timers, null until the first
+  tty: u32; // controlling terminal, 0: none
 
   get threads(): list_head {
     return list_at(changetype<usize>(this), offsetof<signal_struct>("threads_next"));

@@ -3,9 +3,16 @@ import { seeded_fault } from "./bug.ts";
 import { zero } from "./zero.ts";
 import { cred_ns_capable } from "./cred.ts";
 import { nil, same } from "./err.ts";
+import { list_head } from "./list.ts";
 import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { root, SCRATCH_SIGINFO } from "./root.ts";
-import { flush_sigqueue_mask, queue_siginfo, siginfo, SIGINFO_BYTES } from "./sigqueue.ts";
+import {
+  flush_sigqueue_mask,
+  queue_siginfo,
+  siginfo,
+  SIGINFO_BYTES,
+  sigqueue,
+} from "./sigqueue.ts";
 import {
   action_of,
   SIGNAL_CLD_CONTINUED,
@@ -330,6 +337,16 @@ export function send_signal(p: task_struct, info: siginfo, group: bool, force: b
   if (sig != SIGKILL) queue_siginfo(group ? signal.queue : cold(p).queue, info);
   if (group) signal.shared_pending = pending | bit;
   else p.pending = pending | bit;
+  complete_signal(sig, p, group);
+}
+
+/** Sends the signal of a timer, which is queued even where one of its number is. */
+export function send_sigqueue(p: task_struct, q: sigqueue, group: bool): void {
+  const sig = q.signo;
+  if (!prepare_signal(sig, p, false)) return;
+  list_head.add_tail(q.link, group ? p.signal.queue : cold(p).queue);
+  if (group) p.signal.shared_pending |= sigmask(sig);
+  else p.pending |= sigmask(sig);
   complete_signal(sig, p, group);
 }
 

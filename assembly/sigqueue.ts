@@ -1,5 +1,6 @@
 // Queued siginfo, and the saved frames that rt_sigreturn goes back to.
 import { nil } from "./err.ts";
+import { itimer_taken, k_itimer } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import {
   CACHE_SIGFRAME,
@@ -28,7 +29,8 @@ export const SIGINFO_BYTES: u32 = 32;
 export class sigqueue {
   link_next: u32; // [sighand] list_head on a task's or a group's queue
   link_prev: u32;
-  pad: u64;
+  user: u32; // whose count of pending signals it is in
+  timer: k_itimer; // whose signal it is; null: it is freed when taken
   signo: i32; // from here on a siginfo
   errno: i32;
   code: i32;
@@ -69,6 +71,8 @@ export function sigqueue_caches_init(): void {
 export function queue_siginfo(head: list_head, info: siginfo): bool {
   const q = changetype<sigqueue>(kmem_cache_alloc(CACHE_SIGQUEUE));
   if (nil(q)) return false;
+  q.user = 0;
+  q.timer = changetype<k_itimer>(0);
   memory.copy(changetype<usize>(q.info), changetype<usize>(info), SIGINFO_BYTES);
   list_head.add_tail(q.link, head);
   return true;
@@ -97,7 +101,8 @@ export function collect_signal(head: list_head, sig: i32, info: siginfo): bool {
   }
   memory.copy(changetype<usize>(info), changetype<usize>(first.info), SIGINFO_BYTES);
   list_head.del(first.link);
-  kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(first));
+  if (nil(first.timer)) kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(first));
+  else itimer_taken(first, info);
   return more;
 }
 
@@ -109,7 +114,8 @@ export function flush_sigqueue_mask(head: list_head, mask: u64): void {
     const q = changetype<sigqueue>(changetype<usize>(at));
     if ((mask >> (q.signo - 1)) & 1) {
       list_head.del(at);
-      kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(q));
+      if (nil(q.timer)) kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(q));
+      else q.link_next = 0;
     }
     at = next;
   }

@@ -3,6 +3,7 @@
 // every list both ways, and compares the number of objects found with what the slab caches hold.
 import { NsChecker } from './check-ns.ts';
 import { checkKeys, type Finder } from './check-keys.ts';
+import { checkSignals } from './check-signals.ts';
 import { layout as L } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
 import { Views } from './views.ts';
@@ -102,6 +103,15 @@ class Checker {
       if (this.#isLeader(task)) processes += 1;
     }
     this.#containers(tasks);
+    checkSignals({
+      views: this.#v,
+      counts: this.#k.counts(),
+      groups: this.found.signal.keys(),
+      tasks,
+      list: (head, what) => this.#list(head, what),
+      pid: (at) => this.#ref('pid', at),
+      say: (text) => this.#say(text),
+    });
     this.#files();
     checkKeys(this.#finder(), this.found.cred.keys());
     this.#users();

@@ -23,6 +23,8 @@ export type KernelEvent =
   | { type: 'upcall'; seq: number; tid: number; id: number; kind: number }
   /** a container that the containerAlloc hook has seen is gone */
   | { type: 'containerFree'; seq: number; id: number }
+  /** timer `id` of `tid` (see Kernel.fireTimer) goes off at `expires` on clock `clock`; 0: never */
+  | { type: 'timer'; seq: number; tid: number; id: number; clock: number; expires: bigint }
   | { type: 'reap'; seq: number; tid: number; by: number };
 
 /** Event `index` of the ring at `ring`; undefined for a kind that this host does not know. */
@@ -40,6 +42,8 @@ export function readEvent(u32: Uint32Array, ring: number, index: number): Kernel
       return { type: 'exec', seq, tid, oldTid: a };
     case F.EVENT_STORE:
       return { type: 'store', seq, tid, addr: addr(), value: a };
+    case F.EVENT_TIMER:
+      return { type: 'timer', seq, tid, id: a, clock: b, expires: addr() };
     case F.EVENT_ROBUST:
       return { type: 'robust', seq, tid, addr: addr() };
     case F.EVENT_EXIT:

@@ -46,6 +46,7 @@ export interface KernelExports {
     valueLo: number,
     valueHi: number,
   ): number;
+  fire_timer(tid: number, id: number, times: number): number;
   hooks_set(hooks: number): void;
   upcall_answer(id: number, answer: number, error: number, lo: number, hi: number): number;
   task_ptr(tid: number): number;

@@ -372,6 +372,14 @@ export class Kernel implements FrameOwner {
     this.refresh();
   }
 
+  /**
+   * Timer `id` of `tid` went off `times` times: a number of timer_create(2), or -1 - which
+   * of setitimer(2). Return: false when it is not armed.
+   */
+  fireTimer(tid: number, id: number, times = 1): boolean {
+    return this.#guard(() => this.exports.fire_timer(tid, id, times)) === 0;
+  }
+
   /** Takes all events out of the ring. */
   events(): KernelEvent[] {
     this.refresh();

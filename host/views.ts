@@ -92,6 +92,8 @@ export interface Counts {
   procFiles: number;
   keys: number;
   keyrings: number;
+  /** timers of processes, and a head for each process that has any */
+  itimers: number;
 }
 
 const SLAB_CACHES = 0x900;
@@ -118,6 +120,7 @@ const CACHES = {
   procFiles: 37,
   keys: 30,
   keyrings: 33,
+  itimers: 34,
 } as const;
 
 const KINDS: Readonly<Record<number, FdView['kind']>> = {
@@ -172,6 +175,11 @@ export class Views {
 
   root(field: keyof typeof L.kernel_root): number {
     return this.word(this.#k.exports.root_ptr() + L.kernel_root[field]);
+  }
+
+  /** Address of a field of the root. */
+  rootAt(field: keyof typeof L.kernel_root): number {
+    return this.#k.exports.root_ptr() + L.kernel_root[field];
   }
 
   cold(task: number): number {

@@ -387,6 +387,7 @@
 #define BH_EVENT_ROBUST (9)
 #define BH_EVENT_UPCALL (10)
 #define BH_EVENT_CONTAINER_FREE (11)
+#define BH_EVENT_TIMER (12)
 
 /* assembly/uapi/keyctl.ts */
 #define BH_KEY_SPEC_THREAD_KEYRING (-1)
@@ -604,6 +605,16 @@
 #define BH_OP_SIGSUSPEND (89)
 #define BH_OP_SGETMASK (90)
 #define BH_OP_SSETMASK (91)
+#define BH_OP_ALARM (92)
+#define BH_OP_GETITIMER (93)
+#define BH_OP_SETITIMER (94)
+#define BH_OP_TIMER_CREATE (95)
+#define BH_OP_TIMER_SETTIME (96)
+#define BH_OP_TIMER_SETTIME64 (97)
+#define BH_OP_TIMER_GETTIME (98)
+#define BH_OP_TIMER_GETTIME64 (99)
+#define BH_OP_TIMER_GETOVERRUN (100)
+#define BH_OP_TIMER_DELETE (101)
 #define BH_CONTAINER_OPS_FIRST (190)
 #define BH_OP_CONTAINER_OPEN (190)
 #define BH_OP_CONTAINER_SUPERVISE (191)
@@ -820,6 +831,27 @@
 #define BH_SUPERVISOR_REQUEST_BYTES (80)
 #define BH_SUPERVISOR_COMPAT (1)
 #define BH_SUPERVISOR_REPLY_BYTES (24)
+
+/* assembly/uapi/time.ts */
+#define BH_ITIMER_REAL (0)
+#define BH_ITIMER_VIRTUAL (1)
+#define BH_ITIMER_PROF (2)
+#define BH_CLOCK_REALTIME (0)
+#define BH_CLOCK_MONOTONIC (1)
+#define BH_CLOCK_PROCESS_CPUTIME_ID (2)
+#define BH_CLOCK_THREAD_CPUTIME_ID (3)
+#define BH_CLOCK_MONOTONIC_RAW (4)
+#define BH_CLOCK_REALTIME_COARSE (5)
+#define BH_CLOCK_MONOTONIC_COARSE (6)
+#define BH_CLOCK_BOOTTIME (7)
+#define BH_CLOCK_REALTIME_ALARM (8)
+#define BH_CLOCK_BOOTTIME_ALARM (9)
+#define BH_CLOCK_TAI (11)
+#define BH_TIMER_ABSTIME (1)
+#define BH_SIGEV_SIGNAL (0)
+#define BH_SIGEV_NONE (1)
+#define BH_SIGEV_THREAD (2)
+#define BH_SIGEV_THREAD_ID (4)
 
 /* assembly/uapi/wait.ts */
 #define BH_WNOHANG (1)
@@ -1133,6 +1165,39 @@ struct bh_group_info {
 _Static_assert(offsetof(struct bh_group_info, usage) == 0, "usage");
 _Static_assert(offsetof(struct bh_group_info, ngroups) == 4, "ngroups");
 
+struct bh_k_itimer {
+  uint32_t next; /* address of a k_itimer */
+  int32_t id;
+  uint32_t armed_next;
+  uint32_t armed_prev;
+  uint32_t signal; /* address of a signal_struct */
+  int32_t clock;
+  int32_t notify;
+  int32_t signo;
+  uint32_t target; /* address of a pid */
+  uint32_t queue; /* address of a sigqueue */
+  uint64_t expires;
+  uint64_t interval;
+  uint64_t value;
+  int32_t overrun;
+  int32_t overrun_last;
+};
+_Static_assert(offsetof(struct bh_k_itimer, next) == 0, "next");
+_Static_assert(offsetof(struct bh_k_itimer, id) == 4, "id");
+_Static_assert(offsetof(struct bh_k_itimer, armed_next) == 8, "armed_next");
+_Static_assert(offsetof(struct bh_k_itimer, armed_prev) == 12, "armed_prev");
+_Static_assert(offsetof(struct bh_k_itimer, signal) == 16, "signal");
+_Static_assert(offsetof(struct bh_k_itimer, clock) == 20, "clock");
+_Static_assert(offsetof(struct bh_k_itimer, notify) == 24, "notify");
+_Static_assert(offsetof(struct bh_k_itimer, signo) == 28, "signo");
+_Static_assert(offsetof(struct bh_k_itimer, target) == 32, "target");
+_Static_assert(offsetof(struct bh_k_itimer, queue) == 36, "queue");
+_Static_assert(offsetof(struct bh_k_itimer, expires) == 40, "expires");
+_Static_assert(offsetof(struct bh_k_itimer, interval) == 48, "interval");
+_Static_assert(offsetof(struct bh_k_itimer, value) == 56, "value");
+_Static_assert(offsetof(struct bh_k_itimer, overrun) == 64, "overrun");
+_Static_assert(offsetof(struct bh_k_itimer, overrun_last) == 68, "overrun_last");
+
 struct bh_k_sigaction {
   uint64_t handler;
   uint64_t flags;
@@ -1267,6 +1332,8 @@ struct bh_kernel_root {
   uint32_t nr_users;
   int32_t containers_per_user;
   uint32_t no_containers;
+  uint32_t armed_next;
+  uint32_t armed_prev;
   uint32_t held_locks;
   uint32_t free_pages0;
 };
@@ -1336,8 +1403,10 @@ _Static_assert(offsetof(struct bh_kernel_root, user_buckets) == 260, "user_bucke
 _Static_assert(offsetof(struct bh_kernel_root, nr_users) == 264, "nr_users");
 _Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 268, "containers_per_user");
 _Static_assert(offsetof(struct bh_kernel_root, no_containers) == 272, "no_containers");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 276, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 280, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, armed_next) == 276, "armed_next");
+_Static_assert(offsetof(struct bh_kernel_root, armed_prev) == 280, "armed_prev");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 284, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 288, "free_pages0");
 
 struct bh_key {
   int32_t usage;
@@ -1637,8 +1706,8 @@ struct bh_signal_struct {
   uint32_t wait_prev;
   uint32_t rlim; /* address of a rlimit_table */
   uint32_t tgid_pid; /* address of a pid */
-  int32_t notify_status;
-  uint32_t reserved;
+  uint32_t timers; /* address of a k_itimer */
+  uint32_t tty;
 };
 _Static_assert(offsetof(struct bh_signal_struct, sigcnt) == 0, "sigcnt");
 _Static_assert(offsetof(struct bh_signal_struct, live) == 4, "live");
@@ -1661,13 +1730,14 @@ _Static_assert(offsetof(struct bh_signal_struct, wait_next) == 72, "wait_next");
 _Static_assert(offsetof(struct bh_signal_struct, wait_prev) == 76, "wait_prev");
 _Static_assert(offsetof(struct bh_signal_struct, rlim) == 80, "rlim");
 _Static_assert(offsetof(struct bh_signal_struct, tgid_pid) == 84, "tgid_pid");
-_Static_assert(offsetof(struct bh_signal_struct, notify_status) == 88, "notify_status");
-_Static_assert(offsetof(struct bh_signal_struct, reserved) == 92, "reserved");
+_Static_assert(offsetof(struct bh_signal_struct, timers) == 88, "timers");
+_Static_assert(offsetof(struct bh_signal_struct, tty) == 92, "tty");
 
 struct bh_sigqueue {
   uint32_t link_next;
   uint32_t link_prev;
-  uint64_t pad;
+  uint32_t user;
+  uint32_t timer; /* address of a k_itimer */
   int32_t signo;
   int32_t errno;
   int32_t code;
@@ -1678,7 +1748,8 @@ struct bh_sigqueue {
 };
 _Static_assert(offsetof(struct bh_sigqueue, link_next) == 0, "link_next");
 _Static_assert(offsetof(struct bh_sigqueue, link_prev) == 4, "link_prev");
-_Static_assert(offsetof(struct bh_sigqueue, pad) == 8, "pad");
+_Static_assert(offsetof(struct bh_sigqueue, user) == 8, "user");
+_Static_assert(offsetof(struct bh_sigqueue, timer) == 12, "timer");
 _Static_assert(offsetof(struct bh_sigqueue, signo) == 16, "signo");
 _Static_assert(offsetof(struct bh_sigqueue, errno) == 20, "errno");
 _Static_assert(offsetof(struct bh_sigqueue, code) == 24, "code");
@@ -2090,6 +2161,8 @@ typedef int32_t bh_set_blocked_fn(int32_t tid, uint32_t lo, uint32_t hi);
 typedef int32_t bh_set_temporary_mask_fn(int32_t tid, uint32_t lo, uint32_t hi);
 /* A signal of the world's (a timer, a fault, a terminal): to tid or, with group, its group. */
 typedef int32_t bh_raise_fn(int32_t tid, int32_t group, int32_t signo, int32_t code, int32_t pid, int32_t uid, int32_t status, uint32_t value_lo, uint32_t value_hi);
+/* Timer id of tid's process (-1, -2, -3: of setitimer(2)) went off. 0, -ESRCH: not armed. */
+typedef int32_t bh_fire_timer_fn(int32_t tid, int32_t id, uint32_t times);
 /* HOOK_* bits: what the host wants to be asked and told. */
 typedef void bh_hooks_set_fn(uint32_t hooks);
 /*
@@ -2101,7 +2174,7 @@ typedef int32_t bh_upcall_answer_fn(uint32_t id, uint32_t answer, int32_t error,
 typedef uint32_t bh_task_ptr_fn(int32_t tid);
 typedef uint32_t bh_cold_ptr_fn(uint32_t task);
 typedef uint32_t bh_rare_ptr_fn(uint32_t task);
-/* Nanoseconds since 1970. */
+/* Nanoseconds since 1970; timers that are due by then go off. */
 typedef void bh_clock_set_fn(uint32_t lo, uint32_t hi);
 /* Debug: the n-th allocation of the next call fails (0: none). */
 typedef void bh_alloc_fail_fn(uint32_t n);

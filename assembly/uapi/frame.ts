@@ -43,3 +43,4 @@ export const EVENT_REAP = 8;
 export const EVENT_ROBUST = 9;
 export const EVENT_UPCALL = 10;
 export const EVENT_CONTAINER_FREE = 11;
+export const EVENT_TIMER = 12;

@@ -107,6 +107,17 @@ export const OP_SIGPENDING = 88;
 export const OP_SIGSUSPEND = 89;
 export const OP_SGETMASK = 90;
 export const OP_SSETMASK = 91;
+// timers.
+export const OP_ALARM = 92;
+export const OP_GETITIMER = 93;
+export const OP_SETITIMER = 94;
+export const OP_TIMER_CREATE = 95;
+export const OP_TIMER_SETTIME = 96;
+export const OP_TIMER_SETTIME64 = 97;
+export const OP_TIMER_GETTIME = 98;
+export const OP_TIMER_GETTIME64 = 99;
+export const OP_TIMER_GETOVERRUN = 100;
+export const OP_TIMER_DELETE = 101;
 // around containers: assembly/sys-container.ts; up to CONTAINER_CALLS_LAST ENOSYS without them.
 export const CONTAINER_OPS_FIRST = 190;
 export const OP_CONTAINER_OPEN = 190;

@@ -6,7 +6,7 @@ import { FILE_CALLS } from './calls/files.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { NAMESPACE_CALLS } from './calls/namespaces.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
-import { PROCESS_CALLS } from './calls/process.ts';
+import { PROCESS_CALLS, TIMER_CALLS } from './calls/process.ts';
 import { OLD_SIGNAL_CALLS, SIGNAL_CALLS } from './calls/signals.ts';
 import { type CallDef, own } from './def.ts';
 
@@ -18,6 +18,7 @@ const UID32 = 'ids are 32 bits wide';
 /** The calls that the kernel or the world decides. */
 export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...PROCESS_CALLS,
+  ...TIMER_CALLS,
   ...ID_CALLS,
   ...NAMESPACE_CALLS,
   ...SIGNAL_CALLS,

@@ -12,6 +12,7 @@ import * as reboot from '../../assembly/uapi/reboot.ts';
 import * as resource from '../../assembly/uapi/resource.ts';
 import * as sched from '../../assembly/uapi/sched.ts';
 import * as signals from '../../assembly/uapi/signal.ts';
+import * as time from '../../assembly/uapi/time.ts';
 import * as wait from '../../assembly/uapi/wait.ts';
 
 const VALUES = new Map<string, bigint>();
@@ -28,6 +29,7 @@ const SETS = [
   resource,
   sched,
   signals,
+  time,
   wait,
 ];
 for (const set of SETS) {

@@ -232,6 +232,10 @@ export class Adopter {
         return this.#adoptChild(call);
       case OP.OP_RT_SIGRETURN:
         return this.hidesInterrupted(task, call) ? 'the signal found no call' : undefined;
+      case OP.OP_ALARM:
+      case OP.OP_GETITIMER:
+      case OP.OP_SETITIMER:
+        return this.#r.attached ? 'timer from before the log' : undefined;
       case OP.OP_KILL:
         return numberArg(call, 0) === -1 && call.ret === 0
           ? 'processes outside the log'

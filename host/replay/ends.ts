@@ -10,6 +10,7 @@ import type { Replay } from './engine.ts';
 import { noteEvent, runNow } from './execute.ts';
 import { bring, help } from './order.ts';
 import { addReason, countCall, countEvent } from './result.ts';
+import { fireBySignal } from './timers.ts';
 
 const SIGCHLD = 17;
 const CLD_STOPPED = 5;
@@ -136,7 +137,10 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
     const status = info.status ?? 0;
     unseen = r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
   }
-  bring(r, task, line.signo, info);
+  if (!deliverable(r, task.pid, line.signo) && !fireBySignal(r, task.pid, info)) {
+    bring(r, task, line.signo, info);
+    if (!deliverable(r, task.pid, line.signo)) fireBySignal(r, task.pid, info);
+  }
   if (line.signo === SIGCHLD && info) dropUntold(r, task, info, r.childSignal(task.pid));
   if (isDeath(info) && outOfTurn(r, task, line)) return;
   if (!deliverable(r, task.pid, line.signo)) {

@@ -6,6 +6,7 @@ import { type Call, expectedRax, expectedText, failed, type ReplayTask } from '.
 import type { Replay } from './engine.ts';
 import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { addReason, countCall, type Verdict } from './result.ts';
+import { fireByCall } from './timers.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 
 /** A call that was run before its end line: does that line say the same? */
@@ -49,6 +50,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
     return true;
   }
   r.adopter.prepare(task, call);
+  fireByCall(r, task, call);
   const unseen = r.adopter.endUnseenChild(call);
   if (call.retKind === 'restart') expectSignal(r, call, moment !== 'end');
   const child = childOf(r, call);

@@ -48,6 +48,11 @@ export interface Encoded {
 
 export const addressOf = (i: number): number => BASE + i * STRIDE;
 
+/** Does the address stand for the memory behind some argument? */
+export function isOfArgument(addr: bigint): boolean {
+  return addr >= BigInt(BASE) && addr < BigInt(BASE + 6 * STRIDE);
+}
+
 /** Is this argument an address that the log prints raw? */
 function isRawAddress(node: ArgNode): boolean {
   return node.kind === 'int';

@@ -14,7 +14,7 @@ import type { Frame } from '../frame.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
 import { encodeNs, judgeNs, type Known } from './namespaces.ts';
-import { addressOf, compareOutput, encodeArg, valueOf } from './memory.ts';
+import { addressOf, compareOutput, encodeArg, isOfArgument, valueOf } from './memory.ts';
 
 /** What the kernel did with a call. */
 export interface Outcome {
@@ -72,7 +72,8 @@ function encode(frame: Frame, call: Call): Known {
   row.args.forEach((kind, i) => {
     const node = call.args[i];
     const { value, unknown } = encodeArg(frame, i, kind, node, call.table.compat, fault, size);
-    if (unknown) known = false;
+    // memory that is not shown: whether the call gets as far as reading it is to be seen
+    if (unknown && !kind.includes(':')) known = false;
     frame.setArg(i, value ?? 0n);
   });
   if (row.op === OP.OP_SIGSUSPEND || row.op === OP.OP_SSETMASK) known = encodeMask(frame, call);
@@ -122,6 +123,9 @@ function assist(frame: Frame, call: Call, childPid: number): void {
   const op = call.row!.op;
   if (isFork(op) && childPid > 0) frame.assistPid(childPid);
   if (isFork(op) && cgroupRefuses(call)) frame.assistErrno(errnoNumber(call.errno!)!);
+  if (op === OP.OP_ALARM || op === OP.OP_TIMER_GETOVERRUN) {
+    if (typeof call.ret === 'number' && call.ret > 0) frame.assistRet(call.ret);
+  }
   const worldDecides = call.row!.class === 'assisted';
   if (worldDecides) {
     if (call.retKind === 'error') frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
@@ -178,6 +182,8 @@ export function runCall(kernel: Kernel, call: Call, tableIndex: number, childPid
     tries < 8 && (disposition === DISP_NEED || disposition === DISP_DRAIN);
     ++tries
   ) {
+    if (disposition === DISP_NEED && isOfArgument(frame.needAddr))
+      return { disposition: DISP_DONE, rax: 0n, frame, unknown: true };
     if (disposition === DISP_NEED) frame.window(frame.needAddr, frame.needLen, 'unmapped');
     else kernel.events();
     disposition = kernel.trap();

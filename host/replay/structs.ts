@@ -29,8 +29,64 @@ const PLAIN: Readonly<Record<string, readonly Field[]>> = {
   ],
 };
 
+/** A time in a structure of times: seconds, then what is smaller. */
+function putTime(view: DataView, at: number, size: number, node: ArgNode | undefined): boolean {
+  const sec = valueOf(fieldOf(node, 'tv_sec'));
+  const fraction = valueOf(fieldOf(node, 'tv_usec') ?? fieldOf(node, 'tv_nsec'));
+  if (sec === undefined || fraction === undefined) return false;
+  put(view, at, size, sec);
+  put(view, at + size, size, fraction);
+  return true;
+}
+
+/** struct itimerval and itimerspec: the interval, then the value. */
+function itimer(node: ArgNode, size: number): Uint8Array | undefined {
+  const bytes = new Uint8Array(size * 4);
+  const view = new DataView(bytes.buffer);
+  const known =
+    putTime(view, 0, size, fieldOf(node, 'it_interval')) &&
+    putTime(view, size * 2, size, fieldOf(node, 'it_value'));
+  return known ? bytes : undefined;
+}
+
+/** struct sigevent: the value, the signal, how, and for which thread. */
+function sigevent(node: ArgNode, compat: boolean): Uint8Array | undefined {
+  const signo = valueOf(fieldOf(node, 'sigev_signo'));
+  const notify = valueOf(fieldOf(node, 'sigev_notify'));
+  if (signo === undefined || notify === undefined) return undefined;
+  const value = fieldOf(node, 'sigev_value');
+  const pointer = valueOf(fieldOf(value, 'sival_ptr') ?? fieldOf(value, 'sival_int'));
+  const thread = fieldOf(node, 'sigev_notify_thread_id') ?? fieldOf(node, '_sigev_un._tid');
+  const bytes = new Uint8Array(64);
+  const view = new DataView(bytes.buffer);
+  const at = compat ? 4 : 8;
+  put(view, 0, at, pointer ?? 0n);
+  put(view, at, 4, signo);
+  put(view, at + 4, 4, notify);
+  put(view, at + 8, 4, valueOf(thread) ?? 0n);
+  return bytes;
+}
+
+const ITIMERS = new Set(['itimerval', 'itimerspec', 'itimerspec64']);
+
+/** An interval is what was set; how much of a value is left only the world knows. */
+function compareItimer(view: DataView, wanted: DataView, size: number): string | undefined {
+  const at = (v: DataView, i: number): bigint => get(v, i * size, size);
+  for (const i of [0, 1]) {
+    const [have, is] = [at(view, i), at(wanted, i)];
+    if (have !== is) return `it_interval ${have}, recorded ${is}`;
+  }
+  const armed = (v: DataView): boolean => (at(v, 2) | at(v, 3)) !== 0n;
+  if (armed(view) === armed(wanted)) return undefined;
+  return armed(view) ? 'armed, recorded disarmed' : 'disarmed, recorded armed';
+}
+
 const SIZES: Readonly<Record<string, readonly [number, number]>> = {
   stack: [24, 12],
+  itimerval: [32, 16],
+  itimerspec: [32, 16],
+  itimerspec64: [32, 32],
+  sigevent: [64, 64],
   oldsigset: [8, 4],
   oldsigaction: [32, 16],
 };
@@ -65,6 +121,8 @@ export function structBytes(type: string, compat: boolean): number | undefined {
 /** The bytes of a structure that a log shows; undefined when it does not show all of it. */
 export function encodeStruct(type: string, node: ArgNode, compat: boolean): Uint8Array | undefined {
   if (type === 'oldsigaction') return oldSigaction(node);
+  if (ITIMERS.has(type)) return itimer(node, structBytes(type, compat)! / 4);
+  if (type === 'sigevent') return sigevent(node, compat);
   const bytes = new Uint8Array(structBytes(type, compat) ?? 0);
   const view = new DataView(bytes.buffer);
   if (type === 'oldsigset') {
@@ -94,6 +152,7 @@ export function compareStruct(
   if (!want) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const wanted = new DataView(want.buffer);
+  if (ITIMERS.has(type)) return compareItimer(view, wanted, want.length / 4);
   if (type === 'oldsigset' || type === 'oldsigaction') {
     // the restorer is the C library's
     const words = type === 'oldsigset' ? 1 : 3;

@@ -153,6 +153,14 @@ const CASES: Record<string, Case> = {
     before: [FORK, { op: OP.OP_PIDFD_OPEN, args: [2, 0] }, FORK],
     copies: ['fdTables'],
   },
+  // the head of the chain of timers may be there already
+  'the first alarm': { op: OP.OP_ALARM, args: [5], copies: ['itimers'] },
+  setitimer: {
+    op: OP.OP_SETITIMER,
+    args: [2, USER, 0],
+    memory: words(0, 0, 0, 0, 1, 0, 0, 0),
+    copies: ['itimers'],
+  },
   'dup after fork': { op: OP.OP_DUP, args: [0], before: [FORK] },
   'dup2 of a far descriptor': { op: OP.OP_DUP2, args: [0, 900] },
   'dup2 of a far descriptor after fork': {

@@ -248,6 +248,12 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     const written = m.k.frame.output(USER, 24)!;
     m.want('flags', new DataView(written.buffer).getUint32(8, true), SS_DISABLE);
   },
+  /** alarm(0) disarms */
+  F_ALARM: (m) => {
+    m.call(1, OP.OP_ALARM, [5]);
+    m.want('what was left', m.call(1, OP.OP_ALARM, [0]), 5);
+    m.want('what is left', m.call(1, OP.OP_ALARM, [0]), 0);
+  },
   /** a number is not given again while a process group bears it */
   F_PGRP_NUMBER: (m) => {
     const leader = Number(m.call(1, OP.OP_FORK));

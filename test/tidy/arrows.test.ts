@@ -8,7 +8,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['uapi', /^uapi\//],
   ['primitives', /^(zero|text|bug|err|list|refcount|spinlock)\.ts$/],
   ['primitives', /^(slab|uaccess|root|frame|event)\.ts$/],
-  ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|waitqueue)\.ts$/],
+  ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|itimer|waitqueue)\.ts$/],
   ['objects', /^(device|upcall|supervisor|key|keyring|process-keys)\.ts$/],
   [
     'objects',
@@ -24,7 +24,8 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|boot|frame|module|events|views|check|check-[a-z]+|snapshot|upcalls)\.ts$/],
+  ['kernel', /^(kernel|boot|frame|module|events|views|check|snapshot|upcalls)\.ts$/],
+  ['kernel', /^(check-[a-z]+|timers)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['audit', /^audit\/.*\.ts$/],

@@ -4,6 +4,29 @@ import { type CallDef, own, part } from '../def.ts';
 
 const REBOOT = "in the initial pid namespace the world's";
 
+const CLOCK = 'times are on the clock that the host sets; the host says when a timer goes off';
+
+/** Timers of a process. */
+export const TIMER_CALLS: Readonly<Record<string, CallDef>> = {
+  alarm: own(OP.OP_ALARM, 'int', 'uint', { note: CLOCK }),
+  getitimer: own(OP.OP_GETITIMER, 'zero', 'op out:itimerval', { note: CLOCK }),
+  setitimer: own(OP.OP_SETITIMER, 'zero', 'op in:itimerval out:itimerval', { note: CLOCK }),
+  timer_create: own(OP.OP_TIMER_CREATE, 'zero', 'op in:sigevent out:i32', { note: CLOCK }),
+  timer_settime: own(OP.OP_TIMER_SETTIME, 'zero', 'id flags:timer in:itimerspec out:itimerspec', {
+    note: CLOCK,
+  }),
+  timer_settime64: own(
+    OP.OP_TIMER_SETTIME64,
+    'zero',
+    'id flags:timer in:itimerspec64 out:itimerspec64',
+    { note: CLOCK },
+  ),
+  timer_gettime: own(OP.OP_TIMER_GETTIME, 'zero', 'id out:itimerspec', { note: CLOCK }),
+  timer_gettime64: own(OP.OP_TIMER_GETTIME64, 'zero', 'id out:itimerspec64', { note: CLOCK }),
+  timer_getoverrun: own(OP.OP_TIMER_GETOVERRUN, 'int', 'id', { note: CLOCK }),
+  timer_delete: own(OP.OP_TIMER_DELETE, 'zero', 'id'),
+};
+
 /** Calls on processes. */
 export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
   exit: own(OP.OP_EXIT, 'never', 'int'),
