@@ -73,6 +73,7 @@ function set_limits(at: usize): void {
   r.containers_max = or_default(config.containers_max, L.PID_MAX_LIMIT);
   r.containers_per_user = or_default(config.containers_per_user, r.threads_max >> 1);
   r.no_containers = config.no_containers;
+  r.proc_containers_2017 = config.proc_containers_2017;
   r.event_mask = config.event_mask;
   r.traced = config.traced;
 }

@@ -5,6 +5,7 @@ import { nil } from "./err.ts";
 import * as FD from "./file.ts";
 import { frame } from "./frame.ts";
 import { ns_ioctl } from "./nsfs.ts";
+import { proc_text_seek } from "./proc-text.ts";
 import { SCRATCH_USER } from "./root.ts";
 import { sys_world_call } from "./sys-file.ts";
 import { task_struct } from "./task.ts";
@@ -12,7 +13,7 @@ import { access_ok, copy_from_user, copy_to_user } from "./uaccess.ts";
 import { CONTAINERFS_MAGIC } from "./uapi/container.ts";
 import * as E from "./uapi/errno.ts";
 import { AT_EMPTY_PATH } from "./uapi/fcntl.ts";
-import { WINDOW_READ } from "./uapi/frame.ts";
+import { ASSIST_ERRNO, ASSIST_RET, WINDOW_READ } from "./uapi/frame.ts";
 import { PAGE_SIZE } from "./uapi/limits.ts";
 import * as O from "./uapi/op.ts";
 import { from_kgid_munged, from_kuid_munged } from "./user-namespace.ts";
@@ -134,6 +135,15 @@ function sys_ioctl(p: task_struct, f: frame): i32 {
   return refuse(p, f, <i32>f.a0, -E.ENOTTY);
 }
 
+/** lseek(2): a text of /proc has positions, a container has none. */
+function sys_lseek(p: task_struct, f: frame): i32 {
+  const at = FD.fget(p, <i32>f.a0);
+  if (!nil(at) && at.kind == FD.FILE_PROC_TEXT && !(f.assist & (ASSIST_RET | ASSIST_ERRNO))) {
+    return proc_text_seek(at, <i64>f.a1, <i32>f.a2);
+  }
+  return refuse(p, f, <i32>f.a0, -E.ESPIPE);
+}
+
 /** Calls on a descriptor that a container's file answers in its own way. */
 export function do_op_containerfs(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   switch (op) {
@@ -146,7 +156,7 @@ export function do_op_containerfs(op: u32, p: task_struct, f: frame, compat: boo
     case O.OP_FSTATFS:
       return sys_fstatfs(p, f, compat);
     case O.OP_LSEEK:
-      return refuse(p, f, <i32>f.a0, -E.ESPIPE);
+      return sys_lseek(p, f);
     case O.OP_IOCTL:
       return sys_ioctl(p, f);
     case O.OP_MMAP:

@@ -5,7 +5,7 @@ import { ERR_PTR, NULL, nil } from "./err.ts";
 import { ns_common, put_ns } from "./namespace.ts";
 import { pid, put_pid } from "./pid.ts";
 import { pipe_inode_info, pipe_release } from "./pipe.ts";
-import { proc_file, proc_release } from "./procfs.ts";
+import { proc_file, proc_release, proc_text_file, proc_text_release } from "./procfs.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { rlimit } from "./signal-struct.ts";
@@ -33,6 +33,8 @@ export const FILE_CONTAINER: u32 = 4;
 export const FILE_PIDFD: u32 = 5;
 export const FILE_SUPERVISOR: u32 = 6;
 export const FILE_PROC: u32 = 24;
+/** A file of /proc whose text the kernel writes. */
+export const FILE_PROC_TEXT: u32 = 30;
 export const FILE_NSFS: u32 = 25;
 
 /** struct file - 32 bytes. */
@@ -54,6 +56,9 @@ export class file {
   }
   get pid(): pid {
     return changetype<pid>(this.private_data);
+  }
+  get proc_text(): proc_text_file {
+    return changetype<proc_text_file>(this.private_data);
   }
   get supervisor(): supervisor {
     return changetype<supervisor>(this.private_data);
@@ -110,6 +115,7 @@ export function fput(f: file): void {
   else if (kind == FILE_PIDFD) put_pid(f.pid);
   else if (kind == FILE_SUPERVISOR) supervisor_release(f.supervisor);
   else if (kind == FILE_PROC) proc_release(f.proc);
+  else if (kind == FILE_PROC_TEXT) proc_text_release(f.proc_text);
   else if (kind == FILE_NSFS) put_ns(f.ns);
   kmem_cache_free(CACHE_FILE, changetype<usize>(f));
 }

@@ -72,6 +72,7 @@ export class boot_config {
   traced: u32; // 1: new tasks are traced
   containers_per_user: i32;
   no_containers: u32; // 1: as if built without CONFIG_CONTAINERS
+  proc_containers_2017: u32; // 1: /proc/containers without the ids
   namespaces_max: i32; // user/max_*_namespaces
 }
 

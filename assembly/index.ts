@@ -9,6 +9,7 @@ import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
 import { run_itimers } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import { next_pid_nr } from "./pid.ts";
+import { read_proc_path } from "./proc-text.ts";
 import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
 import { exit_to_user_step, peek_signal } from "./sigdeliver.ts";
 import * as G from "./signal.ts";
@@ -390,6 +391,16 @@ export function cold_ptr(task: usize): usize {
 
 export function rare_ptr(task: usize): usize {
   return changetype<usize>(T.rare(changetype<T.task_struct>(task)));
+}
+
+/**
+ * The text that `tid` reads from the file of /proc at the path of `len` bytes at `path`, into
+ * `size` bytes at `to`. Return: its whole length; -ENOENT when the kernel writes no such file,
+ * -ESRCH.
+ */
+export function proc_read(tid: i32, path: usize, len: u32, to: usize, size: u32): i32 {
+  const p = find_task(tid);
+  return nil(p) ? -ESRCH : read_proc_path(p, path, len, to, size);
 }
 
 /** Nanoseconds since 1970; timers that are due by then go off. */

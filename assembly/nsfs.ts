@@ -122,7 +122,7 @@ function put_number(to: usize, value: u32): usize {
 }
 
 /** The text of a namespace's link, `pid:[4026531836]`, at `to`. Return: its end. */
-function put_link(to: usize, ns: ns_common): usize {
+export function put_ns_link(to: usize, ns: ns_common): usize {
   for (let name = name_of(ns.type); name; name >>= 8) {
     store<u8>(to, <u8>name);
     to += 1;
@@ -139,7 +139,7 @@ function put_link(to: usize, ns: ns_common): usize {
  */
 function link_text(p: task_struct, at: proc_path): i32 {
   if (at.what != PROC_NS) return -E.EINVAL;
-  return <i32>(put_link(SCRATCH_USER, at.ns) - SCRATCH_USER);
+  return <i32>(put_ns_link(SCRATCH_USER, at.ns) - SCRATCH_USER);
 }
 
 /** readlink(2) of what `at` leads to, into `size` bytes at `addr`. */

@@ -7,7 +7,8 @@ import * as X from "./key.ts";
 import { key } from "./key.ts";
 import * as R from "./keyring.ts";
 import { keyring_search } from "./keyring.ts";
-import { KEYRING_SEARCH, kernel_root, root, SCRATCH_SIGINFO } from "./root.ts";
+import { KEYRING_SEARCH, kernel_root, root, SCRATCH_SIGINFO, SEQ_FILE } from "./root.ts";
+import { seq_file, seq_open, seq_put8, seq_put_decimal } from "./seq-file.ts";
 import {
   CACHE_KEYRINGS,
   kfree,
@@ -17,7 +18,6 @@ import {
   kmem_cache_zalloc,
 } from "./slab.ts";
 import { task_struct } from "./task.ts";
-import { put_chars, put_decimal } from "./text.ts";
 import * as E from "./uapi/errno.ts";
 import * as K from "./uapi/keyctl.ts";
 import { from_kuid } from "./user-namespace.ts";
@@ -42,15 +42,13 @@ export class user_keyrings {
 }
 const USER_KEYRINGS_BYTES: u32 = 32;
 
-/** Text: _uid., _uid_ses., _tid, _pid, _ses */
-const NAME_UID: u64 = 0x2e6469755f;
-const NAME_UID_SES_LO: u64 = 0x7365735f6469755f;
-const NAME_DOT: u64 = 0x2e;
-const NAME_TID: u64 = 0x6469745f;
-const NAME_PID: u64 = 0x6469705f;
-const NAME_SES: u64 = 0x7365735f;
 /** Names are put together here. */
 const NAME: usize = SCRATCH_SIGINFO + 0x80;
+
+/** An empty name; what is put into it has to fit into 64 bytes. */
+function new_name(): seq_file {
+  return seq_open(changetype<seq_file>(SEQ_FILE), NAME, 64);
+}
 
 const USER_KEYRING_PERM: u32 = (K.KEY_POS_ALL & ~K.KEY_POS_SETATTR) | K.KEY_USR_ALL;
 const OWN_KEYRING_PERM: u32 = K.KEY_POS_ALL | K.KEY_USR_VIEW;
@@ -117,7 +115,7 @@ export function drop_private_keyrings(c: cred): void {
 /** A new thread of a thread with a keyring gets an empty one. `c` is not shared. 0 or errno. */
 function renew_thread_keyring(c: cred): i32 {
   const own = keyrings_of(c);
-  const len = <u32>(put_chars(NAME, NAME_TID) - NAME);
+  const len = seq_puts(new_name(), "_tid").count;
   const fresh = R.keyring_alloc(NAME, len, c, OWN_KEYRING_PERM);
   if (IS_ERR(fresh)) return PTR_ERR(fresh);
   X.key_put(own.thread);
@@ -176,16 +174,19 @@ function install(p: task_struct, which: u32, k: key): i32 {
   return 0;
 }
 
-/** A fresh process or thread keyring. */
-function install_own(p: task_struct, which: u32, name: u64): i32 {
-  const len = <u32>(put_chars(NAME, name) - NAME);
-  const k = R.keyring_alloc(NAME, len, p.cred, OWN_KEYRING_PERM);
+/** A fresh keyring of the caller's own. */
+function install_own(p: task_struct, which: u32): i32 {
+  const s = new_name();
+  if (which == SESSION) seq_puts(s, "_ses");
+  else if (which == PROCESS) seq_puts(s, "_pid");
+  else seq_puts(s, "_tid");
+  const k = R.keyring_alloc(NAME, s.count, p.cred, OWN_KEYRING_PERM);
   return IS_ERR(k) ? PTR_ERR(k) : install(p, which, k);
 }
 
 /** An anonymous session keyring for `p`. */
 export function new_session_keyring(p: task_struct): i32 {
-  return install_own(p, SESSION, NAME_SES);
+  return install_own(p, SESSION);
 }
 
 export function set_session_keyring(p: task_struct, k: key): i32 {
@@ -218,9 +219,9 @@ function look_up_user_keyrings(c: cred): user_keyrings {
   u = changetype<user_keyrings>(kmalloc(USER_KEYRINGS_BYTES));
   if (nil(u)) return ERR_PTR<user_keyrings>(-E.ENOMEM);
   const shown = <u64>(<u32>from_kuid(c.user_ns, uid));
-  let len = <u32>(put_decimal(put_chars(NAME, NAME_UID), shown) - NAME);
+  let len = seq_put_decimal(seq_puts(new_name(), "_uid."), shown, 0).count;
   const user = R.keyring_alloc(NAME, len, c, USER_KEYRING_PERM);
-  len = <u32>(put_decimal(put_chars(put_chars(NAME, NAME_UID_SES_LO), NAME_DOT), shown) - NAME);
+  len = seq_put_decimal(seq_puts(new_name(), "_uid_ses."), shown, 0).count;
   const session = IS_ERR(user) ? user : R.keyring_alloc(NAME, len, c, USER_KEYRING_PERM);
   let error = IS_ERR(session) ? PTR_ERR(session) : R.key_link(session, user);
   if (error) {
@@ -338,7 +339,7 @@ function special_keyring(p: task_struct, id: i32, create: bool): usize {
     if (!nil(own)) k = thread ? own.thread : own.process;
     if (!nil(k)) return make_ref(k, true);
     if (!create) return <usize>-E.ENOKEY;
-    const error = install_own(p, thread ? THREAD : PROCESS, thread ? NAME_TID : NAME_PID);
+    const error = install_own(p, thread ? THREAD : PROCESS);
     if (error) return <usize>error;
     const fresh = keyrings_of(p.cred);
     return make_ref(thread ? fresh.thread : fresh.process, true);

@@ -1,10 +1,19 @@
 // What paths below /proc stand for: processes, their namespaces and their id maps. The world says
 // whether an open succeeds; which file it gave is found here, since a write to it is the kernel's.
+import { containers_enabled } from "./container.ts";
 import { cred, get_cred, put_cred } from "./cred.ts";
 import { NULL, nil } from "./err.ts";
 import { get_ns, ns_common, put_ns } from "./namespace.ts";
 import { find_pid_ns, get_pid, pid, pid_namespace, put_pid, task_active_pid_ns } from "./pid.ts";
-import { CACHE_PROC_FILE, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
+import {
+  CACHE_PROC_FILE,
+  CACHE_PROC_TEXT,
+  kfree,
+  kmem_cache_alloc,
+  kmem_cache_free,
+  kmem_cache_init,
+  kmem_cache_zalloc,
+} from "./slab.ts";
 import { cold, task_struct } from "./task.ts";
 import * as C from "./uapi/sched.ts";
 import { user_namespace } from "./user-namespace.ts";
@@ -20,6 +29,15 @@ export const PROC_PROJID_MAP: u32 = 7;
 export const PROC_SETGROUPS: u32 = 8;
 /** Not a proc_file: a namespace (nsfs.ts). */
 export const PROC_NS: u32 = 9;
+/** From here on not proc_files either: texts that the kernel writes (proc-text.ts). */
+export const PROC_CONTAINERS: u32 = 10;
+export const PROC_CONTAINER: u32 = 11;
+export const PROC_STATUS: u32 = 12;
+export const PROC_STAT: u32 = 13;
+export const PROC_COMM: u32 = 14;
+/** Descriptors: a directory, and a link in it. */
+export const PROC_FD_DIR: u32 = 15;
+export const PROC_FD: u32 = 16;
 
 /** struct proc_file - an open file of /proc, 16 bytes. */
 @unmanaged
@@ -36,10 +54,12 @@ export class proc_path {
   what: u32; // PROC_*; 0: nothing that is known here
   pid: pid; // no reference
   ns: ns_common; // with PROC_NS; no reference
+  fd: i32; // with PROC_FD
 }
 
 export function proc_caches_init(): void {
   kmem_cache_init(CACHE_PROC_FILE, <u32>offsetof<proc_file>());
+  kmem_cache_init(CACHE_PROC_TEXT, <u32>offsetof<proc_text_file>());
 }
 
 /** A file for what `at` leads to, opened by `p`; null when memory is exhausted. */
@@ -63,6 +83,30 @@ export function proc_release(f: proc_file): void {
   put_ns(f.user_ns);
   put_cred(f.cred);
   kmem_cache_free(CACHE_PROC_FILE, changetype<usize>(f));
+}
+
+/** struct proc_text_file - an open file of such a text; belongs to its file. */
+@unmanaged
+export class proc_text_file {
+  what: u32; // [C] PROC_*
+  pid: pid; // [C] whose it is; holds a reference; null: nobody's
+  text: u32; // what the reader saw when it began at the first byte
+  len: u32;
+}
+
+/** A file for what `at` leads to; null when memory is exhausted. */
+export function alloc_proc_text(at: proc_path): proc_text_file {
+  const f = changetype<proc_text_file>(kmem_cache_zalloc(CACHE_PROC_TEXT));
+  if (nil(f)) return f;
+  f.what = at.what;
+  if (at.what != PROC_CONTAINERS) f.pid = get_pid(at.pid);
+  return f;
+}
+
+export function proc_text_release(f: proc_text_file): void {
+  put_pid(f.pid);
+  kfree(f.text, f.len);
+  kmem_cache_free(CACHE_PROC_TEXT, changetype<usize>(f));
 }
 
 /** Up to eight bytes of a name as a number, little end first. */
@@ -103,6 +147,10 @@ function pid_of(p: task_struct, nr: i32): pid {
 /** A name in the root of /proc. */
 function step_root(p: task_struct, to: proc_path, at: usize, len: i32): void {
   let number = NULL<pid>();
+  if (is(at, len, 10, 0x656e6961746e6f63, 0x7372)) {
+    to.what = containers_enabled() ? PROC_CONTAINERS : 0;
+    return;
+  }
   if (is(at, len, 4, 0x666c6573, 0)) number = p.signal.tgid_pid;
   else if (is(at, len, 11, 0x732d646165726874, 0x666c65)) number = p.thread_pid;
   else number = pid_of(p, number_of(at, len));
@@ -118,7 +166,13 @@ function step_pid(to: proc_path, at: usize, len: i32): void {
   else if (is(at, len, 7, 0x70616d5f646967, 0)) to.what = PROC_GID_MAP;
   else if (is(at, len, 10, 0x6d5f64696a6f7270, 0x7061)) to.what = PROC_PROJID_MAP;
   else if (is(at, len, 9, 0x70756f7267746573, 0x73)) to.what = PROC_SETGROUPS;
-  else to.what = 0;
+  else if (is(at, len, 2, 0x6466, 0)) to.what = PROC_FD_DIR;
+  else if (is(at, len, 4, 0x74617473, 0)) to.what = PROC_STAT;
+  else if (is(at, len, 4, 0x6d6d6f63, 0)) to.what = PROC_COMM;
+  else if (is(at, len, 6, 0x737574617473, 0)) to.what = PROC_STATUS;
+  else if (is(at, len, 9, 0x656e6961746e6f63, 0x72) && containers_enabled()) {
+    to.what = PROC_CONTAINER;
+  } else to.what = 0;
 }
 
 /** The namespace of a type that `t` is in, null for no type and for the dead. */
@@ -169,6 +223,10 @@ function step(p: task_struct, to: proc_path, at: usize, len: i32): void {
   } else if (what == PROC_TASKS) {
     to.pid = pid_of(p, number_of(at, len));
     to.what = nil(to.pid) ? 0 : PROC_PID;
+  } else if (what == PROC_FD_DIR) {
+    const zero = len == 1 && load<u8>(at) == 48;
+    to.fd = zero ? 0 : number_of(at, len);
+    to.what = zero || to.fd ? PROC_FD : 0;
   } else if (what == PROC_NS_DIR && !nil(to.pid.task)) {
     to.ns = ns_by_name(to.pid.task, at, len);
     to.what = nil(to.ns) ? 0 : PROC_NS;

@@ -96,6 +96,7 @@ export class kernel_root {
   // timers of processes that are armed (itimer.ts)
   armed_next: u32; // list_head
   armed_prev: u32;
+  proc_containers_2017: u32; // [C] boot parameter: /proc/containers as the first posting has it
   // debug lockdep: classes held by CPU 0
   held_locks: u32;
   // free pages by order
@@ -134,5 +135,7 @@ export const PROC_PATH: usize = 0x2340;
 export const KEYRING_STACK: usize = 0x2500;
 export const KEYRING_SEARCH: usize = 0x2540;
 export const KEY_TYPE_NAME: usize = 0x2580;
+/** Of a text of /proc that is being written. */
+export const SEQ_FILE: usize = 0x25c0;
 
 if (offsetof<kernel_root>() > <usize>0x400) ERROR("kernel_root outgrew its place");

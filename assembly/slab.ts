@@ -43,6 +43,7 @@ export const CACHE_UPCALL = 31;
 export const CACHE_SUPERVISOR = 32;
 export const CACHE_KEYRINGS = 33;
 export const CACHE_ITIMER = 34;
+export const CACHE_PROC_TEXT = 35;
 export const CACHE_UCOUNTS = 36;
 export const CACHE_PROC_FILE = 37;
 export const NR_CACHES = 38;

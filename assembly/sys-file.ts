@@ -9,6 +9,7 @@ import { frame } from "./frame.ts";
 import { fs_for_write } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { alloc_pipe, pipe_inode_info } from "./pipe.ts";
+import { proc_text_read } from "./proc-text.ts";
 import { proc_is_userns, proc_read, proc_write } from "./proc-userns.ts";
 import { root, SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
@@ -203,6 +204,7 @@ export function sys_write(p: task_struct, f: frame, fd: i32): i32 {
   if (at.kind == FD.FILE_CONTAINER) return -E.EBADF;
   if (at.kind == FD.FILE_PIDFD) return -E.EINVAL;
   if (at.kind == FD.FILE_SUPERVISOR) return supervisor_write(p, f, at);
+  if (at.kind == FD.FILE_PROC_TEXT) return sys_world_call(f, -E.EIO);
   if (at.kind == FD.FILE_PROC && proc_is_userns(at.proc)) {
     return (at.flags & O.O_ACCMODE) == O.O_RDONLY ? -E.EBADF : proc_write(p, f, at);
   }
@@ -225,6 +227,7 @@ export function sys_read(p: task_struct, f: frame, fd: i32): i32 {
   if (at.kind == FD.FILE_PIDFD) return -E.EINVAL;
   if (at.kind == FD.FILE_SUPERVISOR) return supervisor_read(p, f, at);
   if (at.kind == FD.FILE_PIPE && (at.flags & O.O_ACCMODE) == O.O_WRONLY) return -E.EBADF;
+  if (at.kind == FD.FILE_PROC_TEXT) return proc_text_read(p, f, at);
   if (at.kind == FD.FILE_PROC && proc_is_userns(at.proc)) {
     return (at.flags & O.O_ACCMODE) == O.O_WRONLY ? -E.EBADF : proc_read(p, f, at);
   }

@@ -9,7 +9,8 @@ import * as X from "./key.ts";
 import { key } from "./key.ts";
 import * as R from "./keyring.ts";
 import * as P from "./process-keys.ts";
-import { KEY_TYPE_NAME, SCRATCH_USER } from "./root.ts";
+import { KEY_TYPE_NAME, SCRATCH_USER, SEQ_FILE } from "./root.ts";
+import { seq_file, seq_open, seq_put8 } from "./seq-file.ts";
 import { kfree, kmalloc } from "./slab.ts";
 import { container_permission } from "./sys-container.ts";
 import { task_struct } from "./task.ts";
@@ -253,15 +254,11 @@ export function may_give_keys(p: task_struct, c: container): i32 {
   return inside && from_kuid(mine, p.cred.euid) == 0 ? 0 : -E.EPERM;
 }
 
-/** Text: _container */
-const NAME_CONTAINER_LO: u64 = 0x6e6961746e6f635f;
-const NAME_CONTAINER_HI: u64 = 0x7265;
-
 /** A keyring for a container. Its keys permit nothing to anybody. ERR_PTR. */
 function new_container_keyring(p: task_struct): key {
-  store<u64>(KEY_TYPE_NAME, NAME_CONTAINER_LO, 16);
-  store<u64>(KEY_TYPE_NAME, NAME_CONTAINER_HI, 24);
-  return R.keyring_alloc(KEY_TYPE_NAME + 16, 10, p.cred, K.KEY_POS_ALL);
+  const s = seq_open(changetype<seq_file>(SEQ_FILE), KEY_TYPE_NAME + 16, 16);
+  const len = seq_puts(s, "_container").count;
+  return R.keyring_alloc(KEY_TYPE_NAME + 16, len, p.cred, K.KEY_POS_ALL);
 }
 
 /**

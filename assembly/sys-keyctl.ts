@@ -8,7 +8,9 @@ import * as X from "./key.ts";
 import { key } from "./key.ts";
 import * as R from "./keyring.ts";
 import * as P from "./process-keys.ts";
-import { root, SCRATCH_USER } from "./root.ts";
+import { root, SCRATCH_USER, SEQ_FILE } from "./root.ts";
+import { seq_file, seq_open, seq_put8, seq_put_decimal } from "./seq-file.ts";
+import { seq_put_digits, seq_putc } from "./seq-file.ts";
 import { kfree, kmalloc } from "./slab.ts";
 import {
   copy_desc,
@@ -19,7 +21,6 @@ import {
   set_payload,
 } from "./sys-key.ts";
 import { task_struct } from "./task.ts";
-import { put_chars, put_decimal, put_hex } from "./text.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "./uaccess.ts";
 import { CAP_SYS_ADMIN } from "./uapi/capability.ts";
 import * as E from "./uapi/errno.ts";
@@ -186,31 +187,29 @@ function setperm(p: task_struct, id: i32, perm: u32): i32 {
   return 0;
 }
 
-/** Texts of KEYCTL_DESCRIBE: names of types, a semicolon. */
-function put_type(at: usize, type: u32): usize {
-  if (type == X.KEY_TYPE_KEYRING) return put_chars(at, 0x676e697279656b);
-  if (type == X.KEY_TYPE_USER) return put_chars(at, 0x72657375);
-  if (type == X.KEY_TYPE_LOGON) return put_chars(at, 0x6e6f676f6c);
-  return put_chars(at, 0x79656b5f676962);
+/** "type;uid;gid;perm;description" with its NUL, as `c` sees it. Return: its length. */
+function describe_to(k: key, c: cred, buf: usize, size: u32): u32 {
+  const s = seq_open(changetype<seq_file>(SEQ_FILE), buf, size);
+  if (k.type == X.KEY_TYPE_KEYRING) seq_puts(s, "keyring;");
+  else if (k.type == X.KEY_TYPE_USER) seq_puts(s, "user;");
+  else if (k.type == X.KEY_TYPE_LOGON) seq_puts(s, "logon;");
+  else seq_puts(s, "big_key;");
+  seq_puts(seq_put_decimal(s, <u64>(<u32>from_kuid_munged(c.user_ns, k.uid)), 0), ";");
+  seq_puts(seq_put_decimal(s, <u64>(<u32>from_kgid_munged(c.user_ns, k.gid)), 0), ";");
+  seq_puts(seq_put_digits(s, <u64>k.perm, 4, 8), ";");
+  for (let i: u32 = 0; i < k.desc_len; ++i) seq_putc(s, <u32>load<u8>(k.desc + i));
+  return seq_putc(s, 0).count;
 }
 
-/** KEYCTL_DESCRIBE: "type;uid;gid;perm;description" with its NUL. Return: the whole length. */
+/** KEYCTL_DESCRIBE. Return: the whole length. */
 function describe(p: task_struct, f: frame, id: i32): i32 {
   const ref = P.lookup_user_key(p, id, false, true, K.KEY_NEED_VIEW);
   if (P.is_err_ref(ref)) return <i32>ref;
   const k = P.ref_key(ref);
-  const c: cred = p.cred;
   const size = k.desc_len + 64;
   const block = kmalloc(size);
   if (!block) return -E.ENOMEM;
-  let at = put_chars(put_type(block, k.type), 59);
-  at = put_chars(put_decimal(at, <u64>(<u32>from_kuid_munged(c.user_ns, k.uid))), 59);
-  at = put_chars(put_decimal(at, <u64>(<u32>from_kgid_munged(c.user_ns, k.gid))), 59);
-  at = put_chars(put_hex(at, <u64>k.perm, 8), 59);
-  memory.copy(at, k.desc, k.desc_len);
-  store<u8>(at + k.desc_len, 0);
-  const len = <u32>(at - block) + k.desc_len + 1;
-  const r = put_result(f, block, len, true);
+  const r = put_result(f, block, describe_to(k, p.cred, block, size), true);
   kfree(block, size);
   return r;
 }

@@ -10,6 +10,8 @@ export interface BootConfig {
   nofileMax?: number;
   /** false: no containers at all, the calls are ENOSYS */
   containers?: boolean;
+  /** /proc/containers as the postings of 2019 (with ids) or of 2017 have it */
+  procContainers?: 2017 | 2019;
   /** how deep containers nest, 32; how many there may be in all, and of one user's making */
   containerDepthMax?: number;
   containersMax?: number;
@@ -34,6 +36,7 @@ export function bootWords(config: BootConfig): number[] {
     0,
     config.containersPerUser ?? 0,
     config.containers === false ? 1 : 0,
+    config.procContainers === 2017 ? 1 : 0,
     config.namespacesMax ?? 0,
   ];
 }

@@ -19,6 +19,7 @@ const RARE_BYTES = 128;
 const LIST_MAX = 8_000_000;
 const UPIDS = 40;
 const FILE_PROC = 24;
+const FILE_PROC_TEXT = 30;
 const FILE_NSFS = 25;
 
 /** Objects by kind: address -> references found. */
@@ -29,6 +30,7 @@ class Checker {
   readonly #k: Kernel;
   readonly #v: Views;
   #procFiles = 0;
+  #procTexts = 0;
   readonly found = {
     cred: new Map() as Found,
     nsproxy: new Map() as Found,
@@ -341,6 +343,10 @@ class Checker {
       if (kind === 4) this.#ref('container', data);
       if (kind === 4) containers.set(data, (containers.get(data) ?? 0) + 1);
       if (kind === 5) this.#ref('pid', data);
+      if (kind === FILE_PROC_TEXT) {
+        this.#procTexts += 1;
+        this.#ref('pid', this.#word(data + L.proc_text_file.pid));
+      }
       if (kind === FILE_PROC) {
         this.#procFiles += 1;
         this.#ref('cred', this.#ns.procFile(data));
@@ -396,6 +402,7 @@ class Checker {
       ['namespaces', counts.namespaces, this.found.namespace.size],
       ['user counts', counts.ucounts, this.found.ucounts.size],
       ['proc files', counts.procFiles, this.#procFiles],
+      ['proc texts', counts.procTexts, this.#procTexts],
     ];
     for (const [what, live, found] of expect) {
       if (live !== found) this.#say(`${what}: ${live} live, ${found} reachable`);

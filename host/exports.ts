@@ -52,6 +52,7 @@ export interface KernelExports {
   task_ptr(tid: number): number;
   cold_ptr(task: number): number;
   rare_ptr(task: number): number;
+  proc_read(tid: number, path: number, len: number, to: number, size: number): number;
   clock_set(lo: number, hi: number): void;
   alloc_fail(n: number): void;
   alloc_count(): number;

@@ -12,6 +12,7 @@ import { Frame, FRAME_BLOCK, type FrameOwner } from './frame.ts';
 import { layout } from './generated/layout.ts';
 import { loadModule } from './module.ts';
 import { restoreSnapshot, takeSnapshot } from './snapshot.ts';
+import { readProc } from './proc.ts';
 import { type Answer, answerWords, hookBits, type Hooks } from './upcalls.ts';
 import { readUpcalls, type Upcall } from './upcalls.ts';
 import { Views } from './views.ts';
@@ -454,9 +455,9 @@ export class Kernel implements FrameOwner {
     return this.#views.counts();
   }
 
-  /** What task `tid` reads from /proc/containers. */
-  procContainers(tid: number): string {
-    return this.#views.procContainers(tid);
+  /** What task `tid` reads from a file of /proc that the kernel writes; undefined: it has none. */
+  procText(tid: number, path: string): string | undefined {
+    return this.#guard(() => readProc(this, tid, path));
   }
 
   /** Debug target: the n-th allocation of the next call fails; 0 for none. */

@@ -64,7 +64,7 @@ export interface FdView {
   cloexec: boolean;
   /** as readlink of /proc/PID/fd/N shows it */
   link: string;
-  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd' | 'supervisor' | 'proc' | 'nsfs';
+  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd' | 'supervisor' | 'proc' | 'nsfs' | 'text';
 }
 
 /** Live objects. `tasks` counts processes. */
@@ -90,6 +90,7 @@ export interface Counts {
   supervisors: number;
   ucounts: number;
   procFiles: number;
+  procTexts: number;
   keys: number;
   keyrings: number;
   /** timers of processes, and a head for each process that has any */
@@ -118,6 +119,7 @@ const CACHES = {
   supervisors: 32,
   ucounts: 36,
   procFiles: 37,
+  procTexts: 35,
   keys: 30,
   keyrings: 33,
   itimers: 34,
@@ -132,6 +134,7 @@ const KINDS: Readonly<Record<number, FdView['kind']>> = {
   6: 'supervisor',
   24: 'proc',
   25: 'nsfs',
+  30: 'text',
 };
 /** Names of the types of namespace in nsfs, by CLONE_NEW* flag. */
 const NS_NAMES: Readonly<Record<number, string>> = {
@@ -145,6 +148,13 @@ const NS_NAMES: Readonly<Record<number, string>> = {
   0x40000000: 'net',
 };
 const nsLink = (type: number, inum: number): string => `${NS_NAMES[type]}:[${inum}]`;
+const TEXTS: Readonly<Record<number, string>> = {
+  10: 'containers',
+  11: 'container',
+  12: 'status',
+  13: 'stat',
+  14: 'comm',
+};
 const STATE_STOPPED = 4;
 const STATE_SLEEP = 1 | 2;
 const STATE_DYING = 8 | 16;
@@ -430,11 +440,21 @@ export class Views {
         return 'anon_inode:[container-supervisor]';
       case 'pidfd':
         return 'anon_inode:[pidfd]';
+      case 'text':
+        return this.#textPath(data);
       case 'nsfs':
         return nsLink(this.word(data + L.ns_common.type), this.word(data + L.ns_common.inum));
       default:
         return '?';
     }
+  }
+
+  /** Where a text of /proc was opened. */
+  #textPath(at: number): string {
+    const what = this.word(at + L.proc_text_file.what);
+    const number = this.#nr(this.word(at + L.proc_text_file.pid));
+    const name = TEXTS[what] ?? '?';
+    return number ? `/proc/${number}/${name}` : `/proc/${name}`;
   }
 
   counts(): Counts {
@@ -451,34 +471,6 @@ export class Views {
       threads: this.root('nr_threads'),
       containers: this.root('nr_containers'),
     };
-  }
-
-  /** /proc/containers of 2019: the reader's own container, then its direct children. */
-  procContainers(tid: number): string {
-    const task = this.#k.exports.task_ptr(tid) >>> 0;
-    if (!task) return '';
-    const own = this.word(task + L.task_struct.container);
-    const mapped =
-      this.word(this.word(task + L.task_struct.cred) + L.cred.user_ns) ===
-      this.root('init_user_ns');
-    const rows = [`${'NAME'.padEnd(24)} ${'ID'.padStart(12)} USE FL OWNER GROUP`];
-    const row = (at: number, name: string): void => {
-      const cred = this.word(at + L.container.cred);
-      const uid = mapped ? this.word(cred + L.cred.uid) : 65534;
-      const gid = mapped ? this.word(cred + L.cred.gid) : 65534;
-      const flags = this.word(at + L.container.flags)
-        .toString(16)
-        .padStart(2, '0');
-      const id = String(this.#id(at)).padStart(12);
-      const usage = String(this.word(at + L.container.usage)).padStart(3);
-      const owner = `${String(uid).padStart(5)} ${String(gid).padStart(5)}`;
-      rows.push(`${name.padEnd(24)} ${id} ${usage} ${flags} ${owner}`);
-    };
-    if (own) {
-      row(own, '<current>');
-      for (const child of this.#childContainers(own)) row(child, this.#name(child));
-    }
-    return `${rows.join('\n')}\n`;
   }
 }
 

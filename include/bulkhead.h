@@ -349,6 +349,8 @@
 #define BH_S_IFMT (0xf000)
 #define BH_S_IFCHR (0x2000)
 #define BH_S_IFBLK (0x6000)
+#define BH_SEEK_SET (0)
+#define BH_SEEK_CUR (1)
 
 /* assembly/uapi/frame.ts */
 #define BH_DISP_DONE (0)
@@ -883,6 +885,7 @@ struct bh_boot_config {
   uint32_t traced;
   int32_t containers_per_user;
   uint32_t no_containers;
+  uint32_t proc_containers_2017;
   int32_t namespaces_max;
 };
 _Static_assert(offsetof(struct bh_boot_config, pid_max) == 0, "pid_max");
@@ -895,7 +898,8 @@ _Static_assert(offsetof(struct bh_boot_config, event_mask) == 24, "event_mask");
 _Static_assert(offsetof(struct bh_boot_config, traced) == 28, "traced");
 _Static_assert(offsetof(struct bh_boot_config, containers_per_user) == 32, "containers_per_user");
 _Static_assert(offsetof(struct bh_boot_config, no_containers) == 36, "no_containers");
-_Static_assert(offsetof(struct bh_boot_config, namespaces_max) == 40, "namespaces_max");
+_Static_assert(offsetof(struct bh_boot_config, proc_containers_2017) == 40, "proc_containers_2017");
+_Static_assert(offsetof(struct bh_boot_config, namespaces_max) == 44, "namespaces_max");
 
 struct bh_container {
   int32_t usage;
@@ -1334,6 +1338,7 @@ struct bh_kernel_root {
   uint32_t no_containers;
   uint32_t armed_next;
   uint32_t armed_prev;
+  uint32_t proc_containers_2017;
   uint32_t held_locks;
   uint32_t free_pages0;
 };
@@ -1405,8 +1410,9 @@ _Static_assert(offsetof(struct bh_kernel_root, containers_per_user) == 268, "con
 _Static_assert(offsetof(struct bh_kernel_root, no_containers) == 272, "no_containers");
 _Static_assert(offsetof(struct bh_kernel_root, armed_next) == 276, "armed_next");
 _Static_assert(offsetof(struct bh_kernel_root, armed_prev) == 280, "armed_prev");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 284, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 288, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, proc_containers_2017) == 284, "proc_containers_2017");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 288, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 292, "free_pages0");
 
 struct bh_key {
   int32_t usage;
@@ -1621,10 +1627,23 @@ struct bh_proc_path {
   uint32_t what;
   uint32_t pid; /* address of a pid */
   uint32_t ns; /* address of a ns_common */
+  int32_t fd;
 };
 _Static_assert(offsetof(struct bh_proc_path, what) == 0, "what");
 _Static_assert(offsetof(struct bh_proc_path, pid) == 4, "pid");
 _Static_assert(offsetof(struct bh_proc_path, ns) == 8, "ns");
+_Static_assert(offsetof(struct bh_proc_path, fd) == 12, "fd");
+
+struct bh_proc_text_file {
+  uint32_t what;
+  uint32_t pid; /* address of a pid */
+  uint32_t text;
+  uint32_t len;
+};
+_Static_assert(offsetof(struct bh_proc_text_file, what) == 0, "what");
+_Static_assert(offsetof(struct bh_proc_text_file, pid) == 4, "pid");
+_Static_assert(offsetof(struct bh_proc_text_file, text) == 8, "text");
+_Static_assert(offsetof(struct bh_proc_text_file, len) == 12, "len");
 
 struct bh_rlimit_table {
   int32_t count;
@@ -1632,6 +1651,15 @@ struct bh_rlimit_table {
 };
 _Static_assert(offsetof(struct bh_rlimit_table, count) == 0, "count");
 _Static_assert(offsetof(struct bh_rlimit_table, pad) == 4, "pad");
+
+struct bh_seq_file {
+  uint32_t buf;
+  uint32_t room;
+  uint32_t count;
+};
+_Static_assert(offsetof(struct bh_seq_file, buf) == 0, "buf");
+_Static_assert(offsetof(struct bh_seq_file, room) == 4, "room");
+_Static_assert(offsetof(struct bh_seq_file, count) == 8, "count");
 
 struct bh_sigframe {
   uint32_t next; /* address of a sigframe */
@@ -2174,6 +2202,11 @@ typedef int32_t bh_upcall_answer_fn(uint32_t id, uint32_t answer, int32_t error,
 typedef uint32_t bh_task_ptr_fn(int32_t tid);
 typedef uint32_t bh_cold_ptr_fn(uint32_t task);
 typedef uint32_t bh_rare_ptr_fn(uint32_t task);
+/*
+ * The text that tid reads from the file of /proc at the path of len bytes at path, into size
+ * bytes at to. Return: its whole length; -ENOENT when the kernel writes no such file, -ESRCH.
+ */
+typedef int32_t bh_proc_read_fn(int32_t tid, uint32_t path, uint32_t len, uint32_t to, uint32_t size);
 /* Nanoseconds since 1970; timers that are due by then go off. */
 typedef void bh_clock_set_fn(uint32_t lo, uint32_t hi);
 /* Debug: the n-th allocation of the next call fails (0: none). */

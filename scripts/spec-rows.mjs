@@ -118,7 +118,10 @@ export const SPEC = [
         add_key; session, process and thread keyrings; key quotas
         per-container keyring; container_add_key; container cred drops keyrings
         keyctl GRANT_PERMISSION; keyctl SET_CONTAINER_KEYRING
-        container keys live as long as the container`),
+        container keys live as long as the container
+        /proc/containers of 2019; /proc/containers of 2017; /proc/PID/container
+        /proc/PID/status; /proc/PID/stat; no row is forged
+        no task sees a container that it should not`),
     ],
   ],
   [

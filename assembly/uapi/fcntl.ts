@@ -56,3 +56,6 @@ export const POLLRDHUP = 8192;
 export const S_IFMT = 0xf000;
 export const S_IFCHR = 0x2000;
 export const S_IFBLK = 0x6000;
+// lseek(2).
+export const SEEK_SET = 0;
+export const SEEK_CUR = 1;

@@ -152,9 +152,8 @@ function print(replayed: Replayed, values: Shown): void {
   }
   if (values.containers) {
     parts.push(`${s.bold('containers')}\n${renderContainers(kernel.containers(), s)}`);
-    parts.push(
-      `${s.dim('/proc/containers, as pid 1 reads it')}\n${kernel.procContainers(1).trimEnd()}`,
-    );
+    const text = kernel.procText(1, '/proc/containers') ?? '';
+    parts.push(`${s.dim('/proc/containers, as pid 1 reads it')}\n${text.trimEnd()}`);
   }
   if (parts.length) console.log(parts.join('\n\n'));
 }

@@ -2,7 +2,7 @@
 // prettier-ignore
 export const layout = {
   boot_config: {
-    size: 44,
+    size: 48,
     pid_max: 0,
     threads_max: 4,
     nofile_cur: 8,
@@ -13,7 +13,8 @@ export const layout = {
     traced: 28,
     containers_per_user: 32,
     no_containers: 36,
-    namespaces_max: 40,
+    proc_containers_2017: 40,
+    namespaces_max: 44,
   },
   container: {
     size: 152,
@@ -218,7 +219,7 @@ export const layout = {
     addr: 24,
   },
   kernel_root: {
-    size: 292,
+    size: 296,
     magic: 0,
     layout_hash: 4,
     high_water: 8,
@@ -287,8 +288,9 @@ export const layout = {
     no_containers: 272,
     armed_next: 276,
     armed_prev: 280,
-    held_locks: 284,
-    free_pages0: 288,
+    proc_containers_2017: 284,
+    held_locks: 288,
+    free_pages0: 292,
   },
   key: {
     size: 76,
@@ -413,15 +415,29 @@ export const layout = {
     cred: 12,
   },
   proc_path: {
-    size: 12,
+    size: 16,
     what: 0,
     pid: 4,
     ns: 8,
+    fd: 12,
+  },
+  proc_text_file: {
+    size: 16,
+    what: 0,
+    pid: 4,
+    text: 8,
+    len: 12,
   },
   rlimit_table: {
     size: 8,
     count: 0,
     pad: 4,
+  },
+  seq_file: {
+    size: 12,
+    buf: 0,
+    room: 4,
+    count: 8,
   },
   sigframe: {
     size: 64,

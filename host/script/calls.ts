@@ -1,7 +1,7 @@
 // A call of a script on its way through the kernel: into a frame, through traps, and where it
 // sleeps, until it completes.
 import * as OP from '../../assembly/uapi/op.ts';
-import { EFAULT, ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../../assembly/uapi/errno.ts';
+import { EFAULT, ENOSYS, ERESTART_RESTARTBLOCK, ERESTARTSYS } from '../../assembly/uapi/errno.ts';
 import { ASSIST_CLOEXEC, ASSIST_NONBLOCK } from '../../assembly/uapi/frame.ts';
 import type { Frame } from '../frame.ts';
 import { DISP_DRAIN, DISP_NEED, type Kernel } from '../kernel.ts';
@@ -131,6 +131,7 @@ export function isSupported(kernel: Kernel, call: PendingCall): boolean {
   const { row } = call;
   if (!row) return true;
   if (row.support === 'none') return false;
+  if (BY_NAME.has(row.op)) return true;
   if (OPENS.has(row.op)) {
     return NEEDS_NO_PATH.has(row.name);
   }
@@ -140,14 +141,15 @@ export function isSupported(kernel: Kernel, call: PendingCall): boolean {
   return kernel.fds(call.tid).find((one) => one.fd === fd)?.kind !== 'pipe';
 }
 
-const OPENS = new Set([
-  OP.OP_WORLD_FD,
-  OP.OP_WORLD_FD_PAIR,
-  OP.OP_OPEN,
-  OP.OP_OPENAT,
-  OP.OP_OPENAT2,
-  OP.OP_CHROOT,
-]);
+const OPENS = new Set([OP.OP_WORLD_FD, OP.OP_WORLD_FD_PAIR, OP.OP_CHROOT]);
+/** Opens of a name: some names are the kernel's own. */
+const BY_NAME = new Set([OP.OP_OPEN, OP.OP_OPENAT, OP.OP_OPENAT2]);
+
+/** Was it an open of a name that the kernel has no file of? */
+export function lacksFile(call: PendingCall): boolean {
+  if (!call.row || call.state !== 'over') return false;
+  return BY_NAME.has(call.row.op) && call.result === BigInt(-ENOSYS);
+}
 
 /** How often a call may ask for memory or room before it is given up. */
 const TRIES = 20;

@@ -152,11 +152,11 @@ function judgeContainer(kernel: Kernel, e: ExpectEvent, resolve: Resolve): Diffe
 }
 
 function judgeFile(kernel: Kernel, e: ExpectEvent, resolve: Resolve): Difference | undefined {
-  const path = e.texts.get('path');
-  if (path !== '/proc/containers') return { expected: `file ${path}`, actual: NOT_SUPPORTED };
+  const path = e.texts.get('path') ?? '';
   const tid = Number(resolve(e.task!));
   if (!kernel.task(tid)) return { expected: 'a task', actual: 'gone' };
-  const have = kernel.procContainers(tid);
+  const have = kernel.procText(tid, path);
+  if (have === undefined) return { expected: `file ${path}`, actual: NOT_SUPPORTED };
   const want = e.texts.get('text');
   const same = want === undefined ? e.match!.test(have) : want === have;
   if (same) return undefined;

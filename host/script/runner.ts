@@ -16,8 +16,8 @@ import { newResult, type ReplayResult } from '../replay/result.ts';
 import type { CallEvent, CompletesEvent, DiesEvent, Num, SignalEvent } from '../trace/script.ts';
 import type { Script, ScriptEvent } from '../trace/script.ts';
 import { REG_32 } from '../x86-trap.ts';
-import { argument, assist, beginCall, isSupported, type PendingCall } from './calls.ts';
-import { settleCall, Tables, trapCall } from './calls.ts';
+import { argument, assist, beginCall, isSupported, lacksFile } from './calls.ts';
+import { type PendingCall, settleCall, Tables, trapCall } from './calls.ts';
 import {
   compareCounts,
   compareOutputs,
@@ -167,7 +167,7 @@ export class ScriptRun {
     if (failAt) kernel.allocFail(0);
     const done = passes?.(made) ? undefined : this.#finish(tid, e, call, disposition, before);
     const note = call.row?.note ? `${NOT_SUPPORTED}: ${call.row.note}` : NOT_SUPPORTED;
-    const difference = supported ? done : { expected: call.name, actual: note };
+    const difference = supported && !lacksFile(call) ? done : { expected: call.name, actual: note };
     return { call, disposition, made, difference };
   }
 

@@ -298,7 +298,7 @@ describe('what disagrees', () => {
       '{"task": 1, "call": "nanosleep", "ret": "ENOSYS"}',
       '{"task": 1, "call": "brk"}',
       '{"expect": "audit", "match": "x", "none": true}',
-      '{"expect": "file", "task": 1, "path": "/proc/1/status", "text": "x"}',
+      '{"expect": "file", "task": 1, "path": "/proc/1/maps", "text": "x"}',
     );
     expect(found.map(([line]) => line)).toEqual([2, 3, 4, 5, 6]);
     for (const [, , actual] of found) expect(actual).toContain('not supported by this kernel');

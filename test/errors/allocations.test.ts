@@ -80,6 +80,11 @@ const ignore: Call = {
   memory: words(1, 0, 0, 0, 0, 0, 0, 0),
 };
 const limit: Call = { op: OP.OP_PRLIMIT64, args: [0, 7, USER, 0], memory: words(64, 0, 128, 0) };
+const openProc = (name: string): Call => ({
+  op: OP.OP_OPENAT,
+  args: [-100, USER, 0],
+  memory: text(`/proc/${name}`),
+});
 /** add_key("user", a letter, one byte) into a keyring. */
 const addKey = (ring: number, letter = 64): Call => ({
   op: OP.OP_ADD_KEY,
@@ -217,6 +222,14 @@ const CASES: Record<string, Case> = {
     before: [addKey(-3)],
   },
   'joining a session': { op: OP.OP_KEYCTL, args: [1, 0], ...KEYS },
+  'opening /proc/containers': openProc('containers'),
+  'opening /proc/self/status': openProc('self/status'),
+  'reading /proc/containers': {
+    op: OP.OP_READ,
+    args: [3, USER, 64],
+    memory: new Uint8Array(64),
+    before: [openProc('containers')],
+  },
   'a supervisor': { op: OP.OP_CONTAINER_SUPERVISE, args: [3, 0], before: [create(0)] },
   'a supervisor that reads': {
     op: OP.OP_READ,

@@ -183,6 +183,11 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     const linked = m.call(member, OP.OP_REQUEST_KEY, [USER, USER + 5, 0, -3], memory);
     m.want('link', linked, -E.EACCES);
   },
+  /** a member does not see which container a task outside is in */
+  F_SEE_ALL: (m) => {
+    const member = m.enter(1, m.create(1, 'blind'));
+    m.want('container', m.k.procText(member, '/proc/1/container'), '0\n');
+  },
   /** containers nest to a limit */
   D_22: (m) => {
     m.k.boot({ containerDepthMax: 1 });

@@ -6,7 +6,7 @@ import { importsOf, kernelSources, sources } from './sources.ts';
 /** Layers of the kernel, lowest first; a file that is in none of them fails the test. */
 const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['uapi', /^uapi\//],
-  ['primitives', /^(zero|text|bug|err|list|refcount|spinlock)\.ts$/],
+  ['primitives', /^(zero|seq-file|bug|err|list|refcount|spinlock)\.ts$/],
   ['primitives', /^(slab|uaccess|root|frame|event)\.ts$/],
   ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|itimer|waitqueue)\.ts$/],
   ['objects', /^(device|upcall|supervisor|key|keyring|process-keys)\.ts$/],
@@ -15,7 +15,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
     /^(namespace|nsproxy|user-namespace|uid-map|ucounts|groups|procfs|user|file|fs|pipe)\.ts$/,
   ],
   ['operations', /^(adopt|boot|capability|containerfs|containerfs-stat|exec|exit|fork)\.ts$/],
-  ['operations', /^(nsfs|setns|proc-userns|sigdeliver|wait|sys-[a-z]+)\.ts$/],
+  ['operations', /^(nsfs|setns|proc-[a-z]+|sigdeliver|wait|sys-[a-z]+)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
   ['syscall', /^syscall\.ts$/],
   ['index', /^index\.ts$/],
@@ -25,7 +25,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
   ['kernel', /^(kernel|boot|frame|module|events|views|check|snapshot|upcalls)\.ts$/],
-  ['kernel', /^(check-[a-z]+|timers)\.ts$/],
+  ['kernel', /^(check-[a-z]+|timers|proc)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['audit', /^audit\/.*\.ts$/],

@@ -20,13 +20,19 @@ async function build(): Promise<Kernel> {
     const use = [...options.use, ...targets.debug.use, 'CONFIG_CONTAINERS=0'];
     const rest = ['--runtime', 'stub', '--noAssert', '--initialMemory', '32', '--outFile', out];
     const flags = [...use.flatMap((one: string) => ['--use', one]), '--disableWarning', ...rest];
-    execFileSync(process.execPath, [
-      'node_modules/assemblyscript/bin/asc.js',
-      ...entries,
-      '--config',
-      'none',
-      ...flags,
-    ]);
+    execFileSync(
+      process.execPath,
+      [
+        'node_modules/assemblyscript/bin/asc.js',
+        ...entries,
+        '--config',
+        'none',
+        '--transform',
+        './host/tools/layout-transform.mjs',
+        ...flags,
+      ],
+      { env: { ...process.env, BULKHEAD_NO_LAYOUT: '1' } },
+    );
     return await createKernel({ target: 'debug', wasm: readFileSync(out) });
   } finally {
     rmSync(folder, { recursive: true });
