@@ -46,6 +46,11 @@ const KILLS = new Map([
   [OP.OP_TGKILL, 1],
 ]);
 
+function isPending(r: Replay, pid: number, signo: number): boolean {
+  const pending = r.kernel.task(pid)?.pending ?? 0n;
+  return ((pending >> BigInt(signo - 1)) & 1n) === 1n;
+}
+
 class Schedule {
   readonly #r: Replay;
   readonly #pass: FirstPass;
@@ -100,8 +105,9 @@ class Schedule {
 
   /** Nothing goes on: a line is taken as it is, to be adopted or to diverge. */
   #force(): void {
-    const tried = this.#live.find((cursor) => this.#fit(cursor) === 'now');
-    this.#feed(tried ?? this.#live[0]!, false);
+    const born = this.#live.filter((cursor) => this.#r.kernel.task(this.#peek(cursor)!.pid));
+    const tried = born.find((cursor) => this.#fit(cursor) === 'now');
+    this.#feed(tried ?? born[0] ?? this.#live[0]!, false);
   }
 
   /** Replays one line that fits so well: what its parent shows to need, or else doesn't exclude. */
@@ -147,9 +153,12 @@ class Schedule {
         // a stopped task takes nothing until it goes on
         if (view.state === 'T' && line.signo !== SIGKILL) return 'no';
         const child = line.signo === SIGCHLD ? r.kernel.pendingChild(line.pid) : 0;
-        if (child && view.nsLevel === 0 && child !== line.siginfo?.pid) return 'no';
+        const from = line.siginfo?.pid ?? 0;
+        // of two that died close together only one is told
+        const told = child === 0 || child === from || r.tasks.get(from)?.dead === true;
+        if (!told && view.nsLevel === 0) return 'no';
         // a mask that the log does not show may let it through
-        const there = ((view.pending >> BigInt(line.signo - 1)) & 1n) === 1n;
+        const there = isPending(r, line.pid, line.signo);
         return there || worldly(r, line.siginfo, line.signo) ? 'now' : 'no';
       }
       case 'exit':
@@ -171,7 +180,9 @@ class Schedule {
       if (cause && worldly(r, cause.info, cause.signo)) return 'now';
       r.kernel.exports.retarget(line.pid);
       const found = WAITS.has(row.op) && !waitFits(r, call);
-      return r.kernel.nextSignal(line.pid) && !found ? 'now' : 'no';
+      // the call may wait under a mask of its own
+      const there = cause ? isPending(r, line.pid, cause.signo) : r.kernel.nextSignal(line.pid) > 0;
+      return there && !found ? 'now' : 'no';
     }
     if (isFork(row.op)) return numberFits(r, call) ? 'now' : 'no';
     if (WAITS.has(row.op)) return waitFits(r, call) ? 'now' : 'no';
