@@ -47,9 +47,8 @@ const TARGETS = { release: 'kernel.wasm', debug: 'kernel.debug.wasm', smp: 'kern
 const ASC = 'node_modules/assemblyscript/bin/asc.js';
 
 async function compile(target) {
-  // one target is enough for the layout: it is the same in all of them
-  const transform =
-    target === 'release' ? ['--transform', './host/tools/layout-transform.mjs'] : [];
+  // expands texts; writes the layout too, which is the same in all targets
+  const transform = ['--transform', './host/tools/layout-transform.mjs'];
   const output = await runAside([
     ASC,
     '--config',
@@ -109,8 +108,9 @@ function buildTypes() {
 export async function buildAll({ types = false, check = false } = {}) {
   setup();
   mkdirSync('build', { recursive: true });
-  const transform = 'host/tools/layout-transform.mjs';
-  const kernel = [...files('assembly', /\.ts$/), 'asconfig.json', transform, 'package-lock.json'];
+  const transforms = files('host/tools', /\.mjs$/);
+  const sources = [...files('assembly', /\.ts$/), ...transforms];
+  const kernel = [...sources, 'asconfig.json', 'package-lock.json'];
   const outputs = [...Object.values(TARGETS), 'layout.json'].map((name) => `build/${name}`);
   await when('kernel', kernel, outputs, buildKernel);
   run(process.execPath, ['scripts/gen.mjs', ...(check ? ['--check'] : [])]);
