@@ -1,6 +1,11 @@
 // struct container - tasks that live and die with one 'init' process (seed: kernel/container.c).
+import {
+  audit_container_dead,
+  audit_container_drop,
+  audit_container_kill,
+} from "./audit-record.ts";
 import { cred, put_cred } from "./cred.ts";
-import { ERR_PTR, nil, same } from "./err.ts";
+import { ERR_PTR, NULL, nil, same } from "./err.ts";
 import { emit, emit_container_free } from "./event.ts";
 import { key, key_put } from "./key.ts";
 import { list_at, list_head } from "./list.ts";
@@ -20,6 +25,7 @@ import {
   CONTAINER_FLAG_INIT_STARTED,
   CONTAINER_FLAG_KILL_ON_CLOSE,
 } from "./uapi/container.ts";
+import { SIGKILL } from "./uapi/signal.ts";
 import { EVENT_CONTAINER_DEAD } from "./uapi/frame.ts";
 import { HOOK_CONTAINER_FREE } from "./uapi/supervise.ts";
 import { seeded_fault } from "./bug.ts";
@@ -232,7 +238,10 @@ export function container_leave(leader: task_struct): void {
     // a leaver at the end frees its place at once
     if (slot + 1 == c.members_len) c.members_len = slot;
     spin_unlock(lock, LOCK_CONTAINER);
-    if (c.nr_members == 0 && container_dead(c)) wake_up_all(c.waitq);
+    if (c.nr_members == 0) {
+      if (root().audit) audit_container_drop(c, leader.pid);
+      if (container_dead(c)) wake_up_all(c.waitq);
+    }
   }
   put_container(c);
 }
@@ -308,6 +317,7 @@ export function kill_members(c: container): void {
  * gets SIGKILL. `exit_code`: init's wait status.
  */
 export function kill_container(c: container, exit_code: i32): void {
+  if (root().audit && !container_dead(c)) audit_container_dead(c, exit_code);
   if (!container_dead(c)) emit(EVENT_CONTAINER_DEAD, 0, exit_code, <i32>c.id, <i32>(c.id >> 32), 0);
   // DEVIATION: D-7 - nested containers die too, and none can begin meanwhile (D-24).
   if (seeded_fault(D_7)) {
@@ -346,6 +356,7 @@ export function container_file_release(c: container): void {
 
 /** SIGKILL for all members of `c` and of what is nested in it; their ends follow. */
 export function kill_tree(c: container): void {
+  if (root().audit) audit_container_kill(NULL<task_struct>(), c, SIGKILL, false, 0);
   // DEAD comes when init is gone: its exit code is not known before. Members are killed in an
   // order that leaves init for the end of its own container's list walk: the list's order.
   for (let at = c; !nil(at); at = next_in_tree(at, c)) kill_members(at);

@@ -1,5 +1,7 @@
 // container_create and the file that stands for a container (seed: create_container(),
 // create_container_file()).
+import { find_contobj } from "./audit-context.ts";
+import { audit_container_create } from "./audit-record.ts";
 import { seeded_fault } from "./bug.ts";
 import * as K from "./container.ts";
 import { container, free_container } from "./container.ts";
@@ -136,11 +138,13 @@ function create_container(p: task_struct, flags: u32): container {
 }
 
 /** The last step, which cannot fail: an id, and a place under the parent. */
-function publish(c: container, parent: container): void {
+export function publish(c: container, parent: container): void {
   const r = root();
   const lock = changetype<usize>(r) + offsetof<kernel_root>("containers_lock");
   spin_lock(lock, LOCK_CONTAINERS);
   r.container_id += 1;
+  // a number that somebody chose by hand is skipped
+  while (r.audit && !nil(find_contobj(r.container_id))) r.container_id += 1;
   c.id = r.container_id;
   c.parent = K.get_container(parent);
   list_head.add_tail(c.child_link, parent.children);
@@ -160,6 +164,7 @@ function is_full(euid: i32, parent: container): bool {
 /** Its place in the tree and a descriptor: all that a finished container still lacks. */
 function install(p: task_struct, c: container, at: file, fd: i32, flags: u32): i32 {
   publish(c, p.signal.leader.container);
+  if (root().audit) audit_container_create(p, c, flags);
   at.private_data = <u32>changetype<usize>(c);
   fd_install(p, fd, at, (flags & U.CONTAINER_FD_CLOEXEC) != 0);
   return fd;

@@ -1,5 +1,6 @@
 // execve's effect on a process (fs/exec.c): the file and its contents are the world's, what
 // becomes of threads, descriptors, signal actions and the name is the kernel's.
+import { audit_exec } from "./audit-record.ts";
 import { cap_bprm_creds, prepare_bprm_creds } from "./capability.ts";
 import { container_replace_leader } from "./container.ts";
 import { IS_ERR, NULL, nil, RET_NEED, same } from "./err.ts";
@@ -13,7 +14,7 @@ import { list_head } from "./list.ts";
 import { create_new_namespaces, put_nsproxy, timens_on_fork } from "./nsproxy.ts";
 import { task_active_pid_ns, upid_ns } from "./pid.ts";
 import { exec_keyrings, has_private_keyrings } from "./process-keys.ts";
-import { SCRATCH_USER, SCRATCH_USER_BYTES } from "./root.ts";
+import { root, SCRATCH_USER, SCRATCH_USER_BYTES } from "./root.ts";
 import { mark_fatal, recalc_sigpending, sigmask, signal_wake_up } from "./signal.ts";
 import { drop_sigframes } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
@@ -195,6 +196,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   exec_itimers(p.signal);
   p.flags &= ~T.PF_FORKNOEXEC;
   set_comm(p, SCRATCH_USER, len);
+  if (root().audit) audit_exec(p, SCRATCH_USER, len);
   emit(EVENT_EXEC, p.pid, old_tid, 0, 0, 0);
   return 0;
 }

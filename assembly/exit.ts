@@ -1,4 +1,6 @@
 // exit: what a thread gives back, who is told, who inherits the children (kernel/exit.c).
+import { audit_free } from "./audit-context.ts";
+import { audit_exit_done } from "./auditsc.ts";
 import { seeded_fault } from "./bug.ts";
 import { exit_container } from "./container.ts";
 import { put_cred } from "./cred.ts";
@@ -233,6 +235,7 @@ function exit_rare(p: task_struct): void {
   }
   mm_release(p);
   drop_sigframes(p);
+  audit_free(p);
 }
 
 /** Everything of a dead thread but its record's number, parent and status. */
@@ -278,6 +281,7 @@ export function do_exit(p: task_struct, code: i32): void {
     // DEVIATION: D-12 - the code that wait4 reports, not the leader's own
     exit_container(leader, seeded_fault(D_12) ? cold(leader).exit_code : group_status(leader));
   }
+  if (root().audit) audit_exit_done();
   emit(EVENT_EXIT, p.pid, code, tgid_nr(signal), group_dead ? 1 : 0, 0);
   const ns = task_active_pid_ns(p);
   if (same(ns.child_reaper, p)) {

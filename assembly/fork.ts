@@ -1,11 +1,14 @@
 // fork, vfork, clone, clone3, fork_into_container: copy_process() and its unwind ladder
 // (kernel/fork.c). What a child shares until written costs one reference.
+import { audit_free, audit_inherit } from "./audit-context.ts";
+import { audit_birth, audit_born, audit_home } from "./audit-ns.ts";
 import { seeded_fault } from "./bug.ts";
 import {
   container,
   container_dead,
   container_join,
   container_start,
+  free_container,
   kill_container,
   reserve_member,
 } from "./container.ts";
@@ -44,6 +47,7 @@ import {
   alloc_task,
   cold,
   free_task,
+  PF_AUDIT,
   PF_EXITING,
   PF_FORKNOEXEC,
   PF_NO_NEW_PRIVS,
@@ -75,6 +79,7 @@ export class kernel_clone_args {
   frame: frame; // CLONE_PIDFD: where the descriptor is written; CLONE_INTO_CGROUP
   cgroup: i32; // descriptor
   dest: container; // fork_into_container's; null otherwise
+  made: container; // made for the child's namespaces, and not published yet; null otherwise
   newtime: u32;
   // what this call took a private copy of, to be given back when it fails: the parent's shares
   parent: task_struct;
@@ -126,6 +131,8 @@ function drop_shares(args: kernel_clone_args): void {
 function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i32): task_struct {
   const k = cold(p);
   const parent = args.parent;
+  if (!nil(args.made)) free_container(args.made, 0);
+  if (p.flags & PF_AUDIT) audit_free(p);
   switch (stage) {
     case BAD_FORK_PID:
       rewind_pid(p.thread_pid);
@@ -321,6 +328,7 @@ function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_arg
 
 /** What a child has of its parent's rare fields; false when memory is exhausted. */
 function copy_rare(p: task_struct, parent: task_struct, flags: u32): bool {
+  if (parent.flags & PF_AUDIT && !audit_inherit(p, parent)) return false;
   altstack_clone(p, parent, (flags & (C.CLONE_VM | C.CLONE_VFORK)) == C.CLONE_VM);
   if (flags & C.CLONE_VM || !rare(parent).sigframes) return true;
   return copy_sigframes(parent, p);
@@ -384,10 +392,11 @@ function attach(
     ns.child_reaper = p;
     signal.flags |= S.SIGNAL_UNKILLABLE;
   }
+  const starts = !nil(args.dest) && nil(dest.init) && !is_init_container(dest);
+  if (r.audit) audit_birth(p, parent, dest, args.dest);
   container_join(dest, p);
-  if (!nil(args.dest) && nil(dest.init) && !is_init_container(dest)) {
-    container_start(dest, signal, number);
-  }
+  if (starts) container_start(dest, signal, number);
+  if (r.audit) audit_born(p, parent, dest, starts, !nil(args.made));
 }
 
 /** Tests that need no allocation, in Linux's order. Return: 0 or a negative errno. */
@@ -432,6 +441,11 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   if (parent.flags & PF_RARE) {
     if (!copy_rare(p, parent, flags)) return bad_fork(p, args, BAD_FORK_NAMESPACES, -E.ENOMEM);
   }
+  let home = dest;
+  if (root().audit) {
+    home = audit_home(p, parent, args, dest);
+    if (IS_ERR(home)) return bad_fork(p, args, BAD_FORK_FRAMES, PTR_ERR(home));
+  }
   const ns = cold(p).nsproxy.pid_ns_for_children;
   // DEVIATION: a container's own namespace stays open after a failed first fork (decisions).
   if (ns.dying) return bad_fork(p, args, BAD_FORK_FRAMES, -E.ENOMEM);
@@ -445,7 +459,7 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   }
   // DEVIATION: D-13, D-14 - the child joins its container when nothing can fail any more, so a
   // failed first fork leaves the container startable.
-  attach(p, parent, args, dest);
+  attach(p, parent, args, home);
   drop_shares(args);
   return p;
 }

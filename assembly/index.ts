@@ -1,6 +1,7 @@
 // The export surface: numbers in, numbers out. Everything else is behind it. Return values are
 // dispositions (DISP_*), actions (ACTION_*), addresses, counts, or a negative errno.
 import { adopt_cred, adopt_group, adopt_ns, adopt_parent, adopt_task, find_task } from "./adopt.ts";
+import { audit_ctl } from "./auditsc.ts";
 import { start_kernel } from "./boot.ts";
 import { nil } from "./err.ts";
 import { die_now, fatal_signal } from "./exit.ts";
@@ -424,4 +425,9 @@ export function alloc_count(): u32 {
 /** Debug: switches a seeded fault on (0: none). */
 export function seed_fault(id: i32): void {
   root().fault = id;
+}
+
+/** What the host wants of the audit log: AUDIT_CTL_*. Return: 0 or a negative errno. */
+export function audit_control(what: i32, value: u32): i32 {
+  return audit_ctl(what, value);
 }

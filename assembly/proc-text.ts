@@ -350,7 +350,7 @@ export function read_proc_path(
   to.what = 0;
   to.pid = NULL<pid>();
   P.proc_walk(reader, to, path, <i32>len);
-  if (to.what < P.PROC_CONTAINERS || to.what >= P.PROC_FD_DIR) return -ENOENT;
+  if (!P.proc_is_text(to.what)) return -ENOENT;
   const number = to.what == P.PROC_CONTAINERS ? NULL<pid>() : to.pid;
   return proc_text(to.what, number, reader, buf, size);
 }

@@ -5,8 +5,10 @@ import { cred, cred_ns_capable } from "./cred.ts";
 import { nil, same } from "./err.ts";
 import { file } from "./file.ts";
 import { frame } from "./frame.ts";
+import { proc_audit_read, proc_audit_write } from "./proc-audit.ts";
 import {
   PROC_GID_MAP,
+  PROC_LOGINUID,
   PROC_PROJID_MAP,
   PROC_SETGROUPS,
   PROC_UID_MAP,
@@ -208,7 +210,11 @@ function setgroups_write(f: frame, at: file, ns: user_namespace, count: u64): i3
 }
 
 /** Is the file one of those whose contents are the kernel's? */
-export function proc_is_userns(pf: proc_file): bool {
+export function proc_is_kernels(pf: proc_file): bool {
+  return proc_is_userns(pf) || pf.what >= PROC_LOGINUID;
+}
+
+function proc_is_userns(pf: proc_file): bool {
   return pf.what >= PROC_UID_MAP && pf.what <= PROC_SETGROUPS;
 }
 
@@ -216,6 +222,7 @@ export function proc_is_userns(pf: proc_file): bool {
 export function proc_write(p: task_struct, f: frame, at: file): i32 {
   const pf = changetype<proc_file>(at.private_data);
   const count = f.a2;
+  if (pf.what >= PROC_LOGINUID) return proc_audit_write(p, f, at);
   if (pf.what == PROC_SETGROUPS) return setgroups_write(f, at, pf.user_ns, count);
   if (proc_is_userns(pf)) return map_write(p, f, at, pf, count);
   return -E.EINVAL;
@@ -281,6 +288,7 @@ function show(p: task_struct, f: proc_file, pos: u64, room: u32): u32 {
 /** read(2) of a file of /proc that is the kernel's. */
 export function proc_read(p: task_struct, f: frame, at: file): i32 {
   const pf = changetype<proc_file>(at.private_data);
+  if (pf.what >= PROC_LOGINUID) return proc_audit_read(p, f, at);
   const room = f.a2 > 0x1000 ? 0x1000 : <u32>f.a2;
   const need = prepare_write(f, f.a1, room);
   if (need) return need;

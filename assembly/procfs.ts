@@ -38,6 +38,21 @@ export const PROC_COMM: u32 = 14;
 /** Descriptors: a directory, and a link in it. */
 export const PROC_FD_DIR: u32 = 15;
 export const PROC_FD: u32 = 16;
+// files of audit (proc-audit.ts), which are proc_files again
+export const PROC_LOGINUID: u32 = 32;
+export const PROC_SESSIONID: u32 = 33;
+export const PROC_AUDIT_CONTAINERID: u32 = 34;
+export const PROC_AUDIT_CAPCONTAINERID: u32 = 35;
+
+/** Is it a text that the kernel writes? */
+export function proc_is_text(what: u32): bool {
+  return what >= PROC_CONTAINERS && what < PROC_FD_DIR;
+}
+
+/** Is it a file whose contents, or directory whose files, are the kernel's? */
+export function proc_is_known(what: u32): bool {
+  return (what != 0 && what < PROC_FD_DIR) || what >= PROC_LOGINUID;
+}
 
 /** struct proc_file - an open file of /proc, 16 bytes. */
 @unmanaged
@@ -158,6 +173,21 @@ function step_root(p: task_struct, to: proc_path, at: usize, len: i32): void {
   to.pid = number;
 }
 
+/** The files of audit in the directory of a process or thread. */
+function audit_file(at: usize, len: i32): u32 {
+  if (is(at, len, 8, 0x6469756e69676f6c, 0)) return PROC_LOGINUID;
+  if (is(at, len, 9, 0x696e6f6973736573, 0x64)) return PROC_SESSIONID;
+  if (
+    len == 17 &&
+    load<u8>(at + 16) == 0x64 &&
+    is(at, 16, 16, 0x6f635f7469647561, 0x6972656e6961746e)
+  ) {
+    return PROC_AUDIT_CONTAINERID;
+  }
+  if (len != 20 || load<u32>(at + 16) != 0x64697265) return 0;
+  return is(at, 16, 16, 0x61635f7469647561, 0x6e6961746e6f6370) ? PROC_AUDIT_CAPCONTAINERID : 0;
+}
+
 /** A name in the directory of a process or thread. */
 function step_pid(to: proc_path, at: usize, len: i32): void {
   if (is(at, len, 2, 0x736e, 0)) to.what = PROC_NS_DIR;
@@ -172,7 +202,7 @@ function step_pid(to: proc_path, at: usize, len: i32): void {
   else if (is(at, len, 6, 0x737574617473, 0)) to.what = PROC_STATUS;
   else if (is(at, len, 9, 0x656e6961746e6f63, 0x72) && containers_enabled()) {
     to.what = PROC_CONTAINER;
-  } else to.what = 0;
+  } else to.what = audit_file(at, len);
 }
 
 /** The namespace of a type that `t` is in, null for no type and for the dead. */

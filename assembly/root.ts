@@ -97,6 +97,7 @@ export class kernel_root {
   armed_next: u32; // list_head
   armed_prev: u32;
   proc_containers_2017: u32; // [C] boot parameter: /proc/containers as the first posting has it
+  audit: u32; // struct audit_state; 0: nothing of audit was ever asked for
   // debug lockdep: classes held by CPU 0
   held_locks: u32;
   // free pages by order

@@ -1,14 +1,17 @@
 // setns(2): by the file of one namespace, or by a pidfd of a process, of which several at once. All
 // of what is asked for is tested before anything changes.
+import { audit_move, prepare_move } from "./audit-ns.ts";
 import { seeded_fault } from "./bug.ts";
 import * as K from "./cred.ts";
 import { cred, cred_ns_capable } from "./cred.ts";
-import { IS_ERR, nil, PTR_ERR, same } from "./err.ts";
+import { container } from "./container.ts";
+import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
 import { fget, FILE_NSFS, FILE_PIDFD } from "./file.ts";
 import { fs_for_write, fs_is_shared } from "./fs.ts";
 import { get_ns, ns_common, put_ns } from "./namespace.ts";
 import { create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
 import { pid, pid_namespace, task_active_pid_ns } from "./pid.ts";
+import { root } from "./root.ts";
 import { ptrace_may_access } from "./sys-pidfd.ts";
 import { cold, task_struct } from "./task.ts";
 import { CAP_SYS_ADMIN, CAP_SYS_CHROOT } from "./uapi/capability.ts";
@@ -158,11 +161,17 @@ export function sys_setns(p: task_struct, fd: i32, flags: u32): i32 {
     const t = target_of(p, at.pid);
     error = IS_ERR(t) ? PTR_ERR(t) : validate_task(p, to, c, t, flags);
   }
+  let home = NULL<container>();
+  if (!error && root().audit) {
+    home = prepare_move(p, flags, to, c, true);
+    if (IS_ERR(home)) error = PTR_ERR(home);
+  }
   if (error) {
     K.put_cred(c);
     put_nsproxy(to);
     return error;
   }
+  if (root().audit) audit_move(p, home, to, c);
   if (flags & C.CLONE_NEWNS) cold(p).fs.chrooted = 0;
   if (flags & C.CLONE_NEWUSER) K.commit_creds(p, c);
   else K.put_cred(c);

@@ -1,4 +1,5 @@
 // Sending signals (kernel/signal.c): who may, what is ignored, whom it wakes, what is fatal.
+import { audit_signal_info } from "./audit-record.ts";
 import { seeded_fault } from "./bug.ts";
 import { zero } from "./zero.ts";
 import { cred_ns_capable } from "./cred.ts";
@@ -390,6 +391,7 @@ export function from_ancestor_ns(from: task_struct, to: task_struct): bool {
 
 /** kill(2)'s rule. Return: 0 or -EPERM. */
 export function check_kill_permission(sig: i32, from: task_struct, to: task_struct): i32 {
+  if (root().audit) audit_signal_info(to);
   if (same(from.signal, to.signal)) return 0;
   const a = from.cred;
   const b = to.cred;

@@ -1,5 +1,6 @@
 // The calls on a container that is there: waiting, killing, opening by id; and the dispatch of
 // everything around containers (seed: future development).
+import { audit_container_kill } from "./audit-record.ts";
 import {
   container,
   container_dead,
@@ -15,7 +16,7 @@ import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "./frame.ts";
 import { pid_namespace, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
-import { SCRATCH_USER } from "./root.ts";
+import { root, SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
 import { TASK_INTERRUPTIBLE, task_struct } from "./task.ts";
 import { sys_container_devices, sys_mknod } from "./sys-device.ts";
@@ -125,7 +126,9 @@ function sys_container_kill(p: task_struct, f: frame): i32 {
   if (<u32>init_only > 1 || <u32>sig > 64) return -E.EINVAL;
   if (init_only) {
     if (nil(c.init)) return -E.ESRCH;
-    return kill_member(p, c.init.leader, sig, -E.ESRCH);
+    const error = kill_member(p, c.init.leader, sig, -E.ESRCH);
+    if (root().audit) audit_container_kill(p, c, sig, true, error);
+    return error;
   }
   let result = -E.ESRCH;
   for (let at = c; !nil(at); at = next_in_tree(at, c)) {
@@ -135,6 +138,7 @@ function sys_container_kill(p: task_struct, f: frame): i32 {
       if (entry) result = kill_member(p, changetype<task_struct>(<usize>entry), sig, result);
     }
   }
+  if (root().audit) audit_container_kill(p, c, sig, false, result);
   return result;
 }
 

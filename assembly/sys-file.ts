@@ -10,7 +10,7 @@ import { fs_for_write } from "./fs.ts";
 import { list_head } from "./list.ts";
 import { alloc_pipe, pipe_inode_info } from "./pipe.ts";
 import { proc_text_read } from "./proc-text.ts";
-import { proc_is_userns, proc_read, proc_write } from "./proc-userns.ts";
+import { proc_is_kernels, proc_read, proc_write } from "./proc-userns.ts";
 import { root, SCRATCH_USER } from "./root.ts";
 import * as G from "./signal.ts";
 import { CACHE_PIPE, kmem_cache_free } from "./slab.ts";
@@ -205,7 +205,7 @@ export function sys_write(p: task_struct, f: frame, fd: i32): i32 {
   if (at.kind == FD.FILE_PIDFD) return -E.EINVAL;
   if (at.kind == FD.FILE_SUPERVISOR) return supervisor_write(p, f, at);
   if (at.kind == FD.FILE_PROC_TEXT) return sys_world_call(f, -E.EIO);
-  if (at.kind == FD.FILE_PROC && proc_is_userns(at.proc)) {
+  if (at.kind == FD.FILE_PROC && proc_is_kernels(at.proc)) {
     return (at.flags & O.O_ACCMODE) == O.O_RDONLY ? -E.EBADF : proc_write(p, f, at);
   }
   if (at.kind == FD.FILE_PIPE) {
@@ -228,7 +228,7 @@ export function sys_read(p: task_struct, f: frame, fd: i32): i32 {
   if (at.kind == FD.FILE_SUPERVISOR) return supervisor_read(p, f, at);
   if (at.kind == FD.FILE_PIPE && (at.flags & O.O_ACCMODE) == O.O_WRONLY) return -E.EBADF;
   if (at.kind == FD.FILE_PROC_TEXT) return proc_text_read(p, f, at);
-  if (at.kind == FD.FILE_PROC && proc_is_userns(at.proc)) {
+  if (at.kind == FD.FILE_PROC && proc_is_kernels(at.proc)) {
     return (at.flags & O.O_ACCMODE) == O.O_WRONLY ? -E.EBADF : proc_read(p, f, at);
   }
   return sys_world_call(f, 0);

@@ -61,8 +61,8 @@ function open_file(p: task_struct, to: proc_path, flags: u32): file {
     if (!nil(file)) get_ns(to.ns);
     return file;
   }
-  if (!to.what || to.what >= P.PROC_FD_DIR) return FD.alloc_file(FD.FILE_WORLD, flags, 0);
-  if (to.what >= P.PROC_CONTAINERS) {
+  if (!P.proc_is_known(to.what)) return FD.alloc_file(FD.FILE_WORLD, flags, 0);
+  if (P.proc_is_text(to.what)) {
     const text = P.alloc_proc_text(to);
     if (nil(text)) return changetype<file>(0);
     const file = FD.alloc_file(FD.FILE_PROC_TEXT, flags, changetype<usize>(text));
@@ -84,7 +84,7 @@ export function sys_open(p: task_struct, f: frame, dirfd: i32, path: u64, flags:
   const to = lookup(p, dirfd, len);
   // what the kernel writes itself is there whether the world says so or not
   const silent = !(f.assist & F.ASSIST_RET);
-  if (silent && (to.what < P.PROC_UID_MAP || to.what >= P.PROC_FD_DIR)) return -E.ENOSYS;
+  if (silent && (to.what < P.PROC_UID_MAP || !P.proc_is_known(to.what))) return -E.ENOSYS;
   const refused = may_open_device(p, f);
   if (refused) return refused;
   const fd = FD.get_unused_fd(p, 0);

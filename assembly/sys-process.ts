@@ -1,5 +1,6 @@
 // The calls around processes: ids of processes, groups and sessions; prctl, limits, unshare,
 // reboot.
+import { audit_move, prepare_move } from "./audit-ns.ts";
 import { cap_task_prctl } from "./capability.ts";
 import { dup_files, put_files } from "./file.ts";
 import {
@@ -298,7 +299,7 @@ function unshare_shares(p: task_struct, flags: u32): i32 {
 
 function unshare_namespaces(p: task_struct, flags: u32): i32 {
   let mine = p.cred;
-  let fresh = changetype<cred>(0);
+  let fresh = NULL<cred>();
   if (flags & C.CLONE_NEWUSER) {
     fresh = prepare_creds(mine);
     if (nil(fresh)) return -E.ENOMEM;
@@ -311,18 +312,31 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
     mine = fresh;
   }
   const ns_flags = flags & (CLONE_NS_FLAGS | C.CLONE_NEWTIME);
+  const old = cold(p).nsproxy;
+  let to = old;
+  let error = 0;
   if (ns_flags) {
-    let error = cred_ns_capable(mine, mine.user_ns, CAP_SYS_ADMIN) ? 0 : -E.EPERM;
-    const old = cold(p).nsproxy;
-    const ns = error
-      ? NULL<nsproxy>()
-      : create_new_namespaces(ns_flags, old, task_active_pid_ns(p), mine.user_ns, mine.euid);
-    if (!error && IS_ERR(ns)) error = PTR_ERR(ns);
-    if (error) {
-      put_cred(fresh);
-      return error;
+    if (!cred_ns_capable(mine, mine.user_ns, CAP_SYS_ADMIN)) error = -E.EPERM;
+    else {
+      to = create_new_namespaces(ns_flags, old, task_active_pid_ns(p), mine.user_ns, mine.euid);
+      if (IS_ERR(to)) error = PTR_ERR(to);
     }
-    cold(p).nsproxy = ns;
+  }
+  if (!error && root().audit && (ns_flags || !nil(fresh))) {
+    const home = prepare_move(p, flags, to, mine, false);
+    if (!IS_ERR(home)) {
+      audit_move(p, home, to, mine);
+    } else {
+      error = PTR_ERR(home);
+      if (!same(to, old)) put_nsproxy(to);
+    }
+  }
+  if (error) {
+    put_cred(fresh);
+    return error;
+  }
+  if (!same(to, old)) {
+    cold(p).nsproxy = to;
     put_nsproxy(old);
   }
   if (!nil(fresh)) commit_creds(p, fresh);

@@ -1,4 +1,6 @@
 // The dispatch: number -> operation by the active table, one switch, one result. Reads as a table.
+import { audit } from "./audit.ts";
+import { audit_exit_call, audit_syscall_exit } from "./auditsc.ts";
 import * as R from "./err.ts";
 import { event_ring_full } from "./event.ts";
 import { do_execve } from "./exec.ts";
@@ -43,9 +45,11 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_WAIT4:
       return kernel_wait4(p, f, a0, f.a1, a2, f.r10, compat ? 72 : 144);
     case O.OP_EXIT_GROUP:
+      if (root().audit) audit_exit_call(p, f, compat);
       do_group_exit(p, (a0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_EXIT:
+      if (root().audit) audit_exit_call(p, f, compat);
       do_exit(p, (a0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_VFORK:
@@ -294,8 +298,9 @@ export function do_syscall(f: frame): i32 {
   // a 64-bit number with a bit above 31 set is no number of the table
   const op = nr < table.len && (compat || !nr_hi) ? load<u16>(table.ops + (nr << 1)) : 0;
   f.op = op;
-  const result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
-  if (result == -E.EPERM && is_supervised()) return finish(f, refused(p, f, compat));
+  let result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
+  if (result == -E.EPERM && is_supervised()) result = refused(p, f, compat);
+  if (r.audit) audit_syscall_exit(audit(), p, f, compat, result);
   return finish(f, result);
 }
 
@@ -328,8 +333,13 @@ export function do_resume(p: task_struct): i32 {
   const table = changetype<syscall_table>(<usize>(root().tables + (f.table << 4)));
   const compat = (table.flags & F.TABLE_COMPAT) != 0;
   if (!f.phase) f.phase = 1;
-  if (is_refused(p)) return finish(f, answered(p, f, compat));
-  const result = do_op(f.op, p, f, compat);
-  if (result == -E.EPERM && is_supervised()) return finish(f, refused(p, f, compat));
+  let result: i32;
+  if (is_refused(p)) {
+    result = answered(p, f, compat);
+  } else {
+    result = do_op(f.op, p, f, compat);
+    if (result == -E.EPERM && is_supervised()) result = refused(p, f, compat);
+  }
+  if (root().audit) audit_syscall_exit(audit(), p, f, compat, result);
   return finish(f, result);
 }

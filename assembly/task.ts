@@ -47,6 +47,8 @@ export const PF_THREADED: u32 = 0x200;
 
 /** A frame of this task in the batch under way was not run to its end: later ones wait. */
 export const PF_BATCH_HELD: u32 = 0x400;
+/** The rare record names an audit context. Implies PF_RARE. */
+export const PF_AUDIT: u32 = 0x1000000;
 /** The rare record may hold something. */
 export const PF_RARE: u32 = 0x80000000;
 
@@ -138,6 +140,7 @@ export class task_rare {
   restart_a1: u32;
   restart_a2: u32;
   restart_op: u32; // OP_* of it, 0: none
+  audit: u32; // audit_context, with PF_AUDIT; holds a reference
   upcall: u32; // struct upcall that the task sleeps for the answer of, or was granted
 
   get woken(): list_head {

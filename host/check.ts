@@ -1,6 +1,7 @@
 // The invariant checker: walks the kernel's memory like a file-system check. It finds every object
 // from the roots, counts the references it meets and compares them with the counters, follows
 // every list both ways, and compares the number of objects found with what the slab caches hold.
+import { AuditChecker } from './check-audit.ts';
 import { NsChecker } from './check-ns.ts';
 import { checkKeys, type Finder } from './check-keys.ts';
 import { checkSignals } from './check-signals.ts';
@@ -47,11 +48,16 @@ class Checker {
     groups: new Map() as Found,
   };
   readonly #ns: NsChecker;
+  readonly #audit: AuditChecker;
 
   constructor(kernel: Kernel) {
     this.#k = kernel;
     this.#v = new Views(kernel);
     this.#ns = new NsChecker(this.#v, {
+      ref: (kind, at) => this.#ref(kind, at),
+      say: (text) => this.#say(text),
+    });
+    this.#audit = new AuditChecker(this.#v, {
       ref: (kind, at) => this.#ref(kind, at),
       say: (text) => this.#say(text),
     });
@@ -104,6 +110,7 @@ class Checker {
       this.#task(task, known);
       if (this.#isLeader(task)) processes += 1;
     }
+    this.#audit.finish();
     this.#containers(tasks);
     checkSignals({
       views: this.#v,
@@ -155,6 +162,7 @@ class Checker {
     this.#ref('pid', pid);
     this.#ref('cred', this.#word(task + T.cred));
     this.#ref('sighand', this.#word(cold + C.sighand));
+    this.#audit.task(task, nr);
     const first = this.#ref('signal', signal);
     if (first) this.#group(signal, nr);
     const parent = this.#word(task + T.real_parent);

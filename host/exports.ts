@@ -57,4 +57,5 @@ export interface KernelExports {
   alloc_fail(n: number): void;
   alloc_count(): number;
   seed_fault(id: number): void;
+  audit_control(what: number, value: number): number;
 }

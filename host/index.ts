@@ -1,5 +1,19 @@
 // The public API of Bulkhead: a kernel in WebAssembly for simulators, teaching systems and tests.
 export {
+  addAuditRule,
+  type AuditConfig,
+  type AuditRule,
+  auditStatus,
+  clearAuditRules,
+  containersOfNamespaces,
+  disableAudit,
+  drainAudit,
+  enableAudit,
+  logPacket,
+  type RingEvent,
+} from './audit-ring.ts';
+export { AuditFormatter } from './audit/format.ts';
+export {
   createKernel,
   DISP_BLOCKED,
   DISP_BUSY,

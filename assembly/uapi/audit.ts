@@ -81,3 +81,41 @@ export const AUDIT_ARCH_I386 = 0x40000003;
 // loginuid and sessionid before anyone has logged in
 export const AUDIT_UID_UNSET = -1;
 export const AUDIT_SID_UNSET = -1;
+
+// what audit_control() does
+export const AUDIT_CTL_ENABLE = 1; // log2 of the ring's words; 0: a default
+export const AUDIT_CTL_DISABLE = 2;
+export const AUDIT_CTL_BACKLOG_LIMIT = 3; // events that may wait to be drained, 0: no limit
+export const AUDIT_CTL_RATE_LIMIT = 4; // events a second of the machine's clock, 0: no limit
+export const AUDIT_CTL_VIRT = 5; // 1: VIRT_CONTROL twins
+export const AUDIT_CTL_ADD_RULE = 6; // address of an audit_rule
+export const AUDIT_CTL_CLEAR_RULES = 7;
+export const AUDIT_CTL_PACKET = 8; // address of an audit_packet: an event without a task
+export const AUDIT_CTL_CONTAINER_OF = 9; // CLONE_NEW* whose new namespaces become containers
+export const AUDIT_CTL_LIMIT_MAX = 0x7fffffff;
+
+// a rule: what to do, and which of its fields count
+export const AUDIT_NEVER = 0;
+export const AUDIT_ALWAYS = 2;
+export const AUDIT_FIELD_CONTID = 1;
+export const AUDIT_FIELD_UID = 2;
+export const AUDIT_FIELD_LOGINUID = 4;
+export const AUDIT_FIELD_SUCCESS = 8;
+export const AUDIT_FIELD_PID = 16;
+export const AUDIT_FIELD_EXIT = 32;
+export const AUDIT_FIELD_ARCH = 64; // compat: 1 i386, 0 x86-64
+// syscalls of a rule, a bit for each number below this
+export const AUDIT_SYSCALLS = 2048;
+
+// which operation a CONTAINER_OP record is about
+export const AUDIT_OP_CREATE = 1;
+export const AUDIT_OP_ENTER = 2;
+export const AUDIT_OP_SET = 3;
+export const AUDIT_OP_SETNS = 4;
+export const AUDIT_OP_KILL = 5;
+export const AUDIT_OP_DEAD = 6;
+export const AUDIT_OP_DROP = 7;
+// success= of a SYSCALL record
+export const AUDITSC_INVALID = 0;
+export const AUDITSC_SUCCESS = 1;
+export const AUDITSC_FAILURE = 2;

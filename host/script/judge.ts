@@ -1,4 +1,6 @@
 // What a script expects of the kernel between calls, and what stands in buffers afterwards.
+import { AuditFormatter } from '../audit/format.ts';
+import { drainAudit, enableAudit } from '../audit-ring.ts';
 import { errnoName } from '../abi/constants.ts';
 import type { Kernel } from '../kernel.ts';
 import type { ExpectEvent, Num, Piece } from '../trace/script.ts';
@@ -172,8 +174,39 @@ function judgeFd(kernel: Kernel, e: ExpectEvent, resolve: Resolve): Difference |
   return compareFacts(e, { fd, open: true, cloexec: file.cloexec, link: file.link }, resolve);
 }
 
+/** Records of the audit log that no line has asked for yet. */
+export class AuditLines {
+  readonly #kernel: Kernel;
+  readonly #format = new AuditFormatter();
+
+  /** on: the script asks for records, so the log is kept from the start */
+  constructor(kernel: Kernel, on: boolean) {
+    this.#kernel = kernel;
+    if (on) enableAudit(kernel, { virt: true });
+  }
+
+  /** Every record since the last time. */
+  take(): string[] {
+    return drainAudit(this.#kernel).flatMap((event) => this.#format.lines(event));
+  }
+}
+
+function judgeAudit(e: ExpectEvent, lines: readonly string[]): Difference | undefined {
+  const found = lines.find((line) => e.match!.test(line));
+  const none = e.flags.get('none') === true;
+  if ((found === undefined) === none) return undefined;
+  const expected = `${none ? 'no' : 'an'} audit record ${e.match!.source}`;
+  const last = lines.length > 0 ? `${lines.length} records, the last ${lines.at(-1)}` : 'no record';
+  return { expected, actual: found ?? last };
+}
+
 /** Judges an expectation. Return: what differs. */
-export function judge(kernel: Kernel, e: ExpectEvent, resolve: Resolve): Difference | undefined {
+export function judge(
+  kernel: Kernel,
+  e: ExpectEvent,
+  resolve: Resolve,
+  audit: AuditLines,
+): Difference | undefined {
   switch (e.what) {
     case 'task':
       return judgeTask(kernel, e, resolve);
@@ -184,7 +217,7 @@ export function judge(kernel: Kernel, e: ExpectEvent, resolve: Resolve): Differe
     case 'fd':
       return judgeFd(kernel, e, resolve);
     case 'audit':
-      return { expected: `audit ${e.match?.source ?? ''}`, actual: NOT_SUPPORTED };
+      return judgeAudit(e, audit.take());
     case 'sound': {
       const findings = kernel.check();
       return findings.length > 0 ? { expected: 'sound', actual: findings.join('; ') } : undefined;

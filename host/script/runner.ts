@@ -19,6 +19,7 @@ import { REG_32 } from '../x86-trap.ts';
 import { argument, assist, beginCall, isSupported, lacksFile } from './calls.ts';
 import { type PendingCall, settleCall, Tables, trapCall } from './calls.ts';
 import {
+  AuditLines,
   compareCounts,
   compareOutputs,
   type Difference,
@@ -44,12 +45,14 @@ export class ScriptRun {
   readonly #tasks: Tasks;
   readonly #tables: Tables;
   readonly #saved = new Map<string, bigint>();
+  readonly #audit: AuditLines;
 
-  constructor(kernel: Kernel, result: ReplayResult) {
+  constructor(kernel: Kernel, result: ReplayResult, audit = false) {
     this.kernel = kernel;
     this.#report = new Report(kernel, result);
     this.#tasks = new Tasks(kernel);
     this.#tables = new Tables(kernel);
+    this.#audit = new AuditLines(kernel, audit);
   }
 
   #resolve = (num: Num): bigint => {
@@ -105,7 +108,7 @@ export class ScriptRun {
       case 'expect': {
         const tid = event.task === undefined ? 0 : this.#tid(event.task);
         const name = `expect ${event.what}`;
-        this.#report.verdict(name, tid, judge(this.kernel, event, this.#resolve));
+        this.#report.verdict(name, tid, judge(this.kernel, event, this.#resolve, this.#audit));
       }
     }
   }
@@ -374,7 +377,8 @@ export async function runScript(
   const target = options.target ?? script.target ?? (script.needsDebug ? 'debug' : 'release');
   const kernel = options.kernel ?? (await createKernel({ target }));
   const result = newResult(file, 'script', script.abi);
-  const run = new ScriptRun(kernel, result);
+  const audit = script.events.some((event) => event.type === 'expect' && event.what === 'audit');
+  const run = new ScriptRun(kernel, result, audit);
   const count = (...types: string[]): number =>
     script.events.filter((event) => types.includes(event.type)).length;
   for (const event of script.events) run.feed(event);

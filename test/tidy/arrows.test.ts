@@ -14,6 +14,8 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
     'objects',
     /^(namespace|nsproxy|user-namespace|uid-map|ucounts|groups|procfs|user|file|fs|pipe)\.ts$/,
   ],
+  ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
+  ['operations', /^(audit-ns|proc-audit)\.ts$/],
   ['operations', /^(adopt|boot|capability|containerfs|containerfs-stat|exec|exit|fork)\.ts$/],
   ['operations', /^(nsfs|setns|proc-[a-z]+|sigdeliver|wait|sys-[a-z]+)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
@@ -25,7 +27,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
   ['kernel', /^(kernel|boot|frame|module|events|views|check|snapshot|upcalls)\.ts$/],
-  ['kernel', /^(check-[a-z]+|timers|proc)\.ts$/],
+  ['kernel', /^(audit-ring|check-[a-z]+|timers|proc)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['audit', /^audit\/.*\.ts$/],

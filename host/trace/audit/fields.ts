@@ -86,7 +86,8 @@ export function untrusted(record: AuditRecord, name: string): string | undefined
 /** Writes a string as audit does: quoted when printable and without space and quote, else hex. */
 export function encodeUntrusted(text: string): string {
   if (/^[!#-~]*$/.test(text)) return `"${text}"`;
-  return Buffer.from(text, 'latin1').toString('hex').toUpperCase();
+  const pair = (char: string): string => char.charCodeAt(0).toString(16).padStart(2, '0');
+  return Array.from(text, pair).join('').toUpperCase();
 }
 
 /** The command line of a PROCTITLE record; its arguments are separated by NULs. */
