@@ -14,6 +14,9 @@ import { USERNS_SETGROUPS_ALLOWED, user_namespace } from "./user-namespace.ts";
 import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./nsproxy.ts";
 import { alloc_pid, create_pid_namespace, get_pid, pid_caches_init, pid_namespace } from "./pid.ts";
 import { proc_caches_init } from "./procfs.ts";
+import { epoll_caches_init } from "./epoll.ts";
+import { inotify_caches_init } from "./inotify.ts";
+import { locks_caches_init } from "./locks.ts";
 import { pipe_caches_init } from "./pipe.ts";
 import { FIRST_PAGE, root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
 import { reserve_kill_queue } from "./signal.ts";
@@ -34,6 +37,8 @@ import { process_keys_init } from "./process-keys.ts";
 import { supervisor_caches_init } from "./supervisor.ts";
 import { upcall_caches_init } from "./upcall.ts";
 import { users_init } from "./user.ts";
+import { timerfd_caches_init } from "./timerfd.ts";
+import { unix_caches_init } from "./unix.ts";
 import { waiter_caches_init } from "./waitqueue.ts";
 import { ENOMEM } from "./uapi/errno.ts";
 import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
@@ -95,6 +100,11 @@ function init_caches(): void {
   ucounts_caches_init();
   proc_caches_init();
   itimer_caches_init();
+  epoll_caches_init();
+  inotify_caches_init();
+  locks_caches_init();
+  timerfd_caches_init();
+  unix_caches_init();
 }
 
 function init_ns(type: i32, inum: u32, user: user_namespace): ns_common {
@@ -233,6 +243,9 @@ export function start_kernel(config: usize): i32 {
   memory.fill(FIRST_PAGE, 0, used - FIRST_PAGE);
   list_head.init(r.woken);
   list_head.init(r.armed);
+  list_head.init(r.inflight);
+  list_head.init(r.sigwait);
+  list_head.init(r.timers);
   init_caches();
   process_keys_init();
   if (!keys_init() || !users_init()) return -ENOMEM;

@@ -4,10 +4,10 @@ import { container } from "./container.ts";
 import { nil } from "./err.ts";
 import * as FD from "./file.ts";
 import { frame } from "./frame.ts";
-import { ns_ioctl } from "./nsfs.ts";
-import { proc_text_seek } from "./proc-text.ts";
 import { SCRATCH_USER } from "./root.ts";
 import { sys_world_call } from "./sys-file.ts";
+import { sys_ioctl } from "./sys-ioctl.ts";
+import { sys_lseek } from "./sys-rw.ts";
 import { task_struct } from "./task.ts";
 import { access_ok, copy_from_user, copy_to_user } from "./uaccess.ts";
 import { CONTAINERFS_MAGIC } from "./uapi/container.ts";
@@ -128,22 +128,6 @@ function refuse(p: task_struct, f: frame, fd: i32, error: i32): i32 {
   return nil(container_at(p, fd)) ? sys_world_call(f, -E.ENOSYS) : error;
 }
 
-/** ioctl(2): of a namespace's file it is the kernel's. */
-function sys_ioctl(p: task_struct, f: frame): i32 {
-  const at = FD.fget(p, <i32>f.a0);
-  if (!nil(at) && at.kind == FD.FILE_NSFS) return ns_ioctl(p, f, at);
-  return refuse(p, f, <i32>f.a0, -E.ENOTTY);
-}
-
-/** lseek(2): a text of /proc has positions, a container has none. */
-function sys_lseek(p: task_struct, f: frame): i32 {
-  const at = FD.fget(p, <i32>f.a0);
-  if (!nil(at) && at.kind == FD.FILE_PROC_TEXT && !(f.assist & (ASSIST_RET | ASSIST_ERRNO))) {
-    return proc_text_seek(at, <i64>f.a1, <i32>f.a2);
-  }
-  return refuse(p, f, <i32>f.a0, -E.ESPIPE);
-}
-
 /** Calls on a descriptor that a container's file answers in its own way. */
 export function do_op_containerfs(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   switch (op) {
@@ -156,9 +140,9 @@ export function do_op_containerfs(op: u32, p: task_struct, f: frame, compat: boo
     case O.OP_FSTATFS:
       return sys_fstatfs(p, f, compat);
     case O.OP_LSEEK:
-      return sys_lseek(p, f);
+      return sys_lseek(p, f, <i32>f.a0);
     case O.OP_IOCTL:
-      return sys_ioctl(p, f);
+      return sys_ioctl(p, f, <i32>f.a0, <u32>f.a1);
     case O.OP_MMAP:
       return refuse(p, f, <i32>f.r8, -E.EACCES);
     default:

@@ -42,3 +42,5 @@ export const RET_EXITED: i32 = -0x10002;
 export const RET_RAW: i32 = -0x10003;
 /** The task went to sleep until the host has answered an upcall. */
 export const RET_UPCALL: i32 = -0x10004;
+/** A call that is only looked at ahead (ASSIST_PEEK) would sleep. Nothing has changed. */
+export const RET_SLEEPS: i32 = -0x10005;

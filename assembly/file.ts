@@ -1,8 +1,13 @@
 // struct file - an open file description - and descriptor tables. A table is shared by reference
 // after fork and copied by whoever writes first; CLONE_FILES shares it for good.
 import { container, container_file_release } from "./container.ts";
+import { ep_release, epitem, eventpoll, eventpoll_release } from "./epoll.ts";
 import { ERR_PTR, NULL, nil } from "./err.ts";
 import { ns_common, put_ns } from "./namespace.ts";
+import { frame } from "./frame.ts";
+import { inotify_device, inotify_release } from "./inotify.ts";
+import { inode, locks_release, locks_remove_posix } from "./locks.ts";
+import { list_at, list_head } from "./list.ts";
 import { pid, put_pid } from "./pid.ts";
 import { pipe_inode_info, pipe_release } from "./pipe.ts";
 import { proc_file, proc_release, proc_text_file, proc_text_release } from "./procfs.ts";
@@ -20,9 +25,12 @@ import {
 } from "./slab.ts";
 import { supervisor, supervisor_release } from "./supervisor.ts";
 import { cold, task_struct } from "./task.ts";
+import { timerfd_ctx, timerfd_release } from "./timerfd.ts";
 import { EBADF, EINVAL, EMFILE, ENOMEM } from "./uapi/errno.ts";
 import { CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE } from "./uapi/fcntl.ts";
+import { ASSIST_ERRNO, ASSIST_RET } from "./uapi/frame.ts";
 import { RLIMIT_NOFILE } from "./uapi/resource.ts";
+import { unix_release, unix_sock } from "./unix.ts";
 
 // file.kind
 export const FILE_NULL: u32 = 1;
@@ -37,16 +45,38 @@ export const FILE_PROC: u32 = 24;
 export const FILE_PROC_TEXT: u32 = 30;
 export const FILE_NSFS: u32 = 25;
 
-/** struct file - 32 bytes. */
+// kinds of its own that share readiness with others (poll.ts) count from here
+export const FILE_EVENTFD: u32 = 16;
+export const FILE_TIMERFD: u32 = 17;
+export const FILE_SIGNALFD: u32 = 18;
+export const FILE_INOTIFY: u32 = 19;
+export const FILE_EPOLL: u32 = 20;
+export const FILE_SOCKET: u32 = 21;
+
+// file.opaque
+/** Others than the kernel's tasks have a hand in it: contents and readiness are the world's. */
+export const FILE_OPAQUE: u32 = 1;
+/** What it was opened with is not known. */
+export const FILE_FLAGS_UNKNOWN: u32 = 2;
+
+/** struct file - 64 bytes. */
 @unmanaged
 export class file {
-  count: i32; // refcount_t: descriptor tables, calls that hold it while asleep
+  count: i32; // refcount_t: descriptor tables, sleeping calls, messages in flight
   kind: u32; // [C] FILE_*
   flags: u32; // O_* as F_GETFL gives them
-  private_data: u32; // [C] pipe, container, pid; holds a reference
-  pos: u64;
-  owner: i32; // F_SETOWN
+  private_data: u32; // [C] pipe, container, pid, socket, ...; holds a reference
+  pos: u64; // offset; an eventfd's counter; a signalfd's set
+  owner: i32; // F_SETOWN: a number of the initial pid namespace, negative for a group
   signum: i32; // F_SETSIG
+  owner_type: u32; // F_OWNER_*
+  inode: inode; // what locks are taken on; holds a reference; null: the world's business
+  items: epitem; // epoll items that watch this file, by epitem.file_next; no reference
+  inflight: i32; // of count: references held by messages between sockets
+  wait_next: u32; // list_head: pollers and readers of kinds without a queue of their own
+  wait_prev: u32;
+  events: u32; // POLL* bits that the host says are ready, where it says so
+  opaque: u32; // FILE_OPAQUE, FILE_FLAGS_UNKNOWN
 
   get container(): container {
     return changetype<container>(this.private_data);
@@ -69,10 +99,26 @@ export class file {
   get ns(): ns_common {
     return changetype<ns_common>(this.private_data);
   }
+  get sock(): unix_sock {
+    return changetype<unix_sock>(this.private_data);
+  }
+  get eventpoll(): eventpoll {
+    return changetype<eventpoll>(this.private_data);
+  }
+  get timerfd(): timerfd_ctx {
+    return changetype<timerfd_ctx>(this.private_data);
+  }
+  get inotify(): inotify_device {
+    return changetype<inotify_device>(this.private_data);
+  }
+  get wait(): list_head {
+    return list_at(changetype<usize>(this), offsetof<file>("wait_next"));
+  }
 }
+if (offsetof<file>() != 64) ERROR("struct file is one cache line");
 
 const INLINE_FDS = 32;
-/** struct files_struct - 24 bytes, then 32 slots; more are kmalloc'd. */
+/** struct files_struct - 32 bytes, then 32 slots; more are kmalloc'd. */
 @unmanaged
 export class files_struct {
   count: i32; // refcount_t: tasks
@@ -81,8 +127,10 @@ export class files_struct {
   next_fd: i32; // no free descriptor below this
   fds: u32; // slots: address of the file | 1 when close-on-exec
   lock: u32; // spinlock_t, LOCK_FILES
+  locks: u32; // 1: owner of record locks: never shared until written (own_table)
+  pad: u32;
 }
-const FDS_AT: usize = 24;
+const FDS_AT: usize = 32;
 const FD_CLOEXEC_BIT: u32 = 1;
 
 export function file_caches_init(): void {
@@ -98,6 +146,7 @@ export function alloc_file(kind: u32, flags: u32, data: usize): file {
   f.kind = kind;
   f.flags = flags;
   f.private_data = <u32>data;
+  list_head.init(f.wait);
   return f;
 }
 
@@ -109,6 +158,8 @@ export function get_file(f: file): file {
 /** Drops a reference; the last one releases what the file stands for. */
 export function fput(f: file): void {
   if (!refcount_dec_and_test(changetype<usize>(f))) return;
+  if (!nil(f.items)) eventpoll_release(f);
+  if (!nil(f.inode)) locks_release(f);
   const kind = f.kind;
   if (kind == FILE_PIPE) pipe_release(f.pipe, f.flags);
   else if (kind == FILE_CONTAINER) container_file_release(f.container);
@@ -117,7 +168,30 @@ export function fput(f: file): void {
   else if (kind == FILE_PROC) proc_release(f.proc);
   else if (kind == FILE_PROC_TEXT) proc_text_release(f.proc_text);
   else if (kind == FILE_NSFS) put_ns(f.ns);
+  else if (kind == FILE_EPOLL) ep_release(f.eventpoll);
+  else if (kind == FILE_TIMERFD) timerfd_release(f.timerfd);
+  else if (kind == FILE_INOTIFY) inotify_release(f.inotify);
+  else if (kind == FILE_SOCKET) {
+    // a socket's messages may hold the last reference to further sockets: no recursion
+    unix_release(f);
+    return;
+  }
   kmem_cache_free(CACHE_FILE, changetype<usize>(f));
+}
+
+export function flags_unknown(f: file): bool {
+  return (f.opaque & FILE_FLAGS_UNKNOWN) != 0;
+}
+
+/** The world says what a file was opened with. */
+export function learn_flags(f: file, flags: u32): void {
+  f.flags = flags;
+  f.opaque &= ~FILE_FLAGS_UNKNOWN;
+}
+
+/** Do others than the kernel's tasks have a hand in a file? */
+export function is_opaque(f: file): bool {
+  return (f.opaque & FILE_OPAQUE) != 0;
 }
 
 /** Frees a file that was never published: what it would have stood for is not there. */
@@ -175,11 +249,17 @@ export function dup_files(old: files_struct): files_struct {
   return t;
 }
 
+/** A descriptor of table `t` is closed: what the process had locked there goes, then the file. */
+function filp_close(t: files_struct, f: file): void {
+  if (t.locks && !nil(f.inode)) locks_remove_posix(f.inode, <u32>changetype<usize>(t));
+  fput(f);
+}
+
 export function put_files(t: files_struct): void {
   if (nil(t) || !refcount_dec_and_test(changetype<usize>(t))) return;
   for (let fd = 0; fd < t.max_fds; ++fd) {
     const slot = load<u32>(slot_of(t, fd));
-    if (slot) fput(changetype<file>(<usize>(slot & ~FD_CLOEXEC_BIT)));
+    if (slot) filp_close(t, changetype<file>(<usize>(slot & ~FD_CLOEXEC_BIT)));
   }
   free_slots(t);
   kmem_cache_free(CACHE_FILES, changetype<usize>(t));
@@ -190,6 +270,13 @@ export function files_for_write(p: task_struct): bool {
   const t = cold(p).files;
   if (t.count == 1 || t.shared) return true;
   return unshare_files(p);
+}
+
+/** The same, and it stays so: the table is going to own record locks. */
+export function own_table(p: task_struct): bool {
+  if (!files_for_write(p)) return false;
+  cold(p).files.locks = 1;
+  return true;
 }
 
 /** Gives `p` a table of its own, whatever it shared. */
@@ -204,6 +291,11 @@ export function unshare_files(p: task_struct): bool {
   cold(p).files = copy;
   put_files(t);
   return true;
+}
+
+/** How many descriptors the table has room for now, as Linux counts them at least. */
+export function table_size(p: task_struct): u32 {
+  return max<u32>(cold(p).files.max_fds, 64);
 }
 
 /** The open file of a descriptor, without a reference; null when it is not open. */
@@ -247,6 +339,16 @@ export function get_unused_fd(p: task_struct, from: i32): i32 {
   return fd;
 }
 
+/** Are there `n` free descriptors? Return: 0, -EMFILE, -ENOMEM. */
+export function room_for(p: task_struct, n: i32): i32 {
+  let fd = -1;
+  for (let i = 0; i < n; ++i) {
+    fd = get_unused_fd(p, fd + 1);
+    if (fd < 0) return fd;
+  }
+  return 0;
+}
+
 /** Puts a file (its reference goes along) at a descriptor that get_unused_fd gave. */
 export function fd_install(p: task_struct, fd: i32, f: file, cloexec: bool): void {
   const t = cold(p).files;
@@ -268,7 +370,7 @@ export function fd_take(p: task_struct, fd: i32): file {
 export function close_fd(p: task_struct, fd: i32): i32 {
   if (nil(fget(p, fd))) return -EBADF;
   if (!files_for_write(p)) return -ENOMEM;
-  fput(fd_take(p, fd));
+  filp_close(cold(p).files, fd_take(p, fd));
   return 0;
 }
 
@@ -277,7 +379,7 @@ export function do_close_on_exec(p: task_struct): void {
   const t = cold(p).files;
   for (let fd = 0; fd < t.max_fds; ++fd) {
     const slot = load<u32>(slot_of(t, fd));
-    if (slot & FD_CLOEXEC_BIT) fput(fd_take(p, fd));
+    if (slot & FD_CLOEXEC_BIT) filp_close(t, fd_take(p, fd));
   }
 }
 
@@ -295,7 +397,7 @@ export function close_range(p: task_struct, first: u32, last: u32, flags: u32): 
     const slot = load<u32>(slot_of(t, fd));
     if (!slot) continue;
     if (flags & CLOSE_RANGE_CLOEXEC) store<u32>(slot_of(t, fd), slot | FD_CLOEXEC_BIT);
-    else fput(fd_take(p, fd));
+    else filp_close(t, fd_take(p, fd));
   }
   return 0;
 }
@@ -307,7 +409,7 @@ export function replace_fd(p: task_struct, to: i32, f: file, cloexec: bool): i32
   get_file(f);
   const old = fget(p, to);
   fd_install(p, to, f, cloexec);
-  if (!nil(old)) fput(old);
+  if (!nil(old)) filp_close(t, old);
   return to;
 }
 
@@ -321,4 +423,11 @@ export function container_of_fd(p: task_struct, fd: i32): container {
   const f = fget(p, fd);
   if (nil(f)) return ERR_PTR<container>(-EBADF);
   return f.kind == FILE_CONTAINER ? f.container : ERR_PTR<container>(-EINVAL);
+}
+
+/** What the world answers: its errno, its value, or `otherwise` when it is silent. */
+export function world_result(f: frame, otherwise: i32): i32 {
+  if (f.assist & ASSIST_ERRNO) return -f.assist_val;
+  if (f.assist & ASSIST_RET) return f.assist_val;
+  return otherwise;
 }

@@ -225,7 +225,8 @@ function copy_files(p: task_struct, parent: task_struct, args: kernel_clone_args
     cold(p).files = own;
     return 0;
   }
-  if (files.shared && files.count > 1) {
+  // a table that owns record locks stays with its process
+  if ((files.shared && files.count > 1) || files.locks) {
     const copy = dup_files(files);
     if (nil(copy)) return -E.ENOMEM;
     cold(p).files = copy;

@@ -41,10 +41,11 @@ export class frame {
   phase: u32; // 0: the call begins; else where it goes on after a sleep
   cookie: u32; // of the sleeping call
   op: u32; // OP_* of the call
-  pad: u32;
+  expired: u32; // of a sleeping call with a timeout: 1: its time is over
   a0: u64; // arguments as the table's convention has them
   a1: u64;
   a2: u64;
+  deadline: u64; // of a sleeping call with a timeout: when it is over; 0: never
 }
 export const FRAME_BYTES: u32 = 272;
 if (offsetof<frame>() > 272) ERROR("the frame outgrew its slot");

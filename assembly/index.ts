@@ -5,7 +5,9 @@ import { audit_ctl } from "./auditsc.ts";
 import { start_kernel } from "./boot.ts";
 import { nil } from "./err.ts";
 import { die_now, fatal_signal } from "./exit.ts";
-import { FILE_WORLD, alloc_file, fd_install, get_unused_fd } from "./file.ts";
+import { alloc_file, fd_install, file, FILE_FLAGS_UNKNOWN, FILE_WORLD } from "./file.ts";
+import { get_unused_fd } from "./file.ts";
+import { expire_sleep, run_timers, tell_file } from "./hostfile.ts";
 import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
 import { run_itimers } from "./itimer.ts";
 import { list_head } from "./list.ts";
@@ -20,7 +22,8 @@ import { kfree, kzalloc } from "./slab.ts";
 import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
 import { fire_itimer } from "./sys-timer.ts";
 import * as T from "./task.ts";
-import { ENOMEM, ESRCH, EMFILE } from "./uapi/errno.ts";
+import { EMFILE, ENOMEM, ESRCH } from "./uapi/errno.ts";
+import { O_RDWR } from "./uapi/fcntl.ts";
 import { forget_upcall, host_answer } from "./upcall.ts";
 import { abort_sleep } from "./waitqueue.ts";
 import * as F from "./uapi/frame.ts";
@@ -229,10 +232,22 @@ export function adopt_fd(tid: i32, fd: i32, cloexec: i32): i32 {
   if (nil(p)) return -ESRCH;
   const got = get_unused_fd(p, fd);
   if (got != fd) return got < 0 ? got : -EMFILE;
-  const file = alloc_file(FILE_WORLD, 2, 0);
-  if (nil(file)) return -ENOMEM;
-  fd_install(p, fd, file, cloexec != 0);
+  const at = alloc_file(FILE_WORLD, O_RDWR, 0);
+  if (nil(at)) return -ENOMEM;
+  at.opaque = FILE_FLAGS_UNKNOWN;
+  fd_install(p, fd, at, cloexec != 0);
   return fd;
+}
+
+/** What the host knows of the open file at `at`: see FILE_EVENT_*. 0 or -EINVAL. */
+export function file_event(at: usize, what: i32, value: u32): i32 {
+  return tell_file(changetype<file>(at), what, value);
+}
+
+/** The timeout of the sleeping call of `tid` runs out. 0, -ESRCH, -EINVAL: it sleeps for ever. */
+export function expire(tid: i32): i32 {
+  const p = find_task(tid);
+  return nil(p) ? -ESRCH : expire_sleep(p);
 }
 
 /** Gives up a sleeping call: the host knows that it ended otherwise. 0 or -ESRCH. */
@@ -409,6 +424,7 @@ export function clock_set(lo: u32, hi: u32): void {
   const now = (<u64>lo) | ((<u64>hi) << 32);
   root().clock = now;
   run_itimers(now);
+  run_timers();
 }
 
 /** Debug: the n-th allocation of the next call fails (0: none). */

@@ -102,6 +102,20 @@ export class kernel_root {
   held_locks: u32;
   // free pages by order
   free_pages0: u32;
+  // files in messages between sockets
+  nr_inflight: u32; // how many there are
+  inflight_next: u32; // list_head: sockets among them
+  inflight_prev: u32;
+  closing: u32; // socket files that are being closed, by file.pos
+  closing_now: u32; // 1: somebody works them off
+  // signalfds: readers and pollers, of any process
+  sigwait_next: u32; // list_head
+  sigwait_prev: u32;
+  // timerfds that are armed
+  timers_next: u32; // list_head
+  timers_prev: u32;
+  ep_walk: u32; // walks over nested epoll files so far (eploop.ts)
+  inodes: u32; // inodes that locks or watches know, by inode.next
 
   /** List of questions to the host. */
   get upcalls(): list_head {
@@ -110,6 +124,15 @@ export class kernel_root {
   /** List of armed timers. */
   get armed(): list_head {
     return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("armed_next"));
+  }
+  get inflight(): list_head {
+    return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("inflight_next"));
+  }
+  get sigwait(): list_head {
+    return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("sigwait_next"));
+  }
+  get timers(): list_head {
+    return changetype<list_head>(changetype<usize>(this) + offsetof<kernel_root>("timers_next"));
   }
   /** List of woken tasks. */
   get woken(): list_head {
@@ -138,5 +161,9 @@ export const KEYRING_SEARCH: usize = 0x2540;
 export const KEY_TYPE_NAME: usize = 0x2580;
 /** Of a text of /proc that is being written. */
 export const SEQ_FILE: usize = 0x25c0;
+/** A message's header and what its control part says (scm.ts). */
+export const SCRATCH_SCM: usize = 0x2800;
+/** struct iovec[UIO_MAXIOV]. */
+export const SCRATCH_IOV: usize = 0x4000;
 
 if (offsetof<kernel_root>() > <usize>0x400) ERROR("kernel_root outgrew its place");

@@ -57,7 +57,7 @@ import {
   SIGWINCH,
 } from "./uapi/signal.ts";
 import { from_kuid_munged, make_kuid } from "./user-namespace.ts";
-import { wake_up_process } from "./waitqueue.ts";
+import { signalfd_notify, wake_up_process } from "./waitqueue.ts";
 
 // Seeded fault (debug builds only): a nested pid namespace's init survives its container.
 const D_10 = 10;
@@ -338,6 +338,7 @@ export function send_signal(p: task_struct, info: siginfo, group: bool, force: b
   if (sig != SIGKILL) queue_siginfo(group ? signal.queue : cold(p).queue, info);
   if (group) signal.shared_pending = pending | bit;
   else p.pending = pending | bit;
+  if (!list_head.empty(root().sigwait)) signalfd_notify(signal);
   complete_signal(sig, p, group);
 }
 

@@ -46,7 +46,16 @@ export const CACHE_ITIMER = 34;
 export const CACHE_PROC_TEXT = 35;
 export const CACHE_UCOUNTS = 36;
 export const CACHE_PROC_FILE = 37;
-export const NR_CACHES = 38;
+export const CACHE_SOCK = 40;
+export const CACHE_SKB = 41;
+export const CACHE_EVENTPOLL = 42;
+export const CACHE_EPITEM = 43;
+export const CACHE_INODE = 44;
+export const CACHE_FILE_LOCK = 45;
+export const CACHE_TIMERFD = 46;
+export const CACHE_INOTIFY = 47;
+export const CACHE_WATCH = 48;
+export const NR_CACHES = 49;
 const KMALLOC_MIN_SHIFT: u32 = 4;
 const KMALLOC_MAX_SHIFT: u32 = 15;
 

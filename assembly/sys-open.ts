@@ -13,21 +13,24 @@ import * as P from "./procfs.ts";
 import { proc_path } from "./procfs.ts";
 import { PROC_PATH, SCRATCH_USER, SCRATCH_USER_BYTES } from "./root.ts";
 import { may_open_device } from "./sys-device.ts";
-import { sys_world_call } from "./sys-file.ts";
+import { alloc_world_file, sys_world_call } from "./sys-file.ts";
 import { cold, task_struct } from "./task.ts";
 import { copy_from_user, strncpy_from_user } from "./uaccess.ts";
 import { CAP_SYS_CHROOT } from "./uapi/capability.ts";
 import { cred_ns_capable } from "./cred.ts";
 import * as E from "./uapi/errno.ts";
-import { AT_FDCWD, O_CLOEXEC, O_NONBLOCK } from "./uapi/fcntl.ts";
+import * as O from "./uapi/fcntl.ts";
 import * as F from "./uapi/frame.ts";
+
+/** Flags of an open that are no part of what is open. */
+const ONCE: u32 = O.O_CREAT | O.O_EXCL | O.O_NOCTTY | O.O_TRUNC | O.O_CLOEXEC;
 
 /** Where the path at the scratch buffer leads from the directory of `dirfd`. */
 export function lookup(p: task_struct, dirfd: i32, len: i32): proc_path {
   const to = changetype<proc_path>(PROC_PATH);
   to.what = 0;
   to.pid = changetype<pid>(0);
-  const dir = dirfd == AT_FDCWD ? changetype<file>(0) : FD.fget(p, dirfd);
+  const dir = dirfd == O.AT_FDCWD ? changetype<file>(0) : FD.fget(p, dirfd);
   if (!nil(dir) && dir.kind == FD.FILE_PROC) {
     to.what = dir.proc.what;
     to.pid = dir.proc.pid;
@@ -55,13 +58,13 @@ export function sys_readlink(
 }
 
 /** The open file of what a path leads to; null when memory is exhausted. */
-function open_file(p: task_struct, to: proc_path, flags: u32): file {
+function open_file(p: task_struct, f: frame, to: proc_path, flags: u32): file {
   if (to.what == P.PROC_NS) {
     const file = FD.alloc_file(FD.FILE_NSFS, flags, changetype<usize>(to.ns));
     if (!nil(file)) get_ns(to.ns);
     return file;
   }
-  if (!P.proc_is_known(to.what)) return FD.alloc_file(FD.FILE_WORLD, flags, 0);
+  if (!P.proc_is_known(to.what)) return alloc_world_file(f, flags, true);
   if (P.proc_is_text(to.what)) {
     const text = P.alloc_proc_text(to);
     if (nil(text)) return changetype<file>(0);
@@ -89,10 +92,10 @@ export function sys_open(p: task_struct, f: frame, dirfd: i32, path: u64, flags:
   if (refused) return refused;
   const fd = FD.get_unused_fd(p, 0);
   if (fd < 0) return fd;
-  if (f.assist & F.ASSIST_NONBLOCK) flags |= O_NONBLOCK;
-  const at = open_file(p, to, flags);
+  if (f.assist & F.ASSIST_NONBLOCK) flags |= O.O_NONBLOCK;
+  const at = open_file(p, f, to, flags & ~ONCE);
   if (nil(at)) return -E.ENOMEM;
-  const cloexec = silent ? flags & O_CLOEXEC : f.assist & F.ASSIST_CLOEXEC;
+  const cloexec = silent ? flags & O.O_CLOEXEC : f.assist & F.ASSIST_CLOEXEC;
   FD.fd_install(p, fd, at, cloexec != 0);
   return fd;
 }

@@ -12,10 +12,12 @@ import { root } from "./root.ts";
 import { sys_rt_sigreturn } from "./sigdeliver.ts";
 import { recalc_sigpending } from "./signal.ts";
 import * as N from "./sys-container.ts";
+import { sys_fcntl } from "./sys-fcntl.ts";
 import * as D from "./sys-file.ts";
 import { ask_supervisor, end_override, is_refused } from "./sys-supervise.ts";
 import { is_supervised, supervised_result } from "./sys-supervise.ts";
 import * as I from "./sys-ids.ts";
+import { do_op_files } from "./dispatch-files.ts";
 import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
 import * as X from "./sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
@@ -23,6 +25,7 @@ import * as H from "./sys-thread.ts";
 import { sys_sigaltstack } from "./sys-altstack.ts";
 import * as Q from "./sys-pidfd.ts";
 import * as Y from "./sys-process.ts";
+import { sys_read, sys_write } from "./sys-rw.ts";
 import * as G from "./sys-signal.ts";
 import * as T from "./task.ts";
 import { rare, task_struct } from "./task.ts";
@@ -167,21 +170,17 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
     case O.OP_DUP3:
       return D.sys_dup3(p, a0, a1, <u32>a2);
     case O.OP_FCNTL:
-      return D.sys_fcntl(p, f, a0, a1, f.a2);
+      return sys_fcntl(p, f, a0, a1, compat);
     case O.OP_PIPE:
       return D.sys_pipe2(p, f, f.a0, 0);
     case O.OP_PIPE2:
       return D.sys_pipe2(p, f, f.a0, <u32>a1);
-    case O.OP_POLL:
-      return D.sys_poll(p, f, a2);
     case O.OP_READ:
-      return D.sys_read(p, f, a0);
+      return sys_read(p, f, a0);
     case O.OP_WRITE:
-      return D.sys_write(p, f, a0);
+      return sys_write(p, f, a0);
     case O.OP_WORLD_FD:
       return D.sys_world_fd(p, f);
-    case O.OP_WORLD_FD_PAIR:
-      return D.sys_world_fd_pair(p, f, f.r10);
     case O.OP_WORLD_CALL:
       return D.sys_world_call(f, -E.ENOSYS);
     case O.OP_PRCTL:
@@ -223,6 +222,9 @@ function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   }
   const process_span: u32 = O.PROCESS_OPS_LAST - O.PROCESS_OPS_FIRST;
   if (op - O.PROCESS_OPS_FIRST <= process_span) return do_op_process(op, p, f, compat);
+  const file_span: u32 = O.FILE_OPS_LAST - O.FILE_OPS_FIRST;
+  if (op - O.FILE_OPS_FIRST <= file_span) return do_op_files(op, p, f, compat);
+  if (op == O.OP_POLL || op == O.OP_PPOLL) return do_op_files(op, p, f, compat);
   if (op >= <u32>O.OP_ID16) return do_op_id16(op, p, f);
   if (op >= <u32>O.NS_OPS_FIRST && op <= <u32>O.NS_OPS_LAST) return do_op_ns(op, p, f);
   // of the older numbers, what concerns ids and namespaces
@@ -246,6 +248,7 @@ function finish(f: frame, r: i32): i32 {
     if (r == R.RET_EXITED) return set_disposition(f, F.DISP_EXITED);
     if (r == R.RET_BLOCKED) return set_disposition(f, F.DISP_BLOCKED);
     if (r == R.RET_NEED) return set_disposition(f, F.DISP_NEED);
+    if (r == R.RET_SLEEPS) return set_disposition(f, F.DISP_SLEEPS);
     if (r == R.RET_UPCALL) return set_disposition(f, F.DISP_UPCALL);
     return set_disposition(f, F.DISP_DONE);
   }

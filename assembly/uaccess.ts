@@ -82,6 +82,11 @@ export function copy_to_user(f: frame, addr: u64, from: usize, len: u32): i32 {
   return 0;
 }
 
+/** Does the host say that there is no memory at `addr`? */
+export function window_unmapped(f: frame, addr: u64): bool {
+  return !nil(window_at(f, addr, WINDOW_UNMAPPED));
+}
+
 export function put_user32(f: frame, addr: u64, value: i32): i32 {
   const w = window_at(f, addr, WINDOW_WRITE | WINDOW_UNMAPPED);
   if (!nil(w) && w.mode & WINDOW_WRITE && w.len - <u32>(addr - w.addr) >= 4) {

@@ -104,13 +104,11 @@ export function from_kgid(ns: user_namespace, kgid: i32): i32 {
 
 /** The same with the overflow id for what is not mapped. */
 export function from_kuid_munged(ns: user_namespace, kuid: i32): i32 {
-  if (is_init_user_ns(ns)) return kuid;
-  const uid = map_id_up(ns.uid_map, kuid);
+  const uid = from_kuid(ns, kuid);
   return uid == INVALID_ID ? OVERFLOW_UID : uid;
 }
 export function from_kgid_munged(ns: user_namespace, kgid: i32): i32 {
-  if (is_init_user_ns(ns)) return kgid;
-  const gid = map_id_up(ns.gid_map, kgid);
+  const gid = from_kgid(ns, kgid);
   return gid == INVALID_ID ? OVERFLOW_GID : gid;
 }
 

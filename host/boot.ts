@@ -40,3 +40,13 @@ export function bootWords(config: BootConfig): number[] {
     config.namespacesMax ?? 0,
   ];
 }
+
+export type KernelTarget = 'release' | 'debug' | 'smp';
+
+export interface CreateOptions {
+  /** default `release` */
+  target?: KernelTarget;
+  /** the module, where the host cannot find it by itself (browsers, bundles) */
+  wasm?: BufferSource | WebAssembly.Module;
+  boot?: BootConfig;
+}

@@ -2,6 +2,7 @@
 // from the roots, counts the references it meets and compares them with the counters, follows
 // every list both ways, and compares the number of objects found with what the slab caches hold.
 import { AuditChecker } from './check-audit.ts';
+import { FileChecker } from './check-files.ts';
 import { NsChecker } from './check-ns.ts';
 import { checkKeys, type Finder } from './check-keys.ts';
 import { checkSignals } from './check-signals.ts';
@@ -12,16 +13,11 @@ import { Views } from './views.ts';
 const DEAD = 2;
 const ZOMBIE = 16;
 const EXITING = 1;
-/** FILE_SUPERVISOR */
-const SUPERVISOR = 6;
 const RARE = 0x80000000;
 const RARE_BYTES = 128;
 /** A list longer than this does not end. */
 const LIST_MAX = 8_000_000;
 const UPIDS = 40;
-const FILE_PROC = 24;
-const FILE_PROC_TEXT = 30;
-const FILE_NSFS = 25;
 
 /** Objects by kind: address -> references found. */
 type Found = Map<number, number>;
@@ -50,6 +46,8 @@ class Checker {
   readonly #ns: NsChecker;
   readonly #audit: AuditChecker;
 
+  readonly #open: FileChecker;
+
   constructor(kernel: Kernel) {
     this.#k = kernel;
     this.#v = new Views(kernel);
@@ -60,6 +58,18 @@ class Checker {
     this.#audit = new AuditChecker(this.#v, {
       ref: (kind, at) => this.#ref(kind, at),
       say: (text) => this.#say(text),
+    });
+    this.#open = new FileChecker({
+      word: (at) => this.#word(at),
+      say: (text) => this.#say(text),
+      ref: (kind, at) => this.#ref(kind, at),
+      see: (kind, at) => {
+        if (this.found[kind].has(at)) return false;
+        this.found[kind].set(at, 0);
+        return true;
+      },
+      list: (head, what) => this.#list(head, what),
+      rootAt: (field) => kernel.exports.root_ptr() + L.kernel_root[field],
     });
   }
 
@@ -203,7 +213,8 @@ class Checker {
     const W = L.waiter;
     for (let at = first; at; at = this.#word(at + W.next)) {
       if (this.#word(at + W.task) !== task) this.#say(`task ${nr}: a waiter is another's`);
-      this.#ref('file', this.#word(at + W.file));
+      const file = this.#word(at + W.file);
+      if (file) this.#open.file(file);
     }
   }
 
@@ -339,29 +350,21 @@ class Checker {
       for (let fd = 0; fd < max; ++fd) {
         const slot = this.#word(slots + fd * 4);
         if (!slot && fd < next) this.#say(`a table's next_fd ${next} is above the free ${fd}`);
-        if (slot) this.#ref('file', slot & ~1);
+        if (slot) this.#open.file(slot & ~1);
       }
     }
-    const containers = new Map<number, number>();
-    const supervisors = new Set<number>();
-    for (const file of this.found.file.keys()) {
-      const kind = this.#word(file + L.file.kind);
-      const data = this.#word(file + L.file.private_data);
-      if (kind === SUPERVISOR) supervisors.add(data);
-      if (kind === 4) this.#ref('container', data);
-      if (kind === 4) containers.set(data, (containers.get(data) ?? 0) + 1);
-      if (kind === 5) this.#ref('pid', data);
-      if (kind === FILE_PROC_TEXT) {
-        this.#procTexts += 1;
-        this.#ref('pid', this.#word(data + L.proc_text_file.pid));
-      }
-      if (kind === FILE_PROC) {
-        this.#procFiles += 1;
-        this.#ref('cred', this.#ns.procFile(data));
-      }
-      if (kind === FILE_NSFS) this.#ns.namespace(data);
+    this.#open.run(this.#k.counts());
+    for (const data of this.#open.procFiles) {
+      this.#procFiles += 1;
+      this.#ref('cred', this.#ns.procFile(data));
     }
-    this.#supervisors(supervisors);
+    for (const data of this.#open.procTexts) {
+      this.#procTexts += 1;
+      this.#ref('pid', this.#word(data + L.proc_text_file.pid));
+    }
+    for (const data of this.#open.nsFiles) this.#ns.namespace(data);
+    const { containers } = this.#open;
+    this.#supervisors(this.#open.supervisors);
     for (const at of this.#v.containerAddresses()) {
       const counted = this.#word(at + L.container.nr_files);
       if (counted !== (containers.get(at) ?? 0)) {

@@ -24,6 +24,8 @@ export interface KernelExports {
   die(tid: number): number;
   adopt(tid: number, parent: number, flags: number): number;
   adopt_fd(tid: number, fd: number, cloexec: number): number;
+  file_event(at: number, what: number, value: number): number;
+  expire(tid: number): number;
   abort_call(tid: number): number;
   set_parent(tid: number, parent: number): number;
   set_group(tid: number, pgid: number, sid: number): number;

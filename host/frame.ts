@@ -186,6 +186,17 @@ export class Frame {
     return this.#assist(F.ASSIST_MASK, 0, 0);
   }
 
+  /** Looks ahead: what the call would answer now, without its effect. */
+  assistPeek(): this {
+    return this.#assist(F.ASSIST_PEEK, 0, 0);
+  }
+
+  /** The world's new file is open with these O_ flags; `inode`: what it is, 0: not known. */
+  assistFile(flags: number, inode: number): this {
+    this.#put64(L.assist_mask, flags);
+    return this.#assist(F.ASSIST_FILE, L.assist_pid, inode);
+  }
+
   get nrWindows(): number {
     return this.#owner.u32[(this.address + L.nr_windows) >>> 2]!;
   }

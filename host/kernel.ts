@@ -3,18 +3,20 @@
 import { EINVAL } from '../assembly/uapi/errno.ts';
 import * as F from '../assembly/uapi/frame.ts';
 import { NR_OPS } from '../assembly/uapi/op.ts';
-import { type BootConfig, bootWords } from './boot.ts';
+import { type BootConfig, bootWords, type CreateOptions, type KernelTarget } from './boot.ts';
 import { checkKernel } from './check.ts';
 import { KernelPanic } from './errno.ts';
 import { type KernelEvent, readEvent } from './events.ts';
 import type { KernelExports } from './exports.ts';
 import { Frame, FRAME_BLOCK, type FrameOwner } from './frame.ts';
+import { FileViews, type FileView } from './file-views.ts';
 import { layout } from './generated/layout.ts';
 import { loadModule } from './module.ts';
 import { restoreSnapshot, takeSnapshot } from './snapshot.ts';
 import { readProc } from './proc.ts';
 import { type Answer, answerWords, hookBits, type Hooks } from './upcalls.ts';
 import { readUpcalls, type Upcall } from './upcalls.ts';
+import { ACTIONS, type SigInfo, type SignalAction } from './signal-action.ts';
 import { Views } from './views.ts';
 import type { ContainerView, Counts, FdView, TaskView } from './views.ts';
 
@@ -26,43 +28,15 @@ export const DISP_UPCALL = F.DISP_UPCALL;
 export const DISP_DRAIN = F.DISP_DRAIN;
 export const DISP_BUSY = F.DISP_BUSY;
 export const DISP_NOT_RUN = F.DISP_NOT_RUN;
+export const DISP_SLEEPS = F.DISP_SLEEPS;
 
 /** Does the task sleep after this disposition, in its call? */
 export function isAsleep(disposition: number): boolean {
   return disposition === DISP_BLOCKED || disposition === DISP_UPCALL;
 }
 
-export type { BootConfig } from './boot.ts';
-
-export type KernelTarget = 'release' | 'debug' | 'smp';
-
-export interface CreateOptions {
-  /** default `release` */
-  target?: KernelTarget;
-  /** the module, where the host cannot find it by itself (browsers, bundles) */
-  wasm?: BufferSource | WebAssembly.Module;
-  boot?: BootConfig;
-}
-
-/** The siginfo of a signal that was taken. */
-export interface SigInfo {
-  signo: number;
-  errno: number;
-  code: number;
-  pid: number;
-  uid: number;
-  status: number;
-  value: bigint;
-}
-
-/** One step of a task's return to user mode. */
-export interface SignalAction {
-  action: 'none' | 'ignored' | 'handled' | 'stopped' | 'died' | 'continued';
-  /** the signal that was taken; signo 0 when none was */
-  info: SigInfo;
-}
-
-const ACTIONS = ['none', 'ignored', 'handled', 'stopped', 'died', 'continued'] as const;
+export type { BootConfig, CreateOptions, KernelTarget } from './boot.ts';
+export type { SigInfo, SignalAction } from './signal-action.ts';
 
 export class Kernel implements FrameOwner {
   readonly exports: KernelExports;
@@ -76,6 +50,8 @@ export class Kernel implements FrameOwner {
   #spare: Frame[] = [];
   #compat: boolean[] = [];
   #views: Views;
+  /** readers over open files */
+  readonly openFiles: FileViews;
 
   constructor(instance: WebAssembly.Instance, memory: WebAssembly.Memory, target: KernelTarget) {
     this.exports = instance.exports as unknown as KernelExports;
@@ -84,6 +60,7 @@ export class Kernel implements FrameOwner {
     this.refresh();
     this.frame = undefined as unknown as Frame;
     this.#views = new Views(this);
+    this.openFiles = new FileViews(this);
   }
 
   /** Starts the machine. Throws RangeError when there is no memory for it. */
@@ -449,6 +426,23 @@ export class Kernel implements FrameOwner {
 
   fds(tid: number): FdView[] {
     return this.#views.fds(tid);
+  }
+
+  /** The open file behind a descriptor. */
+  file(tid: number, fd: number): FileView | undefined {
+    return this.openFiles.file(tid, fd);
+  }
+
+  /** Tells a fact about an open file (FILE_EVENT_*). Return: whether it fits the file. */
+  fileEvent(file: FileView, what: number, value = 0): boolean {
+    const r = this.#guard(() => this.exports.file_event(file.address, what, value));
+    this.refresh();
+    return r === 0;
+  }
+
+  /** The timeout of the sleeping call of `tid` runs out. Return: false when it has none. */
+  expire(tid: number): boolean {
+    return this.exports.expire(tid) === 0;
   }
 
   counts(): Counts {

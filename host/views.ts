@@ -1,6 +1,7 @@
 // Typed readers over the kernel's memory, by the generated layout: what a debugger, a test or a
 // summary wants to know. They only read.
 import { layout as L } from './generated/layout.ts';
+import { type FileKind, kindOf } from './file-views.ts';
 import type { Kernel } from './kernel.ts';
 
 /** The capability sets of a task. */
@@ -64,7 +65,7 @@ export interface FdView {
   cloexec: boolean;
   /** as readlink of /proc/PID/fd/N shows it */
   link: string;
-  kind: 'null' | 'world' | 'pipe' | 'container' | 'pidfd' | 'supervisor' | 'proc' | 'nsfs' | 'text';
+  kind: FileKind;
 }
 
 /** Live objects. `tasks` counts processes. */
@@ -85,6 +86,15 @@ export interface Counts {
   pipes: number;
   waiters: number;
   sigframes: number;
+  sockets: number;
+  messages: number;
+  epolls: number;
+  epollItems: number;
+  inodes: number;
+  fileLocks: number;
+  timerfds: number;
+  inotifies: number;
+  watches: number;
   users: number;
   upcalls: number;
   supervisors: number;
@@ -123,19 +133,17 @@ const CACHES = {
   keys: 30,
   keyrings: 33,
   itimers: 34,
+  sockets: 40,
+  messages: 41,
+  epolls: 42,
+  epollItems: 43,
+  inodes: 44,
+  fileLocks: 45,
+  timerfds: 46,
+  inotifies: 47,
+  watches: 48,
 } as const;
 
-const KINDS: Readonly<Record<number, FdView['kind']>> = {
-  1: 'null',
-  2: 'world',
-  3: 'pipe',
-  4: 'container',
-  5: 'pidfd',
-  6: 'supervisor',
-  24: 'proc',
-  25: 'nsfs',
-  30: 'text',
-};
 /** Names of the types of namespace in nsfs, by CLONE_NEW* flag. */
 const NS_NAMES: Readonly<Record<number, string>> = {
   0x80: 'time',
@@ -155,6 +163,7 @@ const TEXTS: Readonly<Record<number, string>> = {
   13: 'stat',
   14: 'comm',
 };
+
 const STATE_STOPPED = 4;
 const STATE_SLEEP = 1 | 2;
 const STATE_DYING = 8 | 16;
@@ -421,7 +430,7 @@ export class Views {
       const slot = this.word(slots + fd * 4);
       if (!slot) continue;
       const file = slot & ~FDS_END;
-      const kind = KINDS[this.word(file + L.file.kind)] ?? 'world';
+      const kind = kindOf(this.word(file + L.file.kind));
       fds.push({ fd, open: true, cloexec: (slot & 1) !== 0, link: this.#link(file, kind), kind });
     }
     return fds;
@@ -444,6 +453,16 @@ export class Views {
         return this.#textPath(data);
       case 'nsfs':
         return nsLink(this.word(data + L.ns_common.type), this.word(data + L.ns_common.inum));
+      case 'epoll':
+        return 'anon_inode:[eventpoll]';
+      case 'inotify':
+        return 'anon_inode:inotify';
+      case 'eventfd':
+      case 'timerfd':
+      case 'signalfd':
+        return `anon_inode:[${kind}]`;
+      case 'socket':
+        return 'socket:[?]';
       default:
         return '?';
     }

@@ -9,6 +9,8 @@ export const DISP_UPCALL = 4;
 export const DISP_DRAIN = 5;
 export const DISP_BUSY = 6;
 export const DISP_NOT_RUN = 7;
+/** A call that was only looked at ahead would sleep. */
+export const DISP_SLEEPS = 8;
 // Window modes.
 export const WINDOW_READ = 1;
 export const WINDOW_WRITE = 2;
@@ -22,6 +24,10 @@ export const ASSIST_MASK = 16;
 export const ASSIST_NONBLOCK = 32;
 // what is opened is a device node: assist_mask holds mode << 48 | major << 32 | minor
 export const ASSIST_DEVICE = 64;
+/** Says what a call would answer now: nothing is consumed and nobody sleeps. */
+export const ASSIST_PEEK = 128;
+/** assist_mask holds the O_ flags of the world's new file, assist_pid which file it is. */
+export const ASSIST_FILE = 256;
 // A table of 32-bit calls: eax ebx ecx edx esi edi ebp, 32-bit structures.
 export const TABLE_COMPAT = 1;
 // One step of the return to user mode (exit_to_user).
@@ -44,3 +50,12 @@ export const EVENT_ROBUST = 9;
 export const EVENT_UPCALL = 10;
 export const EVENT_CONTAINER_FREE = 11;
 export const EVENT_TIMER = 12;
+// What a host tells of an open file (file_event).
+/** POLL* bits that are ready: of the world's files, and where contents are the world's. */
+export const FILE_EVENT_READY = 1;
+/** Others than the kernel's tasks write and read: lengths and readiness are the world's. */
+export const FILE_EVENT_OPAQUE = 2;
+/** A timerfd went off so many times. */
+export const FILE_EVENT_TICKS = 3;
+/** So many bytes of inotify events are ready. */
+export const FILE_EVENT_QUEUED = 4;

@@ -20,3 +20,7 @@ export const PAGE_SIZE = 4096;
 // Groups of a process, setgroups(2); extents of an id map, user_namespaces(7).
 export const NGROUPS_MAX = 65536;
 export const UID_GID_MAP_MAX_EXTENTS = 340;
+/** Most bytes that one call transfers. */
+export const MAX_RW_COUNT = 0x7ffff000;
+/** fs.pipe-max-size: what may be asked for without CAP_SYS_RESOURCE. */
+export const PIPE_MAX_SIZE = 1048576;

@@ -1,6 +1,6 @@
 // Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
 // Internal operation numbers. A syscall table maps the numbers of one ABI to these.
-// world_fd, world_fd_pair, world_call: the world decides success, the kernel what follows (a
+// world_fd, world_call: the world decides success, the kernel what follows (a
 // descriptor's number).
 // 0 is no operation: the number is not in the table, ENOSYS.
 export const OP_NONE = 0;
@@ -71,7 +71,6 @@ export const OP_PPOLL = 60;
 export const OP_READ = 61;
 export const OP_WRITE = 62;
 export const OP_WORLD_FD = 63;
-export const OP_WORLD_FD_PAIR = 64;
 export const OP_WORLD_CALL = 65;
 // the rest of a process.
 export const OP_PRCTL = 66;
@@ -93,6 +92,47 @@ export const OP_FSOPEN = 79;
 export const OP_FSMOUNT = 80;
 // the machine.
 export const OP_REBOOT = 81;
+// files as processes see them: 120 to 159.
+export const FILE_OPS_FIRST = 120;
+export const FILE_OPS_LAST = 159;
+export const OP_READV = 120;
+export const OP_WRITEV = 121;
+export const OP_PREAD = 122;
+export const OP_SOCKETPAIR = 124;
+export const OP_SENDMSG = 125;
+export const OP_RECVMSG = 126;
+export const OP_SENDTO = 127;
+export const OP_RECVFROM = 128;
+export const OP_SHUTDOWN = 129;
+export const OP_SETSOCKOPT = 130;
+export const OP_GETSOCKOPT = 131;
+export const OP_GETSOCKNAME = 132;
+export const OP_GETPEERNAME = 133;
+export const OP_EVENTFD2 = 134;
+export const OP_EVENTFD = 135;
+export const OP_TIMERFD_CREATE = 136;
+export const OP_TIMERFD_SETTIME = 137;
+export const OP_TIMERFD_GETTIME = 138;
+export const OP_SIGNALFD4 = 139;
+export const OP_SIGNALFD = 140;
+export const OP_INOTIFY_INIT1 = 141;
+export const OP_INOTIFY_INIT = 142;
+export const OP_INOTIFY_ADD_WATCH = 143;
+export const OP_INOTIFY_RM_WATCH = 144;
+export const OP_EPOLL_CREATE1 = 145;
+export const OP_EPOLL_CREATE = 146;
+export const OP_EPOLL_CTL = 147;
+export const OP_EPOLL_WAIT = 148;
+export const OP_EPOLL_PWAIT = 149;
+export const OP_EPOLL_PWAIT2 = 150;
+export const OP_SELECT = 151;
+export const OP_PSELECT6 = 152;
+export const OP_SPLICE = 153;
+export const OP_TEE = 154;
+export const OP_VMSPLICE = 155;
+export const OP_SENDFILE = 156;
+export const OP_FLOCK = 157;
+export const OP_KCMP = 158;
 // pidfds, more of the processes: dispatch-process.ts.
 export const PROCESS_OPS_FIRST = 82;
 export const PROCESS_OPS_LAST = 119;

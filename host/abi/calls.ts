@@ -2,7 +2,7 @@
 // numbers.ts. A name that an i386 table knows under other rules is in I386.
 import * as OP from '../../assembly/uapi/op.ts';
 import { CONTAINER_FILE_CALLS, KEY_CALLS } from './calls/containers.ts';
-import { FILE_CALLS } from './calls/files.ts';
+import { EVENT_CALLS, FILE_CALLS, SOCKET_CALLS } from './calls/files.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { NAMESPACE_CALLS } from './calls/namespaces.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
@@ -23,6 +23,8 @@ export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...NAMESPACE_CALLS,
   ...SIGNAL_CALLS,
   ...FILE_CALLS,
+  ...EVENT_CALLS,
+  ...SOCKET_CALLS,
   ...OPENING_CALLS,
   ...CONTAINER_FILE_CALLS,
   ...KEY_CALLS,
@@ -82,6 +84,9 @@ export const I386: Readonly<Record<string, Partial<CallDef>>> = {
   ...Object.fromEntries(
     Object.entries(OLD_SIGNAL_CALLS).map(([name, call]) => [name, { ...call, note: OLD_MASK }]),
   ),
+  select: { ...UNMODELLED, args: 'in:select_args', note: 'one structure; not modelled' },
+  timerfd_settime: { ...UNMODELLED, note: 'times are 32 bits wide; not modelled' },
+  timerfd_gettime: { ...UNMODELLED, note: 'times are 32 bits wide; not modelled' },
   socketcall: { note: 'many calls in one; not modelled' },
   getuid: id16(OP.OP_GETUID),
   geteuid: id16(OP.OP_GETEUID),
@@ -123,6 +128,9 @@ export const ALIASES: Readonly<Record<string, readonly [of: string, note: string
   setfsgid32: ['setfsgid', UID32],
   getgroups32: ['getgroups', UID32],
   setgroups32: ['setgroups', UID32],
+  timerfd_settime64: ['timerfd_settime', 'times are 64 bits wide'],
+  timerfd_gettime64: ['timerfd_gettime', 'times are 64 bits wide'],
+  _newselect: ['select', 'as select of x86-64'],
   fcntl64: ['fcntl', 'file positions of locks are 64 bits wide'],
   ugetrlimit: ['getrlimit', 'limits are unsigned'],
 };

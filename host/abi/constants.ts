@@ -1,6 +1,7 @@
 // Names and values of the field's constants, from the one place that has them (assembly/uapi).
 import * as capability from '../../assembly/uapi/capability.ts';
 import * as container from '../../assembly/uapi/container.ts';
+import * as epoll from '../../assembly/uapi/epoll.ts';
 import * as errnos from '../../assembly/uapi/errno.ts';
 import * as fcntl from '../../assembly/uapi/fcntl.ts';
 import * as limits from '../../assembly/uapi/limits.ts';
@@ -12,6 +13,7 @@ import * as reboot from '../../assembly/uapi/reboot.ts';
 import * as resource from '../../assembly/uapi/resource.ts';
 import * as sched from '../../assembly/uapi/sched.ts';
 import * as signals from '../../assembly/uapi/signal.ts';
+import * as socket from '../../assembly/uapi/socket.ts';
 import * as time from '../../assembly/uapi/time.ts';
 import * as wait from '../../assembly/uapi/wait.ts';
 
@@ -19,6 +21,7 @@ const VALUES = new Map<string, bigint>();
 const SETS = [
   capability,
   container,
+  epoll,
   fcntl,
   limits,
   mount,
@@ -29,6 +32,7 @@ const SETS = [
   resource,
   sched,
   signals,
+  socket,
   time,
   wait,
 ];
@@ -39,6 +43,8 @@ for (const set of SETS) {
 for (const name of [
   'CLONE_IO',
   'SA_RESETHAND',
+  'EPOLLET',
+  'IN_ONESHOT',
   '__WCLONE',
   'LINUX_REBOOT_MAGIC1',
   'LINUX_REBOOT_CMD_CAD_ON',

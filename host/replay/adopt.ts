@@ -2,7 +2,6 @@
 // filtered out. A first observation is adopted and not compared; later ones are.
 import * as OP from '../../assembly/uapi/op.ts';
 import { INR_OPEN_MAX } from '../../assembly/uapi/limits.ts';
-import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
 import { ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
 import {
   LINUX_REBOOT_CMD_POWER_OFF,
@@ -15,38 +14,14 @@ import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { adoptCred, forgetByExec, learnCred } from './creds.ts';
+import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { addReason, type CallClass } from './result.ts';
-import { limitOf, valueOf } from './memory.ts';
+import { limitOf } from './memory.ts';
 import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
 import { adoptSparse } from './sparse.ts';
 
-/** Calls whose result is a new descriptor. */
-const MAKES_FD = new Set([
-  OP.OP_DUP,
-  OP.OP_WORLD_FD,
-  OP.OP_OPEN,
-  OP.OP_OPENAT,
-  OP.OP_OPENAT2,
-  OP.OP_FCNTL,
-  OP.OP_PIDFD_OPEN,
-  OP.OP_PIDFD_GETFD,
-]);
-const FD_CALLS = new Set([
-  OP.OP_DUP,
-  OP.OP_DUP2,
-  OP.OP_DUP3,
-  OP.OP_CLOSE,
-  OP.OP_FCNTL,
-  OP.OP_PIDFD_OPEN,
-  OP.OP_PIDFD_GETFD,
-  OP.OP_WORLD_FD,
-  OP.OP_OPEN,
-  OP.OP_OPENAT,
-  OP.OP_OPENAT2,
-  OP.OP_PIPE,
-  OP.OP_PIPE2,
-  OP.OP_WORLD_FD_PAIR,
-]);
+/** Calls on descriptors that may be from before the log. */
+const USES_FD = new Set([OP.OP_DUP, OP.OP_DUP2, OP.OP_DUP3, OP.OP_CLOSE, OP.OP_FCNTL]);
 /** What ends a namespace's init by which signal. */
 const REBOOTS = new Map([
   [1, LINUX_REBOOT_CMD_RESTART],
@@ -60,8 +35,6 @@ const PRCTL = new RegExp(
   '^PR_((SET|GET)_(PDEATHSIG|CHILD_SUBREAPER|NAME|NO_NEW_PRIVS|KEEPCAPS|SECUREBITS)' +
     '|CAPBSET_(READ|DROP)|CAP_AMBIENT)$',
 );
-/** Commands of fcntl that the kernel decides. */
-const FCNTL = /^F_(DUPFD|DUPFD_CLOEXEC|GETFD|SETFD|GETFL|SETFL|GETOWN|SETOWN|GETSIG|SETSIG)$/;
 
 export class Adopter {
   readonly #r: Replay;
@@ -87,66 +60,31 @@ export class Adopter {
     if (row.classBy === 'byOption') {
       return first?.kind === 'sym' && PRCTL.test(first.text) ? 'emulated' : 'unmodelled';
     }
-    if (row.classBy === 'byCommand') {
-      const command = call.args[1];
-      return command?.kind === 'sym' && FCNTL.test(command.text) ? 'emulated' : 'unmodelled';
-    }
-    if (row.classBy === 'byFile') return this.#classByFile(task, call);
+    if (row.classBy) return this.#r.namespaces.classOf(task, call) ?? this.#r.files.classOf(call);
     return row.class;
-  }
-
-  /** A pipe that nobody reads is the kernel's business, the bytes are the world's. */
-  #classByFile(task: ReplayTask, call: Call): CallClass {
-    const own = this.#r.namespaces.classOf(task, call);
-    if (own) return own;
-    if (call.row!.op !== OP.OP_WRITE || call.errno !== 'EPIPE') return 'unmodelled';
-    const fd = numberArg(call, 0);
-    const file = this.#r.kernel.fds(task.pid).find((f) => f.fd === fd);
-    return file?.kind === 'pipe' ? 'emulated' : 'unmodelled';
   }
 
   /** Descriptors that the call needs and the log never showed opened. */
   prepare(task: ReplayTask, call: Call): void {
     const op = call.row!.op;
-    if (!FD_CALLS.has(op) || failed(call)) return;
-    const open = new Set(this.#r.kernel.fds(task.pid).map((f) => f.fd));
-    const uses =
-      op === OP.OP_DUP ||
-      op === OP.OP_DUP2 ||
-      op === OP.OP_DUP3 ||
-      op === OP.OP_CLOSE ||
-      op === OP.OP_FCNTL;
+    const uses = USES_FD.has(op);
+    if ((!uses && !MAKES_FD.has(op) && !MAKES_PAIR.has(op)) || failed(call)) return;
     const fd = numberArg(call, 0);
-    if (uses && fd !== undefined && fd >= 0 && !open.has(fd)) this.#adoptFd(task, fd);
+    const isOpen = (n: number): boolean => this.#r.kernel.file(task.pid, n) !== undefined;
+    if (uses && fd !== undefined && fd >= 0 && !isOpen(fd)) this.#adoptFd(task, fd);
     if (op === OP.OP_PIDFD_OPEN) this.#adoptOutside(fd);
-    const made = this.madeFds(call)?.[0];
+    const made = madeFds(call)?.[0];
     if (made === undefined || (this.#fdsShown && made < 3)) return;
     if (this.#fdsShown || made > INR_OPEN_MAX) return;
     // gaps below the new number were opened where the log didn't look
     const from = op === OP.OP_FCNTL ? (numberArg(call, 2) ?? 0) : 0;
-    for (let gap = from; gap < made; ++gap) if (!open.has(gap)) this.#adoptFd(task, gap);
-    if (open.has(made)) this.#r.kernel.exports.do_syscall_64(this.#closeFrame(task.pid, made));
+    const taken = isOpen(made);
+    for (let gap = from; gap < made; ++gap) if (!isOpen(gap)) this.#adoptFd(task, gap);
+    if (taken) this.#r.kernel.exports.do_syscall_64(this.#closeFrame(task.pid, made));
   }
 
   #closeFrame(pid: number, fd: number): number {
     return this.#r.kernel.frame.begin(pid, 0, OP.OP_CLOSE).setArg(0, fd).address;
-  }
-
-  /** The descriptors that the log shows a call to have made. */
-  madeFds(call: Call): number[] | undefined {
-    const op = call.row!.op;
-    if (op === OP.OP_PIPE || op === OP.OP_PIPE2 || op === OP.OP_WORLD_FD_PAIR) {
-      const node = call.args[op === OP.OP_WORLD_FD_PAIR ? 3 : 0];
-      if (node?.kind !== 'array') return undefined;
-      const hidden = node.items.some((item) => item.kind === 'ellipsis');
-      return hidden ? undefined : node.items.map((item) => Number(valueOf(item) ?? -1n));
-    }
-    if (!MAKES_FD.has(op) || typeof call.ret !== 'number') return undefined;
-    if (op === OP.OP_FCNTL) {
-      const command = numberArg(call, 1);
-      if (command !== F_DUPFD && command !== F_DUPFD_CLOEXEC) return undefined;
-    }
-    return [call.ret];
   }
 
   /** A process that is there, but is none of the log's. */
@@ -209,6 +147,7 @@ export class Adopter {
   adoptFact(task: ReplayTask, call: Call, outcome: Outcome, wrong: string): boolean {
     const reason =
       this.#adopt(task, call, outcome) ??
+      this.#r.files.explain(call) ??
       (this.#r.sparse ? adoptSparse(this.#r, call, outcome) : undefined);
     if (!reason) return false;
     void wrong;

@@ -19,6 +19,8 @@ export interface Call {
   errno: string | undefined;
   /** `= 3</path>`: what the recorder says the new descriptor is */
   retPath: string | undefined;
+  /** the text behind `= ` */
+  retText: string;
   injected: boolean;
   /** what it shows names namespaces by the recorder's numbers */
   names: Namespaces | undefined;
@@ -112,6 +114,7 @@ export function callOf(line: TraceLine, row: SyscallRow | undefined, table: Sysc
     ret: line.ret,
     errno: line.errno,
     retPath: retPathOf(line),
+    retText: line.retText,
     injected: line.injected,
     names: undefined,
     done: false,

@@ -12,6 +12,8 @@ import { type Call, callOf, retPathOf, type ReplayTask, rowOf, type Tables } fro
 import { exitNow } from './deaths.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { execute, note, recheck, runNow, wake } from './execute.ts';
+import { Files } from './files.ts';
+import { Flows } from './flows.ts';
 import { MergedEnds } from './merged.ts';
 import { closeOpenCalls, numberFits, TIMERS, WAITS } from './order.ts';
 import { Namespaces } from './identities.ts';
@@ -32,6 +34,8 @@ export class Replay {
   /** those that have not ended */
   readonly living = new Set<ReplayTask>();
   readonly adopter: Adopter;
+  readonly files: Files;
+  readonly flows = new Flows(this);
   /** every process, in order of appearance, with its end */
   readonly processes = new Processes();
   readonly tables: Tables;
@@ -68,6 +72,7 @@ export class Replay {
     this.tableIndex = tableIndex;
     this.adopter = new Adopter(this);
     this.namespaces = new Namespaces(kernel);
+    this.files = new Files(this);
     this.merged = new MergedEnds((call) => this.endOpen(call));
     this.timers = TIMERS.some((name) => index.names.has(name)) || !index.names.has('mmap');
   }
@@ -83,6 +88,7 @@ export class Replay {
     this.merged.endDue(line);
     const taken = this.#feed(line, tentative);
     if (this.interruptible.size) this.settleInterrupted();
+    this.flows.stir(line);
     return taken;
   }
 
@@ -294,6 +300,7 @@ export class Replay {
       call.retKind = split.retKind;
       call.ret = split.ret;
       call.errno = split.errno;
+      call.retText = split.retText;
       call.text = `${call.name}(${split.argText})`;
     } else {
       call.retKind = 'unknown';
@@ -314,6 +321,7 @@ export class Replay {
     }
     if (call.row && WAITS.has(call.row.op) && call.ret === 0) runNow(this, call);
     if (call.retKind === 'restart') this.interruptible.add(call);
+    this.flows.begin(call);
   }
 
   /** Calls that a signal is known to end do so as soon as it is there, before anything else. */
@@ -345,6 +353,7 @@ export class Replay {
     open.ret = line.ret;
     open.errno = line.errno;
     open.retPath = retPathOf(line);
+    open.retText = line.retText;
     open.line = line.line;
     open.injected = line.injected;
     open.text = `${line.name}(${line.argText})`;

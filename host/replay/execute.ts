@@ -21,8 +21,9 @@ export function recheck(r: Replay, task: ReplayTask, call: Call): void {
 export function runNow(r: Replay, call: Call): boolean {
   const task = r.tasks.get(call.pid);
   if (!task || call.done) return false;
+  if (!call.row || call.injected) return false;
   const cls = r.adopter.classOf(task, call);
-  if (!call.row || cls === 'unmodelled' || cls === 'injected') return false;
+  if (cls === 'unmodelled' || cls === 'injected') return false;
   // calls that never return are not known to have happened, but for these
   if (call.retKind === 'unknown' && !isFork(call.row.op) && call.row.op !== OP.OP_REBOOT)
     return false;
@@ -41,6 +42,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (cls === 'unmodelled' || cls === 'injected') {
     countCall(r.result, call.name, cls);
     remember(task, call, expectedRax(call) ?? 0n);
+    r.files.learn(call, cls);
     return true;
   }
   if (isX32(call)) {
@@ -55,16 +57,22 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (call.retKind === 'restart') expectSignal(r, call, moment !== 'end');
   const child = childOf(r, call);
   if (child) forkOthersFirst(r, call);
+  const flow = r.flows.concerns(call);
+  if (flow && !r.flows.settle(call, moment)) return false;
+  if (flow) r.files.tell(call);
   let outcome = run(r, call, child);
+  if (flow) outcome = expire(r, call, outcome);
   let wrong = outcome.unknown ? undefined : judge(call, outcome, r.timers);
-  if (wrong && moment === 'end') ({ outcome, wrong } = search(r, call, child, outcome, wrong));
+  if (wrong && moment === 'end' && !flow)
+    ({ outcome, wrong } = search(r, call, child, outcome, wrong));
   const asleep = outcome.disposition === DISP_BLOCKED;
   if (moment === 'try' && wrong && unchanged(call, outcome) && !isFork(call.row!.op)) {
     unsleep(r, call, outcome);
     return false;
   }
   if (moment === 'early' && wrong && !asleep && unchanged(call, outcome)) return false;
-  if (asleep && (moment === 'early' || isFork(call.row!.op))) {
+  const keeps = isFork(call.row!.op) || (flow && r.flows.keepsPart(call));
+  if (asleep && (moment === 'early' || keeps)) {
     return fallAsleep(r, task, call, moment === 'early');
   }
   call.done = true;
@@ -103,7 +111,16 @@ function isX32(call: Call): boolean {
 }
 
 function run(r: Replay, call: Call, child: number): Outcome {
-  return runCall(r.kernel, call, r.tableIndex.get(call.table) ?? 0, child);
+  return runCall(r, call, r.tableIndex.get(call.table) ?? 0, child);
+}
+
+/** A wait that the log shows to have timed out does so in the kernel, if nothing else ends it. */
+function expire(r: Replay, call: Call, outcome: Outcome): Outcome {
+  r.files.forget(call);
+  if (outcome.disposition !== DISP_BLOCKED || !r.files.timesOut(call)) return outcome;
+  if (!r.kernel.expire(call.pid)) return outcome;
+  const disposition = r.kernel.resume(call.pid);
+  return { ...outcome, disposition, rax: outcome.frame.resultBig };
 }
 
 /** Sleeping is no answer yet: the attempt is taken back. */
@@ -122,26 +139,50 @@ function fallAsleep(r: Replay, task: ReplayTask, call: Call, early: boolean): bo
 
 /** The end line of a call that slept. */
 export function wake(r: Replay, task: ReplayTask, call: Call): void {
-  for (let tries = 0; !r.kernel.isWoken(call.pid) && tries < STEPS; ++tries) {
-    if (!help(r, call, call.pid)) break;
-  }
-  let wrong: string | undefined = 'the call sleeps';
-  let outcome: Outcome | undefined;
-  const frame = r.kernel.frameOf(call.pid);
-  if (r.kernel.isWoken(call.pid) && frame) {
-    const disposition = r.kernel.resume(call.pid);
-    outcome = { disposition, rax: frame.resultBig, frame, unknown: false };
-    wrong = judge(call, outcome, r.timers);
-  }
+  const flow = r.flows.concerns(call);
+  const step = (): boolean => (flow ? r.flows.help(call) : help(r, call, call.pid));
+  let outcome = resumed(r, call, step);
+  if (outcome && flow) outcome = expire(r, call, outcome);
+  const wrong = outcome ? judge(call, outcome, r.timers) : 'the call sleeps';
   if (!outcome || outcome.disposition === DISP_BLOCKED) r.kernel.abortCall(call.pid);
   call.asleep = false;
-  const used = outcome ?? {
-    disposition: DISP_BLOCKED,
-    rax: 0n,
-    frame: r.kernel.frame,
-    unknown: false,
-  };
+  const { frame } = r.kernel;
+  const used = outcome ?? { disposition: DISP_BLOCKED, rax: 0n, frame, unknown: false, kind: '' };
   conclude(r, task, call, used, wrong, r.adopter.classOf(task, call));
+}
+
+/** Goes on with a sleeping call, as soon as it is woken; undefined: nothing wakes it. */
+function resumed(r: Replay, call: Call, step: () => boolean): Outcome | undefined {
+  const frame = r.kernel.frameOf(call.pid);
+  const kind = r.files.kindOf(call);
+  let outcome: Outcome | undefined;
+  for (let tries = 0; tries < STEPS && frame; ++tries) {
+    if (r.kernel.isWoken(call.pid)) {
+      const disposition = r.kernel.resume(call.pid);
+      outcome = { disposition, rax: frame.resultBig, frame, unknown: false, kind };
+      if (disposition !== DISP_BLOCKED) return outcome;
+    } else if (!step()) {
+      break;
+    }
+  }
+  return outcome;
+}
+
+/** A call that slept and was woken goes on before its end line. Return: whether it did. */
+export function goOn(r: Replay, call: Call): boolean {
+  const task = r.tasks.get(call.pid);
+  const frame = r.kernel.frameOf(call.pid);
+  if (!task || !call.asleep || !frame || !r.kernel.isWoken(call.pid)) return false;
+  if (!r.flows.concerns(call)) return false;
+  const disposition = r.kernel.resume(call.pid);
+  if (disposition === DISP_BLOCKED) return true;
+  call.asleep = false;
+  call.answer = frame.resultBig;
+  const kind = r.files.kindOf(call);
+  const outcome = { disposition, rax: frame.resultBig, frame, unknown: false, kind };
+  const wrong = judge(call, outcome, r.timers);
+  conclude(r, task, call, outcome, wrong, r.adopter.classOf(task, call));
+  return true;
 }
 
 /** Verdict, counters, and the recorded outcome where the kernel's was another. */
@@ -176,7 +217,9 @@ function conclude(
   remember(task, call, rax);
   if (isFork(call.row!.op) && !call.asleep) born(r, task, call);
   r.adopter.learn(task, call, outcome);
+  r.files.learn(call, cls);
   if (wrong) r.adopter.force(task, call, outcome);
+  if (wrong || outcome.unknown) r.files.taintCall(call);
 }
 
 function remember(task: ReplayTask, call: Call, rax: bigint): void {
@@ -208,4 +251,6 @@ function born(r: Replay, task: ReplayTask, call: Call): void {
   const view = child ? r.kernel.task(child) : undefined;
   const old = r.tasks.get(child);
   if (view && (!old || old.dead)) r.newTask(child, task);
+  // what it does with its descriptors nobody will see
+  if (view && !r.index.tasks.has(child)) r.files.taintAll(child);
 }

@@ -51,7 +51,7 @@ export class Namespaces {
     if (LINKS.has(op)) return NS_PATH.test(call.text) ? 'emulated' : undefined;
     if (!this.#files || !ON_FILES.has(op)) return undefined;
     const fd = Number(valueOf(call.args[0]) ?? -1n);
-    const kind = this.#k.fds(task.pid).find((file) => file.fd === fd)?.kind;
+    const kind = this.#k.file(task.pid, fd)?.kind;
     if (kind === 'nsfs' && op === OP.OP_IOCTL) return 'emulated';
     return kind === 'proc' && op !== OP.OP_IOCTL ? 'emulated' : undefined;
   }

@@ -114,14 +114,20 @@ export function limitOf(node: ArgNode | undefined): bigint | undefined {
   return text.split('*').reduce((product, factor) => product * BigInt(factor), 1n);
 }
 
-function bytesOfTimespec(node: ArgNode): Uint8Array | undefined {
+/** Seconds and nanoseconds of a timespec or, with `micro`, microseconds of a timeval. */
+export function timeOf(node: ArgNode, micro = false): [sec: bigint, part: bigint] | undefined {
   const sec = valueOf(fieldOf(node, 'tv_sec'));
-  const nsec = valueOf(fieldOf(node, 'tv_nsec'));
-  if (sec === undefined || nsec === undefined) return undefined;
+  const part = valueOf(fieldOf(node, micro ? 'tv_usec' : 'tv_nsec'));
+  return sec === undefined || part === undefined ? undefined : [sec, part];
+}
+
+function bytesOfTimespec(node: ArgNode): Uint8Array | undefined {
+  const time = timeOf(node);
+  if (!time) return undefined;
   const bytes = new Uint8Array(16);
   const view = new DataView(bytes.buffer);
-  view.setBigInt64(0, sec, true);
-  view.setBigInt64(8, nsec, true);
+  view.setBigInt64(0, time[0], true);
+  view.setBigInt64(8, time[1], true);
   return bytes;
 }
 

@@ -13,6 +13,10 @@ import {
 import type { Frame } from '../frame.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
+import { OPENS } from './fd-calls.ts';
+import { encodeFileCall } from './file-encode.ts';
+import { judgeFileOutputs } from './file-judge.ts';
+import type { Files } from './files.ts';
 import { encodeNs, judgeNs, type Known } from './namespaces.ts';
 import { addressOf, compareOutput, encodeArg, isOfArgument, valueOf } from './memory.ts';
 
@@ -23,6 +27,8 @@ export interface Outcome {
   frame: Frame;
   /** the log doesn't show what the call depends on */
   unknown: boolean;
+  /** what its first descriptor is */
+  kind: string;
 }
 
 const FORKS = new Set([
@@ -61,10 +67,19 @@ function encodeClone(frame: Frame, call: Call): boolean {
   return value !== undefined;
 }
 
-function encode(frame: Frame, call: Call): Known {
+/** Files of the kernel's that are known by their names. */
+function isNamed(kind: string): boolean {
+  return kind === 'proc' || kind === 'nsfs';
+}
+
+function encode(frame: Frame, call: Call, kind: string): Known {
+  const known = isNamed(kind) ? undefined : encodeFileCall(frame, call, kind);
+  if (known !== undefined) return known;
+  return encodeNs(frame, call) ?? encodeFileCall(frame, call, kind) ?? encodeByKinds(frame, call);
+}
+
+function encodeByKinds(frame: Frame, call: Call): Known {
   const row = call.row!;
-  const ns = encodeNs(frame, call);
-  if (ns !== undefined) return ns;
   if (row.op === OP.OP_CLONE) return encodeClone(frame, call);
   const fault = call.errno === 'EFAULT';
   const size = row.op === OP.OP_CLONE3 ? Number(valueOf(call.args[1]) ?? 88n) : 0;
@@ -128,12 +143,12 @@ function assist(frame: Frame, call: Call, childPid: number): void {
   }
   const worldDecides = call.row!.class === 'assisted';
   if (worldDecides) {
-    if (call.retKind === 'error') frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
+    // no descriptor left: that is the kernel's to find
+    if (call.errno === 'EMFILE') frame.assistRet(0);
+    else if (call.retKind === 'error') frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
     else if (typeof call.ret === 'number') frame.assistRet(call.ret);
   }
-  if (op === OP.OP_WORLD_FD || op === OP.OP_WORLD_FD_PAIR) {
-    assistOpenFlags(frame, call);
-  }
+  if (OPENS.has(op)) assistOpenFlags(frame, call);
   const command = call.args[1]?.kind === 'sym' ? call.args[1].text : callText(call);
   if (op === OP.OP_FCNTL && call.ret !== undefined && /F_GETFL\b/.test(command)) {
     frame.assistRet(Number(call.ret));
@@ -168,13 +183,31 @@ export function callText(call: Call): string {
   return call.text;
 }
 
-/** Traps into the kernel; guest memory that nobody showed is declared missing. */
-export function runCall(kernel: Kernel, call: Call, tableIndex: number, childPid: number): Outcome {
+/** What running a call needs of its replay. */
+export interface Runner {
+  readonly kernel: Kernel;
+  readonly files: Files;
+}
+
+/**
+ * Traps into the kernel; guest memory that nobody showed is declared missing. `peek`: the call is
+ * looked at ahead, without its effect.
+ */
+export function runCall(
+  { kernel, files }: Runner,
+  call: Call,
+  tableIndex: number,
+  childPid: number,
+  peek = false,
+): Outcome {
   const row = call.row!;
+  const kind = files.kindOf(call);
   const frame = kernel.frame.begin(call.pid, tableIndex, row.nr);
-  const known = encode(frame, call);
+  const known = encode(frame, call, kind);
   assist(frame, call, childPid);
-  if (!known) return { disposition: DISP_DONE, rax: 0n, frame, unknown: true };
+  files.assist(frame, call);
+  if (peek) frame.assistPeek();
+  if (!known) return { disposition: DISP_DONE, rax: 0n, frame, unknown: true, kind };
   if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) ensurePath(frame, call);
   let disposition = kernel.trap();
   for (
@@ -183,12 +216,12 @@ export function runCall(kernel: Kernel, call: Call, tableIndex: number, childPid
     ++tries
   ) {
     if (disposition === DISP_NEED && isOfArgument(frame.needAddr))
-      return { disposition: DISP_DONE, rax: 0n, frame, unknown: true };
+      return { disposition: DISP_DONE, rax: 0n, frame, unknown: true, kind };
     if (disposition === DISP_NEED) frame.window(frame.needAddr, frame.needLen, 'unmapped');
     else kernel.events();
     disposition = kernel.trap();
   }
-  return { disposition, rax: frame.resultBig, frame, unknown: known === 'partly' };
+  return { disposition, rax: frame.resultBig, frame, unknown: known === 'partly', kind };
 }
 
 /** A path that the log doesn't show: some name, since only the world needs it. */
@@ -212,7 +245,8 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
     // how long a timeout lasted is the world's to say
     // it never came back, in the log too
     if (call.retKind === 'unknown') return undefined;
-    if (call.retKind === 'restart' && worldTimers) return undefined;
+    const interrupted = call.retKind === 'restart' || call.errno === 'EINTR';
+    if (interrupted && worldTimers) return undefined;
     const timeout =
       (call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN') ||
       (call.row!.op === OP.OP_RESTART_SYSCALL && call.ret === 0);
@@ -223,12 +257,16 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
   const expected = expectedRax(call);
   if (expected !== undefined && expected !== outcome.rax) return raxText(outcome.rax);
   if (failed(call) || expected === undefined) return undefined;
-  return judgeOutputs(call, outcome.frame, outcome.rax);
+  const written = judgeOutputs(call, outcome);
+  return written ?? judgeFileOutputs(call, outcome.frame, outcome.rax, outcome.kind);
 }
 
-function judgeOutputs(call: Call, frame: Frame, rax: bigint): string | undefined {
+/** Calls on files that are judged by what the file is. */
+const BY_FILE: ReadonlySet<number> = new Set([OP.OP_READ, OP.OP_IOCTL]);
+
+function judgeOutputs(call: Call, { frame, rax, kind }: Outcome): string | undefined {
   const row = call.row!;
-  const ns = judgeNs(frame, call, rax);
+  const ns = BY_FILE.has(row.op) && !isNamed(kind) ? null : judgeNs(frame, call, rax);
   if (ns !== null) return ns;
   // nothing was waited for: nothing is written
   if ((row.op === OP.OP_WAIT4 || row.op === OP.OP_WAITPID) && rax === 0n) return undefined;

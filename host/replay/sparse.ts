@@ -7,14 +7,12 @@ import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { exitNow } from './deaths.ts';
+import { MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import type { Replay } from './engine.ts';
 import { numberArg, type Outcome } from './run.ts';
 
 const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
-/** Calls whose result is the lowest free descriptor. */
-const NUMBERS = new Set([OP.OP_DUP, OP.OP_WORLD_FD, OP.OP_FCNTL]);
-const PAIRS = new Set([OP.OP_PIPE, OP.OP_PIPE2, OP.OP_WORLD_FD_PAIR]);
-const USES = new Set([OP.OP_CLOSE, OP.OP_DUP2, OP.OP_DUP3, ...NUMBERS]);
+const USES = new Set([OP.OP_CLOSE, OP.OP_DUP2, OP.OP_DUP3, ...MAKES_FD]);
 const SIG_IGN = 1;
 /** Signals without an effect by default: CHLD, CONT, URG, WINCH. */
 const HARMLESS = new Set([0, 17, 18, 23, 28]);
@@ -122,7 +120,8 @@ export function adoptSparse(r: Replay, call: Call, outcome: Outcome): string | u
   }
   if (outcome.disposition !== DISP_DONE) return undefined;
   if (call.retKind === 'restart') return 'a signal is not shown';
-  if (NUMBERS.has(op) || PAIRS.has(op) || USES.has(op)) return adoptDescriptors(r, call, outcome);
+  if (MAKES_FD.has(op) || MAKES_PAIR.has(op) || USES.has(op))
+    return adoptDescriptors(r, call, outcome);
   return undefined;
 }
 
@@ -145,7 +144,7 @@ function adoptDescriptors(r: Replay, call: Call, outcome: Outcome): string | und
     return 'descriptors of calls that are not logged';
   }
   if (op === OP.OP_FCNTL && !/^F_DUPFD/.test(symbol(call, 1))) return undefined;
-  if (!NUMBERS.has(op) || typeof call.ret !== 'number' || outcome.rax < 0n) return undefined;
+  if (!MAKES_FD.has(op) || typeof call.ret !== 'number' || outcome.rax < 0n) return undefined;
   if (call.ret > INR_OPEN_MAX) return undefined;
   const made = Number(outcome.rax);
   if (call.ret > made) for (let fd = made + 1; fd < call.ret; ++fd) kernel.adoptFd(call.pid, fd);

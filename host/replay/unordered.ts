@@ -9,6 +9,7 @@ import { type Call, callOf, rowOf } from './call.ts';
 import type { TaskView } from '../views.ts';
 import type { Replay } from './engine.ts';
 import { FAULTS, worldly } from './ends.ts';
+import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { numberFits } from './order.ts';
 import { valueOf } from './memory.ts';
 import { nextFds, waitFits } from './peek.ts';
@@ -30,6 +31,8 @@ export interface LineHooks {
 type Fit =
   /** it can be replayed, or at least tried */
   | 'now'
+  /** it gives others something to read: first they read what there is */
+  | 'puts'
   /** it fits, but ends something: others go first */
   | 'end'
   /** it would act on a task that the log shows to go on */
@@ -39,7 +42,6 @@ type Fit =
 const SIGKILL = 9;
 const SIGCHLD = 17;
 const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
-const MAKES_FD = new Set([OP.OP_DUP, OP.OP_WORLD_FD, OP.OP_PIPE, OP.OP_PIPE2, OP.OP_WORLD_FD_PAIR]);
 const KILLS = new Map([
   [OP.OP_KILL, 0],
   [OP.OP_TKILL, 0],
@@ -97,10 +99,16 @@ class Schedule {
       for (const cursor of this.#live) {
         if (this.#fit(cursor) === 'now' && this.#feed(cursor, true)) moved = true;
       }
-      if (!moved) moved = this.#one('end') || this.#one('soon');
+      if (!moved) moved = this.#put() || this.#one('end') || this.#one('soon');
       if (!moved) this.#force();
       this.#live = this.#live.filter((cursor) => cursor.peek() !== undefined);
     }
+  }
+
+  /** One more write, now that nobody goes on with what there is to read. */
+  #put(): boolean {
+    const writes = this.#live.filter((cursor) => this.#fit(cursor) === 'puts');
+    return writes.some((cursor) => this.#feed(cursor, true));
   }
 
   /** Nothing goes on: a line is taken as it is, to be adopted or to diverge. */
@@ -184,9 +192,10 @@ class Schedule {
       const there = cause ? isPending(r, line.pid, cause.signo) : r.kernel.nextSignal(line.pid) > 0;
       return there && !found ? 'now' : 'no';
     }
+    if (r.flows.puts(call)) return 'puts';
     if (isFork(row.op)) return numberFits(r, call) ? 'now' : 'no';
     if (WAITS.has(row.op)) return waitFits(r, call) ? 'now' : 'no';
-    if (MAKES_FD.has(row.op)) return this.#fdFits(call) ? 'now' : 'no';
+    if (MAKES_FD.has(row.op) || MAKES_PAIR.has(row.op)) return this.#fdFits(call) ? 'now' : 'no';
     const at = KILLS.get(row.op);
     if (at !== undefined && line.ret === 0) return this.#killFit(line, at);
     return 'now';
@@ -196,7 +205,7 @@ class Schedule {
   #fdFits(call: Call): boolean {
     const threads = this.#r.kernel.task(call.pid)?.threads ?? 1;
     if (threads < 2 || call.retKind !== 'value') return true;
-    const made = this.#r.adopter.madeFds(call);
+    const made = madeFds(call);
     const free = nextFds(this.#r, call.pid, made?.length ?? 0);
     return made === undefined || made.every((fd, i) => fd === free[i]);
   }

@@ -114,34 +114,21 @@ export function assist(call: PendingCall, ret: bigint | undefined): void {
 const NEEDS_NO_PATH = new Set([
   'socket',
   'socketpair',
-  'epoll_create',
-  'epoll_create1',
-  'eventfd',
-  'eventfd2',
-  'timerfd_create',
   'memfd_create',
   'memfd_secret',
-  'inotify_init',
-  'inotify_init1',
   'userfaultfd',
 ]);
 
 /** Does this kernel have what the call needs? Where not, no result of it is worth comparing. */
-export function isSupported(kernel: Kernel, call: PendingCall): boolean {
+export function isSupported(call: PendingCall): boolean {
   const { row } = call;
   if (!row) return true;
   if (row.support === 'none') return false;
   if (BY_NAME.has(row.op)) return true;
-  if (OPENS.has(row.op)) {
-    return NEEDS_NO_PATH.has(row.name);
-  }
-  if (row.op !== OP.OP_READ) return true;
-  // bytes in a pipe are not modelled
-  const fd = Number(BigInt.asIntN(32, argument(call, 0)));
-  return kernel.fds(call.tid).find((one) => one.fd === fd)?.kind !== 'pipe';
+  return !OPENS.has(row.op) || NEEDS_NO_PATH.has(row.name);
 }
 
-const OPENS = new Set([OP.OP_WORLD_FD, OP.OP_WORLD_FD_PAIR, OP.OP_CHROOT]);
+const OPENS = new Set([OP.OP_WORLD_FD, OP.OP_CHROOT]);
 /** Opens of a name: some names are the kernel's own. */
 const BY_NAME = new Set([OP.OP_OPEN, OP.OP_OPENAT, OP.OP_OPENAT2]);
 

@@ -161,7 +161,7 @@ export class ScriptRun {
     const ret = e.ret === undefined ? undefined : this.#resolve(e.ret);
     assist(call, failAt ? undefined : ret);
     this.#tasks.children.delete(tid);
-    const supported = isSupported(kernel, call);
+    const supported = isSupported(call);
     // the host's own frame for the time after a sleep is not to fail
     if (failAt) kernel.freeFrame(kernel.allocFrame());
     if (failAt) kernel.allocFail(failAt);

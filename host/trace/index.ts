@@ -33,6 +33,7 @@ export interface SplitCall {
   retKind: RetKind;
   ret: number | bigint | undefined;
   errno: string | undefined;
+  retText: string;
   /** signal lines of this task between the halves */
   signals: number;
 }
@@ -78,17 +79,9 @@ const FORKS = new Set(['fork', 'vfork', 'clone', 'clone2', 'clone3', 'fork_into_
 
 const SIGCHLD = 17;
 
-/** Calls that wait for something; their splits carry nothing that the first half doesn't say. */
+/** Calls whose splits carry nothing that the first half doesn't say. */
 const DULL = new Set([
-  'read',
-  'write',
   'futex',
-  'poll',
-  'ppoll',
-  'select',
-  'pselect6',
-  'epoll_wait',
-  'epoll_pwait',
   'nanosleep',
   'clock_nanosleep',
   'mmap',
@@ -341,6 +334,7 @@ export class IndexBuilder {
       retKind: line.retKind,
       ret: line.ret,
       errno: line.errno,
+      retText: ownCopy(line.retText),
       signals: this.#signals.get(line.pid) ?? 0,
     });
   }

@@ -19,36 +19,13 @@ import {
   type Counts,
   type Kernel,
 } from '../../host/index.ts';
+import { type Call, type Case, FILE_CASES, FORK, pipe, USER, words } from './file-cases.ts';
 
-/** Where the guest memory of a call begins. */
-const USER = 0x1000;
 const SLEEPS = 'sleeps';
 /** More allocations than any one call makes. */
 const MOST = 64;
 
-interface Call {
-  tid?: number;
-  op: number;
-  args?: (number | bigint)[];
-  /** guest memory at USER */
-  memory?: Uint8Array;
-  /** the world lets it happen */
-  world?: boolean;
-}
-
-interface Case extends Call {
-  /** calls that come before */
-  before?: Call[];
-  /** objects shared until written: a failed call may have made the caller's copy already */
-  copies?: (keyof Counts)[];
-  /** the result is a serial number: a failed call may have used one up */
-  serial?: boolean;
-}
-
 const text = (s: string): Uint8Array => new TextEncoder().encode(`${s}\0`);
-const words = (...values: number[]): Uint8Array =>
-  new Uint8Array(Int32Array.from(values).buffer.slice(0));
-const FORK: Call = { op: OP.OP_FORK };
 const clone = (flags: number): Call => ({ op: OP.OP_CLONE, args: [flags] });
 const create = (flags: number, name = 'box'): Call => ({
   op: OP.OP_CONTAINER_CREATE,
@@ -56,7 +33,6 @@ const create = (flags: number, name = 'box'): Call => ({
   memory: text(name),
 });
 const unshare = (flags: number): Call => ({ op: OP.OP_UNSHARE, args: [flags] });
-const pipe: Call = { op: OP.OP_PIPE2, args: [USER, 0], memory: words(0, 0) };
 
 const THREAD = C.CLONE_VM | C.CLONE_FS | C.CLONE_FILES | C.CLONE_SIGHAND | C.CLONE_THREAD;
 const NAMESPACES =
@@ -110,6 +86,7 @@ const clone3: Call = {
 };
 
 const CASES: Record<string, Case> = {
+  ...FILE_CASES,
   fork: FORK,
   'fork by a child': { tid: 2, ...FORK, before: [FORK] },
   'fork when the kill queue is full': { ...FORK, before: Array<Call>(63).fill(FORK) },
@@ -374,6 +351,7 @@ describe('each allocation fails in turn', () => {
     (call.args ?? []).forEach((arg, i) => frame.setArg(i, arg));
     if (call.memory) frame.window(USER, call.memory, 'rw');
     if (call.world) frame.assistRet(0);
+    if (call.inode) frame.assistRet(0).assistFile(2, call.inode);
     k.allocFail(failing);
     const disposition = k.trap();
     if (disposition === DISP_BLOCKED) return SLEEPS;

@@ -9,6 +9,7 @@ import * as E from '../../assembly/uapi/errno.ts';
 import { CLONE_NEWPID } from '../../assembly/uapi/sched.ts';
 import { SIG_SETMASK, SIGKILL, SS_DISABLE } from '../../assembly/uapi/signal.ts';
 import { P_ALL, WEXITED, WNOWAIT } from '../../assembly/uapi/wait.ts';
+import { FILE_SCENARIOS } from './file-scenarios.ts';
 import { createKernel, DISP_BLOCKED, type Kernel } from '../../host/index.ts';
 import { NS_SCENARIOS } from './ns-scenarios.ts';
 
@@ -19,7 +20,7 @@ const STATUS = 7;
 const UID = 1000;
 
 /** A machine, the calls of a scenario on it, and what was not as it should be. */
-class Machine {
+export class Machine {
   readonly k: Kernel;
   readonly findings: string[] = [];
   fault = 0;
@@ -72,6 +73,7 @@ class Machine {
 }
 
 const SCENARIOS: Record<string, (m: Machine) => void> = {
+  ...FILE_SCENARIOS,
   /** whoever polls a container is woken when its init ends, members left or not */
   D_1: (m) => {
     const fd = m.create(1, 'polled');

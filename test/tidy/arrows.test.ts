@@ -7,7 +7,7 @@ import { importsOf, kernelSources, sources } from './sources.ts';
 const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['uapi', /^uapi\//],
   ['primitives', /^(zero|seq-file|bug|err|list|refcount|spinlock)\.ts$/],
-  ['primitives', /^(slab|uaccess|root|frame|event)\.ts$/],
+  ['primitives', /^(slab|uaccess|uio|root|frame|event)\.ts$/],
   ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|itimer|waitqueue)\.ts$/],
   ['objects', /^(device|upcall|supervisor|key|keyring|process-keys)\.ts$/],
   [
@@ -16,8 +16,10 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ],
   ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
+  ['objects', /^(epoll|inotify|locks|timerfd|unix)\.ts$/],
   ['operations', /^(adopt|boot|capability|containerfs|containerfs-stat|exec|exit|fork)\.ts$/],
   ['operations', /^(nsfs|setns|proc-[a-z]+|sigdeliver|wait|sys-[a-z]+)\.ts$/],
+  ['operations', /^(eploop|eventfd|hostfile|poll|scm|signalfd)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
   ['syscall', /^syscall\.ts$/],
   ['index', /^index\.ts$/],
@@ -26,8 +28,8 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|boot|frame|module|events|views|check|snapshot|upcalls)\.ts$/],
-  ['kernel', /^(audit-ring|check-[a-z]+|timers|proc)\.ts$/],
+  ['kernel', /^(kernel|boot|frame|module|events|(file-)?views|check|snapshot|upcalls)\.ts$/],
+  ['kernel', /^(audit-ring|check-[a-z]+|timers|proc|signal-action)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],
   ['audit', /^audit\/.*\.ts$/],

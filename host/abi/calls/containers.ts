@@ -33,11 +33,13 @@ export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
   statx: onFd(OP.OP_STATX, 'zero', 'dirfd str flags:at uint out:statx'),
   fstatfs: onFd(OP.OP_FSTATFS, 'zero', 'fd out:statfs'),
   fstatfs64: onFd(OP.OP_FSTATFS, 'zero', 'fd ulong out:statfs64@1'),
-  lseek: onFd(OP.OP_LSEEK, 'size', 'fd long op'),
-  ioctl: part(OP.OP_IOCTL, 'int', 'fd op ulong', "known of containers' and namespaces' files", {
-    class: 'assisted',
+  lseek: { ...onFd(OP.OP_LSEEK, 'size', 'fd long op'), class: 'emulated', classBy: 'byFile' },
+  ioctl: {
+    ...onFd(OP.OP_IOCTL, 'int', 'fd op ulong'),
+    class: 'emulated',
     classBy: 'byFile',
-  }),
+    note: "FIOCLEX, FIONBIO and the like, FIONREAD; containers' and namespaces' files",
+  },
   mknod: onDevice(OP.OP_MKNOD, 'str mode dev'),
   mknodat: onDevice(OP.OP_MKNODAT, 'dirfd str mode dev'),
   mmap: onFd(OP.OP_MMAP, 'addr', 'addr ulong flags:prot flags:map fd ulong'),

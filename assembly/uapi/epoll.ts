@@ -1,0 +1,76 @@
+// Portable: compiled unchanged by asc and by tsc. Only `export const NAME = <integer>`.
+// epoll(7), eventfd(2), timerfd_create(2), signalfd(2), inotify(7), select(2).
+export const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_DEL = 2;
+export const EPOLL_CTL_MOD = 3;
+export const EPOLL_CLOEXEC = 0x80000;
+export const EPOLLIN = 1;
+export const EPOLLPRI = 2;
+export const EPOLLOUT = 4;
+export const EPOLLERR = 8;
+export const EPOLLHUP = 16;
+export const EPOLLNVAL = 32;
+export const EPOLLRDNORM = 64;
+export const EPOLLRDBAND = 128;
+export const EPOLLWRNORM = 256;
+export const EPOLLWRBAND = 512;
+export const EPOLLMSG = 1024;
+export const EPOLLRDHUP = 8192;
+export const EPOLLEXCLUSIVE = 0x10000000;
+export const EPOLLWAKEUP = 0x20000000;
+export const EPOLLONESHOT = 0x40000000;
+export const EPOLLET = -0x80000000;
+/** Bits that ask for no readiness: EXCLUSIVE, WAKEUP, ONESHOT, ET. */
+export const EP_PRIVATE_BITS = -0x10000000;
+/** What an exclusive item may ask for. */
+export const EPOLLEXCLUSIVE_OK_BITS = -0x4fffffe3;
+/** How deep epoll files may watch each other. */
+export const EP_MAX_NESTS = 4;
+/** More events than fit into 2 GiB. */
+export const EP_MAX_EVENTS = 178956970;
+export const EFD_SEMAPHORE = 1;
+export const EFD_CLOEXEC = 0x80000;
+export const EFD_NONBLOCK = 0x800;
+export const TFD_CLOEXEC = 0x80000;
+export const TFD_NONBLOCK = 0x800;
+export const TFD_TIMER_ABSTIME = 1;
+export const TFD_TIMER_CANCEL_ON_SET = 2;
+export const SFD_CLOEXEC = 0x80000;
+export const SFD_NONBLOCK = 0x800;
+export const IN_CLOEXEC = 0x80000;
+export const IN_NONBLOCK = 0x800;
+export const IN_ACCESS = 1;
+export const IN_MODIFY = 2;
+export const IN_ATTRIB = 4;
+export const IN_CLOSE_WRITE = 8;
+export const IN_CLOSE_NOWRITE = 0x10;
+export const IN_OPEN = 0x20;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_MOVE_SELF = 0x800;
+export const IN_UNMOUNT = 0x2000;
+export const IN_Q_OVERFLOW = 0x4000;
+export const IN_IGNORED = 0x8000;
+export const IN_ONLYDIR = 0x1000000;
+export const IN_DONT_FOLLOW = 0x2000000;
+export const IN_EXCL_UNLINK = 0x4000000;
+export const IN_MASK_CREATE = 0x10000000;
+export const IN_MASK_ADD = 0x20000000;
+export const IN_ISDIR = 0x40000000;
+export const IN_ONESHOT = -0x80000000;
+/** Every bit that inotify_add_watch knows. */
+export const ALL_INOTIFY_BITS = -0x8ff1001;
+export const FD_SETSIZE = 1024;
+export const CLOCK_REALTIME = 0;
+export const CLOCK_MONOTONIC = 1;
+export const CLOCK_BOOTTIME = 7;
+export const CLOCK_REALTIME_ALARM = 8;
+export const CLOCK_BOOTTIME_ALARM = 9;
+export const FIONREAD = 0x541b;
+export const FIONBIO = 0x5421;
+export const FIONCLEX = 0x5450;
+export const FIOCLEX = 0x5451;
+export const FIOASYNC = 0x5452;

@@ -1,0 +1,136 @@
+// Typed readers over open files: what a descriptor stands for, what lies in it, what an epoll file
+// watches. They only read.
+import { layout as L } from './generated/layout.ts';
+import type { Kernel } from './kernel.ts';
+import { Views } from './views.ts';
+
+export type FileKind =
+  | 'null'
+  | 'world'
+  | 'pipe'
+  | 'container'
+  | 'pidfd'
+  | 'supervisor'
+  | 'eventfd'
+  | 'timerfd'
+  | 'signalfd'
+  | 'inotify'
+  | 'epoll'
+  | 'socket'
+  | 'proc'
+  | 'nsfs'
+  | 'text';
+
+/** An open file description. */
+export interface FileView {
+  /** the same for every descriptor of it */
+  address: number;
+  kind: FileKind;
+  /** O_* bits; see flagsKnown */
+  flags: number;
+  /** others than the kernel's tasks have a hand in it */
+  opaque: boolean;
+  flagsKnown: boolean;
+  /** what locks are taken on, 0: not known */
+  inode: number;
+  /** pipe, socket, epoll object behind it */
+  object: number;
+  /** the socket at the other end, 0: none */
+  peer: number;
+  /** expirations of a timerfd that nobody has read */
+  ticks: number;
+}
+
+/** What an epoll file watches. */
+export interface EpollItem {
+  fd: number;
+  events: number;
+  data: bigint;
+  file: FileView;
+}
+
+const KINDS: Readonly<Record<number, FileKind>> = {
+  1: 'null',
+  2: 'world',
+  3: 'pipe',
+  4: 'container',
+  5: 'pidfd',
+  6: 'supervisor',
+  16: 'eventfd',
+  17: 'timerfd',
+  18: 'signalfd',
+  19: 'inotify',
+  20: 'epoll',
+  21: 'socket',
+  24: 'proc',
+  25: 'nsfs',
+  30: 'text',
+};
+const FILE_OPAQUE = 1;
+const FILE_FLAGS_UNKNOWN = 2;
+const FD_BITS = 1;
+
+/** Name of a file.kind. */
+export function kindOf(kind: number): FileKind {
+  return KINDS[kind] ?? 'world';
+}
+
+export class FileViews {
+  readonly #v: Views;
+  readonly #k: Kernel;
+
+  constructor(kernel: Kernel) {
+    this.#k = kernel;
+    this.#v = new Views(kernel);
+  }
+
+  /** The open file of a descriptor of `tid`. */
+  file(tid: number, fd: number): FileView | undefined {
+    this.#k.refresh();
+    const task = this.#k.exports.task_ptr(tid) >>> 0;
+    const files = task ? this.#v.word(this.#v.cold(task) + L.task_cold.files) : 0;
+    if (!files || fd < 0 || fd >= this.#v.word(files + L.files_struct.max_fds)) return undefined;
+    const slot = this.#v.word(this.#v.word(files + L.files_struct.fds) + fd * 4);
+    return slot ? this.#at(slot & ~FD_BITS) : undefined;
+  }
+
+  #at(address: number): FileView {
+    const kind = kindOf(this.#v.word(address + L.file.kind));
+    const object = this.#v.word(address + L.file.private_data);
+    const opaque = this.#v.word(address + L.file.opaque);
+    return {
+      address,
+      kind,
+      flags: this.#v.word(address + L.file.flags),
+      opaque: (opaque & FILE_OPAQUE) !== 0 || this.#objectOpaque(kind, object),
+      flagsKnown: (opaque & FILE_FLAGS_UNKNOWN) === 0,
+      inode: this.#v.word(address + L.file.inode),
+      object,
+      peer: kind === 'socket' ? this.#v.word(object + L.unix_sock.peer) : 0,
+      ticks: kind === 'timerfd' ? this.#v.word(object + L.timerfd_ctx.ticks) : 0,
+    };
+  }
+
+  #objectOpaque(kind: FileKind, object: number): boolean {
+    if (kind === 'pipe') return this.#v.word(object + L.pipe_inode_info.opaque) !== 0;
+    return kind === 'socket' && this.#v.word(object + L.unix_sock.opaque) !== 0;
+  }
+
+  /** What an epoll file watches, in no particular order. */
+  epollItems(ep: FileView): EpollItem[] {
+    if (ep.kind !== 'epoll') return [];
+    const head = ep.object + L.eventpoll.items_next;
+    const items: EpollItem[] = [];
+    for (let link = this.#v.word(head); link !== head; link = this.#v.word(link)) {
+      const at = link - L.epitem.item_next;
+      const data = at + L.epitem.data;
+      items.push({
+        fd: this.#v.word(at + L.epitem.fd) | 0,
+        events: this.#v.word(at + L.epitem.events),
+        data: (BigInt(this.#v.word(data + 4)) << 32n) | BigInt(this.#v.word(data)),
+        file: this.#at(this.#v.word(at + L.epitem.file)),
+      });
+    }
+    return items;
+  }
+}

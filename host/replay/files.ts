@@ -1,0 +1,279 @@
+// Files in a replay: which calls on them the kernel decides, what the world has to say before they
+// run, and what is known of a file from then on.
+import { EINVAL, EMFILE, EPERM } from '../../assembly/uapi/errno.ts';
+import * as FC from '../../assembly/uapi/fcntl.ts';
+import {
+  FILE_EVENT_OPAQUE,
+  FILE_EVENT_QUEUED,
+  FILE_EVENT_READY,
+  FILE_EVENT_TICKS,
+} from '../../assembly/uapi/frame.ts';
+import * as OP from '../../assembly/uapi/op.ts';
+import { errnoNumber } from '../abi/constants.ts';
+import type { EpollItem, FileView } from '../file-views.ts';
+import type { Frame } from '../frame.ts';
+import { type Call, expectedRax, failed } from './call.ts';
+import type { Replay } from './engine.ts';
+import { madeFds } from './fd-calls.ts';
+import {
+  askedFds,
+  classByCommand,
+  classByFile,
+  EPOLL_WAITS,
+  fdOf,
+  isWorlds,
+} from './file-class.ts';
+import { shownEvents, shownReady, shownSets } from './file-judge.ts';
+import { SameFiles } from './same-file.ts';
+import { descriptorsOf } from './messages.ts';
+import { valueOf } from './memory.ts';
+import type { CallClass } from './result.ts';
+
+const POLLS = new Set([OP.OP_POLL, OP.OP_PPOLL]);
+const SELECTS = new Set([OP.OP_SELECT, OP.OP_PSELECT6]);
+/** Which argument is how long a call waits. */
+const TIMEOUT_AT = new Map([
+  [OP.OP_POLL, 2],
+  [OP.OP_PPOLL, 2],
+  [OP.OP_SELECT, 4],
+  [OP.OP_PSELECT6, 4],
+  [OP.OP_EPOLL_WAIT, 3],
+  [OP.OP_EPOLL_PWAIT, 3],
+  [OP.OP_EPOLL_PWAIT2, 3],
+]);
+/** Calls in which others than what the log shows may come to a pipe or socket. */
+const HIDDEN_TRANSFERS = new Set([
+  'sendmmsg',
+  'recvmmsg',
+  'preadv',
+  'pwritev',
+  'preadv2',
+  'pwritev2',
+  'io_submit',
+  'io_uring_enter',
+  'io_uring_register',
+]);
+const HAS_CONTENTS = new Set(['pipe', 'socket', 'eventfd']);
+/** Events of the log that make it another question where a path leads. */
+const NEW_ROOT = new Set(['chroot', 'pivot_root', 'mount', 'umount2', 'move_mount', 'setns']);
+
+export class Files {
+  readonly #r: Replay;
+  readonly #same = new SameFiles();
+  /** does the log show every transfer, so that contents can be counted? */
+  readonly #complete: boolean;
+  /** locks were taken on files that the log does not tell apart */
+  foreignLocks = false;
+
+  constructor(r: Replay) {
+    this.#r = r;
+    const { names } = r.index;
+    this.#complete = names.has('mmap') || names.has('mmap2');
+    // what the first process got from outside is no null device, but the world's
+    for (const fd of [0, 1, 2]) {
+      r.kernel.frame.begin(1, 0, OP.OP_CLOSE).setArg(0, fd);
+      r.kernel.trap();
+      r.kernel.adoptFd(1, fd);
+    }
+  }
+
+  get #trusted(): boolean {
+    return this.#complete && !this.#r.sparse;
+  }
+
+  classOf(call: Call): CallClass {
+    const { kernel } = this.#r;
+    if (call.row!.classBy === 'byCommand') return classByCommand(kernel, call);
+    const cls = classByFile(kernel, call);
+    const waits = TIMEOUT_AT.has(call.row!.op);
+    return waits && !this.#trusted ? 'unmodelled' : cls;
+  }
+
+  /** Kind of the file that a call's first descriptor is. */
+  kindOf(call: Call): string {
+    return this.#r.kernel.file(call.pid, fdOf(call.args[0]))?.kind ?? '';
+  }
+
+  /** Is the end of this call its timeout's? */
+  timesOut(call: Call): boolean {
+    const at = TIMEOUT_AT.get(call.row!.op);
+    return at !== undefined && call.retKind === 'value' && call.ret === 0;
+  }
+
+  /** Before a call runs: what is ready of the world's files, timers that went off. */
+  tell(call: Call): void {
+    const op = call.row!.op;
+    if (POLLS.has(op)) this.#tellPoll(call);
+    else if (SELECTS.has(op)) this.#tellSelect(call);
+    else if (EPOLL_WAITS.has(op)) this.#tellEpoll(call);
+    else if (op === OP.OP_READ) this.#tellRead(call);
+  }
+
+  #ready(file: FileView | undefined, mask: number): void {
+    const { kernel } = this.#r;
+    if (!file) return;
+    if (isWorlds(file)) kernel.fileEvent(file, FILE_EVENT_READY, mask);
+    else if (file.kind === 'timerfd' && mask && !file.ticks)
+      kernel.fileEvent(file, FILE_EVENT_TICKS, 1);
+    else if (file.kind === 'inotify') kernel.fileEvent(file, FILE_EVENT_QUEUED, mask ? 16 : 0);
+    // which of the files behind a nested one is ready nobody says: any will do
+    else if (file.kind === 'epoll')
+      for (const item of kernel.openFiles.epollItems(file))
+        this.#ready(item.file, mask ? item.events : 0);
+  }
+
+  #tellPoll(call: Call): void {
+    const fds = askedFds(call);
+    const shown = new Map((shownReady(call) ?? []).map(({ fd, revents }) => [fd, revents]));
+    for (const fd of fds ?? []) this.#ready(this.#r.kernel.file(call.pid, fd), shown.get(fd) ?? 0);
+  }
+
+  #tellSelect(call: Call): void {
+    const sets = shownSets(call);
+    const bits = [FC.POLLIN, FC.POLLOUT, FC.POLLPRI];
+    for (const fd of askedFds(call) ?? []) {
+      const mask = bits.reduce((sum, bit, i) => (sets[i]!.includes(fd) ? sum | bit : sum), 0);
+      this.#ready(this.#r.kernel.file(call.pid, fd), mask);
+    }
+  }
+
+  /** Events name items by their data; of several with the same data the first is meant. */
+  #tellEpoll(call: Call): void {
+    const { kernel } = this.#r;
+    const ep = kernel.file(call.pid, fdOf(call.args[0]));
+    const items = ep ? kernel.openFiles.epollItems(ep) : [];
+    const events = call.retKind === 'value' ? [...(shownEvents(call) ?? [])] : [];
+    const take = (item: EpollItem): number => {
+      const at = events.findIndex((event) => event.data === item.data);
+      return at < 0 ? 0 : events.splice(at, 1)[0]!.events;
+    };
+    for (const item of items) this.#ready(item.file, take(item));
+  }
+
+  /** The value that a timerfd gave says how often it went off. */
+  #tellRead(call: Call): void {
+    const { kernel } = this.#r;
+    const file = kernel.file(call.pid, fdOf(call.args[0]));
+    const node = call.args[1];
+    if (file?.kind !== 'timerfd' || call.ret !== 8 || node?.kind !== 'str') return;
+    if (node.value.length < 8) return;
+    const ticks = Buffer.from(node.value, 'latin1').readBigUInt64LE(0);
+    const more = Number(ticks) - file.ticks;
+    if (more > 0) kernel.fileEvent(file, FILE_EVENT_TICKS, more);
+  }
+
+  /** What the world has been told to be ready is not so any more. */
+  forget(call: Call): void {
+    const { kernel } = this.#r;
+    if (!EPOLL_WAITS.has(call.row!.op)) return;
+    const ep = kernel.file(call.pid, fdOf(call.args[0]));
+    for (const item of ep ? kernel.openFiles.epollItems(ep) : []) {
+      if (isWorlds(item.file)) kernel.fileEvent(item.file, FILE_EVENT_READY, 0);
+    }
+  }
+
+  /** What only the world knows of a call. */
+  assist(frame: Frame, call: Call): void {
+    const errno = call.retKind === 'error' ? (errnoNumber(call.errno ?? '') ?? EINVAL) : 0;
+    const ret = typeof call.ret === 'number' ? call.ret : 0;
+    switch (call.row!.op) {
+      case OP.OP_EPOLL_CTL:
+        if (errno === EPERM) frame.assistErrno(errno);
+        else if (!errno) frame.assistRet(0);
+        break;
+      case OP.OP_READ:
+      case OP.OP_SPLICE:
+      case OP.OP_SENDFILE:
+      case OP.OP_SETSOCKOPT:
+      case OP.OP_GETSOCKOPT:
+      case OP.OP_SOCKETPAIR:
+      case OP.OP_KCMP:
+        if (errno) frame.assistErrno(errno);
+        else frame.assistRet(ret);
+        break;
+      case OP.OP_INOTIFY_ADD_WATCH: {
+        if (errno) frame.assistErrno(errno);
+        const id = this.#same.ofPath(call.args[1]);
+        if (id) frame.assistFile(0, id);
+        break;
+      }
+      case OP.OP_FCNTL:
+        this.#assistFcntl(frame, call);
+        break;
+      case OP.OP_WORLD_FD:
+      case OP.OP_OPEN:
+      case OP.OP_OPENAT:
+      case OP.OP_OPENAT2: {
+        // no descriptor left: that is the kernel's to find
+        if (errno === EMFILE) frame.assistRet(0);
+        const opened = this.#same.opened(call);
+        if (opened) frame.assistFile(opened.flags, opened.id);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+  #assistFcntl(frame: Frame, call: Call): void {
+    const command = call.args[1]?.kind === 'sym' ? call.args[1].text : '';
+    if (command === 'F_GETFL' && call.ret !== undefined) frame.assistRet(Number(call.ret));
+    if (!/^F_SETOWN(_EX)?$/.test(command) || failed(call)) return;
+    const pid = Math.abs(Number(valueOf(call.args[2]) ?? 0n));
+    if (pid && !this.#r.index.tasks.has(pid)) frame.assistRet(0);
+  }
+
+  /** What a call that has ended tells about files. */
+  learn(call: Call, cls: CallClass): void {
+    const { kernel } = this.#r;
+    if (NEW_ROOT.has(call.name) && !failed(call)) this.#same.forgetAll();
+    this.#same.learn(call);
+    if (failed(call) || !call.row) return;
+    if (!this.#trusted) {
+      for (const fd of madeFds(call) ?? []) this.#taint(kernel.file(call.pid, fd));
+    }
+    if (cls === 'unmodelled') this.#hidden(call);
+  }
+
+  /** A transfer that is not modelled: contents of what it acts on are no longer known. */
+  #hidden(call: Call): void {
+    const { kernel } = this.#r;
+    const first = kernel.file(call.pid, fdOf(call.args[0]));
+    if (HIDDEN_TRANSFERS.has(call.name)) this.#taint(first);
+    if (call.name === 'io_uring_setup' || call.name === 'io_setup') this.taintAll(call.pid);
+    if (/^(sendmsg|sendmmsg)$/.test(call.name)) {
+      // somebody outside may get these files
+      for (const fd of descriptorsOf(call.args[1])) this.#taint(kernel.file(call.pid, fd));
+    }
+    const locks = call.name === 'flock' || (call.name === 'fcntl' && /LK/.test(call.text));
+    if (locks) this.foreignLocks = true;
+  }
+
+  #taint(file: FileView | undefined): void {
+    if (!file || file.opaque || !HAS_CONTENTS.has(file.kind)) return;
+    this.#r.kernel.fileEvent(file, FILE_EVENT_OPAQUE);
+  }
+
+  /** Somebody whose calls the log does not show has all descriptors of `pid`. */
+  taintAll(pid: number): void {
+    for (const { fd } of this.#r.kernel.fds(pid)) this.#taint(this.#r.kernel.file(pid, fd));
+  }
+
+  /** After a difference what was counted wrong is not counted any more. */
+  taintCall(call: Call): void {
+    const { kernel } = this.#r;
+    for (const i of [0, 1, 2]) {
+      const file = kernel.file(call.pid, fdOf(call.args[i]));
+      if (call.row!.kinds[i]?.kind === 'fd') this.#taint(file);
+    }
+  }
+
+  /** A difference that the log's gaps explain. */
+  explain(call: Call): string | undefined {
+    const locks = call.name === 'flock' || (call.name === 'fcntl' && /LK/.test(call.text));
+    if (locks && this.foreignLocks && expectedRax(call) !== undefined) {
+      return 'locks on files that the log does not tell apart';
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,186 @@
+// Calls whose answer depends on what other tasks have put in or taken out: pipes, sockets,
+// counters, and whatever waits for them. Where such a call is an open interval, it is looked at
+// ahead, without its effect, until the kernel would give what the log shows; then it is run.
+import * as OP from '../../assembly/uapi/op.ts';
+import { DISP_BLOCKED, DISP_SLEEPS } from '../kernel.ts';
+import type { TraceLine } from '../trace/event.ts';
+import type { Call } from './call.ts';
+import type { Replay } from './engine.ts';
+import { goOn, type Moment, runNow } from './execute.ts';
+import { EPOLL_WAITS, fdOf } from './file-class.ts';
+import { help, STEPS } from './order.ts';
+import { judge, numberArg, runCall } from './run.ts';
+
+const READS = new Set([OP.OP_READ, OP.OP_READV, OP.OP_RECVFROM, OP.OP_RECVMSG]);
+const WRITES = new Set([
+  OP.OP_WRITE,
+  OP.OP_WRITEV,
+  OP.OP_SENDTO,
+  OP.OP_SENDMSG,
+  OP.OP_SPLICE,
+  OP.OP_TEE,
+  OP.OP_VMSPLICE,
+  OP.OP_SENDFILE,
+]);
+const OTHERS = new Set([
+  OP.OP_POLL,
+  OP.OP_PPOLL,
+  OP.OP_SELECT,
+  OP.OP_PSELECT6,
+  OP.OP_IOCTL,
+  ...EPOLL_WAITS,
+]);
+/** Calls after which another one may have something to read, or room to write. */
+const STIRS: ReadonlySet<string> = new Set([
+  'read',
+  'write',
+  'readv',
+  'writev',
+  'sendto',
+  'recvfrom',
+  'sendmsg',
+  'recvmsg',
+  'splice',
+  'tee',
+  'vmsplice',
+  'sendfile',
+  'close',
+  'close_range',
+  'dup2',
+  'dup3',
+  'execve',
+  'execveat',
+  'shutdown',
+  'exit',
+  'exit_group',
+  'kill',
+  'tkill',
+  'tgkill',
+  'epoll_ctl',
+  'timerfd_settime',
+]);
+
+/** Files on which a call depends on nothing that others put in; it can't be looked at ahead. */
+const APART = new Set(['proc', 'nsfs', 'container', 'supervisor']);
+
+export class Flows {
+  readonly #r: Replay;
+  /** open intervals that have not been run */
+  readonly #open = new Set<Call>();
+
+  constructor(r: Replay) {
+    this.#r = r;
+  }
+
+  /** Is this one of the calls that are looked at ahead? */
+  concerns(call: Call): boolean {
+    const { op } = call.row!;
+    if (!READS.has(op) && !WRITES.has(op) && !OTHERS.has(op)) return false;
+    return !APART.has(this.#r.files.kindOf(call));
+  }
+
+  /** A call has begun, and is not over. */
+  begin(call: Call): void {
+    if (!call.row || call.injected || call.done || !this.concerns(call)) return;
+    this.#open.add(call);
+    this.#try(call);
+  }
+
+  /** A line has been replayed: does an open call now give what the log shows? */
+  stir(line: TraceLine): void {
+    if (this.#open.size === 0) return;
+    const ends = line.kind === 'exit' || line.kind === 'killed';
+    if (!ends && !STIRS.has(line.name)) return;
+    for (const call of this.#open) {
+      const task = this.#r.tasks.get(call.pid);
+      if (call.done || task?.open !== call) this.#open.delete(call);
+      else this.#try(call);
+    }
+  }
+
+  /** Runs an open call early when it is its time, and waiting could only miss it. */
+  #try(call: Call): void {
+    if (!this.#eager(call) || !this.#decided(call)) return;
+    if (this.fits(call) && runNow(this.#r, call)) this.#open.delete(call);
+  }
+
+  #decided(call: Call): boolean {
+    const task = this.#r.tasks.get(call.pid);
+    const cls = task && this.#r.adopter.classOf(task, call);
+    return cls === 'emulated' || cls === 'assisted';
+  }
+
+  /**
+   * Reads take what is there: later there may be more. A write that went in whole has time until
+   * somebody needs it, one that did not went as soon as that was so.
+   */
+  #eager(call: Call): boolean {
+    if (call.retKind !== 'value' && call.retKind !== 'error') return false;
+    if (!WRITES.has(call.row!.op)) return true;
+    return call.retKind === 'error' || call.ret !== numberArg(call, 2);
+  }
+
+  /** Would the kernel give what the log shows, were the call run now? */
+  fits(call: Call): boolean {
+    const r = this.#r;
+    r.files.tell(call);
+    const outcome = runCall(r, call, r.tableIndex.get(call.table) ?? 0, 0, true);
+    r.files.forget(call);
+    if (outcome.unknown) return true;
+    if (outcome.disposition !== DISP_SLEEPS) return judge(call, outcome, r.timers) === undefined;
+    const asleep = { ...outcome, disposition: DISP_BLOCKED };
+    return r.files.timesOut(call) || judge(call, asleep, r.timers) === undefined;
+  }
+
+  /** Would the call be asleep, having done a part of its work? Only writes keep such a part. */
+  begins(call: Call): boolean {
+    if (!WRITES.has(call.row!.op) || call.retKind !== 'value') return false;
+    const r = this.#r;
+    return runCall(r, call, r.tableIndex.get(call.table) ?? 0, 0, true).disposition === DISP_SLEEPS;
+  }
+
+  /** Does a call put bytes where another task may read them? */
+  puts(call: Call): boolean {
+    return WRITES.has(call.row!.op) && call.retKind === 'value' && this.#decided(call);
+  }
+
+  /** Does sleeping leave something behind, so that the call must not begin again? */
+  keepsPart(call: Call): boolean {
+    return WRITES.has(call.row!.op);
+  }
+
+  /**
+   * Brings about what `call` needs, at its end; before that only looks. Return: whether the call is
+   * to be run.
+   */
+  settle(call: Call, moment: Moment): boolean {
+    if (moment !== 'end') return this.fits(call) || (moment === 'early' && this.begins(call));
+    for (let tries = 0; tries < STEPS && !this.fits(call); ++tries) {
+      if (!this.help(call)) break;
+      if (this.fits(call)) this.#r.reordered(`${call.name} needed an open call's effect`);
+    }
+    return true;
+  }
+
+  /** One step towards what `call` needs: those at the other end first. */
+  help(call: Call): boolean {
+    const r = this.#r;
+    const tasks = [...r.living].filter((task) => task.open);
+    for (const { open } of tasks) if (open && open !== call && goOn(r, open)) return true;
+    const object = this.#objectOf(call);
+    for (const { open } of tasks) {
+      if (!open || open === call || open.done || !open.row) continue;
+      if (object && this.#objectOf(open) === object && runNow(r, open)) return true;
+    }
+    return help(r, call, call.pid);
+  }
+
+  /** The pipe behind a call's descriptor, or the pair of sockets; 0: nothing of the sort. */
+  #objectOf(call: Call): number {
+    const file = this.#r.kernel.file(call.pid, fdOf(call.args[0]));
+    if (!file) return 0;
+    if (file.kind === 'pipe') return file.object;
+    if (file.kind === 'socket') return Math.min(file.object, file.peer);
+    return file.kind === 'world' || file.kind === 'null' ? 0 : file.address;
+  }
+}
