@@ -5,6 +5,7 @@ import { abiCommand } from './abi.ts';
 import { auditCommand } from './audit.ts';
 import { layoutCommand } from './layout.ts';
 import { replayCommand } from './replay.ts';
+import { statCommand } from './stat.ts';
 import { EXIT_FAULT, EXIT_OK, EXIT_UNREADABLE, EXIT_USAGE, UsageError } from './status.ts';
 import { SourceError } from '../trace/source.ts';
 
@@ -12,6 +13,7 @@ const HELP = `bulkhead - re-executes recorded system calls in a kernel core of W
 
 usage: bulkhead replay [options] FILE...   replay a trace and compare (- is standard input)
        bulkhead abi [TABLE]                the syscall tables: number, name, class, support, note
+       bulkhead stat FILE...               share of the recorded calls that are predicted
        bulkhead audit tree FILE...         containers and tasks, from an audit log alone
        bulkhead audit attribute FILE...    an audit log again, with container ids
        bulkhead layout                     the kernel's structures, as JSON
@@ -45,6 +47,8 @@ async function main(argv: string[]): Promise<number> {
   switch (command) {
     case 'replay':
       return replayCommand(rest);
+    case 'stat':
+      return statCommand(rest);
     case 'audit':
       return auditCommand(rest);
     case 'abi':

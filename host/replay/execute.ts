@@ -5,6 +5,7 @@ import * as OP from '../../assembly/uapi/op.ts';
 import { type Call, expectedRax, expectedText, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
+import { isListed } from './listed.ts';
 import { addReason, countCall, type Verdict } from './result.ts';
 import { fireByCall } from './timers.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
@@ -40,7 +41,7 @@ export type Moment = 'end' | 'early' | 'try';
 export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment = 'end'): boolean {
   const cls = r.adopter.classOf(task, call);
   if (cls === 'unmodelled' || cls === 'injected') {
-    countCall(r.result, call.name, cls);
+    countCall(r.result, call.name, cls, undefined, { listed: isListed(r, call) });
     remember(task, call, expectedRax(call) ?? 0n);
     r.files.learn(call, cls);
     return true;
@@ -208,10 +209,11 @@ function conclude(
     verdict = 'diverged';
     r.diverge(call.line, task, call.name, expectedText(call), wrong, call.text);
   }
-  countCall(r.result, call.name, cls, verdict);
   // whether an assisted call fails, and how, is not compared
-  const given = cls === 'assisted' && failed(call);
-  const compared = verdict === 'matched' && !given && !r.adopter.hidesInterrupted(task, call);
+  const fails = cls === 'assisted' && failed(call);
+  const given = !wrong && (fails || r.adopter.hidesInterrupted(task, call));
+  countCall(r.result, call.name, cls, verdict, { listed: isListed(r, call), given });
+  const compared = verdict === 'matched' && !given;
   if (compared) r.compared?.add(call.seq);
   const rax = expectedRax(call) ?? outcome.rax;
   remember(task, call, rax);

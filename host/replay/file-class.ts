@@ -47,7 +47,7 @@ const FCNTL =
   /^F_(DUPFD(_CLOEXEC|_QUERY)?|[GS]ETFD|[GS]ETFL|[GS]ETOWN(_EX)?|[GS]ETSIG|[GS]ETPIPE_SZ)$/;
 
 /** Kinds of which the kernel knows no contents here; of namespaces' files see identities.ts. */
-const WORLDS: ReadonlySet<string> = new Set(['world', 'null', 'proc', 'nsfs', 'text']);
+export const WORLDS: ReadonlySet<string> = new Set(['world', 'null', 'proc', 'nsfs', 'text']);
 
 /** Is a file the world's: nothing of its contents or readiness is the kernel's to say? */
 export function isWorlds(file: FileView): boolean {

@@ -22,6 +22,7 @@ import {
   EPOLL_WAITS,
   fdOf,
   isWorlds,
+  WORLDS,
 } from './file-class.ts';
 import { shownEvents, shownReady, shownSets } from './file-judge.ts';
 import { SameFiles } from './same-file.ts';
@@ -53,6 +54,7 @@ const HIDDEN_TRANSFERS = new Set([
   'io_uring_enter',
   'io_uring_register',
 ]);
+const SOCKETS = new Set(['socket', 'accept', 'accept4', 'socketpair']);
 const HAS_CONTENTS = new Set(['pipe', 'socket', 'eventfd']);
 /** Events of the log that make it another question where a path leads. */
 const NEW_ROOT = new Set(['chroot', 'pivot_root', 'mount', 'umount2', 'move_mount', 'setns']);
@@ -62,6 +64,8 @@ export class Files {
   readonly #same = new SameFiles();
   /** does the log show every transfer, so that contents can be counted? */
   readonly #complete: boolean;
+  /** addresses of open files that are the world's sockets */
+  readonly #sockets = new Set<number>();
   /** locks were taken on files that the log does not tell apart */
   foreignLocks = false;
 
@@ -92,6 +96,15 @@ export class Files {
   /** Kind of the file that a call's first descriptor is. */
   kindOf(call: Call): string {
     return this.#r.kernel.file(call.pid, fdOf(call.args[0]))?.kind ?? '';
+  }
+
+  /** Is a call's descriptor a plain file or a terminal, as far as anybody knows? */
+  isPlain(call: Call, i: number): boolean {
+    const said = call.args[i]?.path;
+    if (said !== undefined) return said.startsWith('/');
+    const file = this.#r.kernel.file(call.pid, fdOf(call.args[i]));
+    if (!file) return call.errno !== 'EBADF';
+    return file.kind !== 'nsfs' && WORLDS.has(file.kind) && !this.#sockets.has(file.address);
   }
 
   /** Is the end of this call its timeout's? */
@@ -229,6 +242,14 @@ export class Files {
     if (NEW_ROOT.has(call.name) && !failed(call)) this.#same.forgetAll();
     this.#same.learn(call);
     if (failed(call) || !call.row) return;
+    const makesSocket = SOCKETS.has(call.name);
+    if (makesSocket || this.#sockets.size) {
+      for (const fd of madeFds(call) ?? []) {
+        const at = kernel.file(call.pid, fd)?.address ?? 0;
+        if (makesSocket) this.#sockets.add(at);
+        else this.#sockets.delete(at);
+      }
+    }
     if (!this.#trusted) {
       for (const fd of madeFds(call) ?? []) this.#taint(kernel.file(call.pid, fd));
     }

@@ -8,6 +8,7 @@ import { endEarly, reaps } from './deaths.ts';
 import { deliverable, letNoticesOut, worldly } from './ends.ts';
 import type { Replay } from './engine.ts';
 import { runNow } from './execute.ts';
+import { isListed } from './listed.ts';
 import { addReason, countCall } from './result.ts';
 import { isFork } from './run.ts';
 
@@ -169,7 +170,8 @@ export function closeOpenCalls(r: Replay): void {
     const cls = r.adopter.classOf(task, open);
     const blind = cls === 'emulated' || cls === 'assisted';
     if (blind) addReason(r.result.reasons.blind, `${open.name}: the log does not show its end`);
-    countCall(r.result, open.name, cls, blind ? 'blind' : undefined);
+    const verdict = blind ? 'blind' : undefined;
+    countCall(r.result, open.name, cls, verdict, { listed: isListed(r, open) });
   }
 }
 

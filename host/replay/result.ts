@@ -31,6 +31,10 @@ export interface NameCounts {
   assisted: number;
   unmodelled: number;
   injected: number;
+  /** calls outside the list of those that are about memory, time and plain files */
+  outside: number;
+  /** of these, calls of which at least one field was compared */
+  predicted: number;
 }
 
 export interface ReplayResult {
@@ -111,15 +115,21 @@ function counts(result: ReplayResult, name: string): NameCounts {
     assisted: 0,
     unmodelled: 0,
     injected: 0,
+    outside: 0,
+    predicted: 0,
   });
 }
 
-/** Counts one call. Unmodelled and injected calls have no verdict. */
+/**
+ * Counts one call. Unmodelled and injected calls have no verdict. `listed`: it is about memory, time
+ * or a plain file; `given`: of what came of it nothing was compared.
+ */
 export function countCall(
   result: ReplayResult,
   name: string,
   cls: CallClass,
   verdict?: Verdict,
+  { listed = false, given = false } = {},
 ): void {
   const entry = counts(result, name);
   entry.calls += 1;
@@ -127,6 +137,10 @@ export function countCall(
   if (entry[cls] * 2 >= entry.calls) entry.class = cls;
   result.calls += 1;
   result[cls] += 1;
+  if (!listed && cls !== 'injected') {
+    entry.outside += 1;
+    if (!given && (verdict === 'matched' || verdict === 'diverged')) entry.predicted += 1;
+  }
   if (verdict) {
     entry[verdict] += 1;
     result[verdict] += 1;
