@@ -77,6 +77,36 @@
 #define BH_AUDIT_ARCH_I386 (0x40000003)
 #define BH_AUDIT_UID_UNSET (-1)
 #define BH_AUDIT_SID_UNSET (-1)
+#define BH_AUDIT_CTL_ENABLE (1)
+#define BH_AUDIT_CTL_DISABLE (2)
+#define BH_AUDIT_CTL_BACKLOG_LIMIT (3)
+#define BH_AUDIT_CTL_RATE_LIMIT (4)
+#define BH_AUDIT_CTL_VIRT (5)
+#define BH_AUDIT_CTL_ADD_RULE (6)
+#define BH_AUDIT_CTL_CLEAR_RULES (7)
+#define BH_AUDIT_CTL_PACKET (8)
+#define BH_AUDIT_CTL_CONTAINER_OF (9)
+#define BH_AUDIT_CTL_LIMIT_MAX (0x7fffffff)
+#define BH_AUDIT_NEVER (0)
+#define BH_AUDIT_ALWAYS (2)
+#define BH_AUDIT_FIELD_CONTID (1)
+#define BH_AUDIT_FIELD_UID (2)
+#define BH_AUDIT_FIELD_LOGINUID (4)
+#define BH_AUDIT_FIELD_SUCCESS (8)
+#define BH_AUDIT_FIELD_PID (16)
+#define BH_AUDIT_FIELD_EXIT (32)
+#define BH_AUDIT_FIELD_ARCH (64)
+#define BH_AUDIT_SYSCALLS (2048)
+#define BH_AUDIT_OP_CREATE (1)
+#define BH_AUDIT_OP_ENTER (2)
+#define BH_AUDIT_OP_SET (3)
+#define BH_AUDIT_OP_SETNS (4)
+#define BH_AUDIT_OP_KILL (5)
+#define BH_AUDIT_OP_DEAD (6)
+#define BH_AUDIT_OP_DROP (7)
+#define BH_AUDITSC_INVALID (0)
+#define BH_AUDITSC_SUCCESS (1)
+#define BH_AUDITSC_FAILURE (2)
 
 /* assembly/uapi/capability.ts */
 #define BH_CAP_CHOWN (0)
@@ -1084,6 +1114,162 @@
  * Structs in the memory of the module. Fields are little-endian, addresses are
  * offsets in that memory. The size of a slot may exceed the last field.
  */
+struct bh_audit_context {
+  int32_t count;
+  int32_t loginuid;
+  int32_t sessionid;
+  uint32_t capcontid;
+  uint32_t cont; /* address of a audit_contobj */
+  uint32_t exe;
+};
+_Static_assert(offsetof(struct bh_audit_context, count) == 0, "count");
+_Static_assert(offsetof(struct bh_audit_context, loginuid) == 4, "loginuid");
+_Static_assert(offsetof(struct bh_audit_context, sessionid) == 8, "sessionid");
+_Static_assert(offsetof(struct bh_audit_context, capcontid) == 12, "capcontid");
+_Static_assert(offsetof(struct bh_audit_context, cont) == 16, "cont");
+_Static_assert(offsetof(struct bh_audit_context, exe) == 20, "exe");
+
+struct bh_audit_contobj {
+  int32_t count;
+  int32_t depth;
+  uint64_t id;
+  uint32_t parent; /* address of a audit_contobj */
+  uint32_t owner; /* address of a pid */
+  uint32_t next; /* address of a audit_contobj */
+};
+_Static_assert(offsetof(struct bh_audit_contobj, count) == 0, "count");
+_Static_assert(offsetof(struct bh_audit_contobj, depth) == 4, "depth");
+_Static_assert(offsetof(struct bh_audit_contobj, id) == 8, "id");
+_Static_assert(offsetof(struct bh_audit_contobj, parent) == 16, "parent");
+_Static_assert(offsetof(struct bh_audit_contobj, owner) == 20, "owner");
+_Static_assert(offsetof(struct bh_audit_contobj, next) == 24, "next");
+
+struct bh_audit_name {
+  int32_t count;
+  uint32_t len;
+};
+_Static_assert(offsetof(struct bh_audit_name, count) == 0, "count");
+_Static_assert(offsetof(struct bh_audit_name, len) == 4, "len");
+
+struct bh_audit_packet {
+  uint32_t inum;
+  uint32_t mark;
+  uint32_t proto;
+  uint32_t family;
+  uint64_t saddr0;
+  uint64_t saddr1;
+  uint64_t daddr0;
+  uint64_t daddr1;
+};
+_Static_assert(offsetof(struct bh_audit_packet, inum) == 0, "inum");
+_Static_assert(offsetof(struct bh_audit_packet, mark) == 4, "mark");
+_Static_assert(offsetof(struct bh_audit_packet, proto) == 8, "proto");
+_Static_assert(offsetof(struct bh_audit_packet, family) == 12, "family");
+_Static_assert(offsetof(struct bh_audit_packet, saddr0) == 16, "saddr0");
+_Static_assert(offsetof(struct bh_audit_packet, saddr1) == 24, "saddr1");
+_Static_assert(offsetof(struct bh_audit_packet, daddr0) == 32, "daddr0");
+_Static_assert(offsetof(struct bh_audit_packet, daddr1) == 40, "daddr1");
+
+struct bh_audit_rule {
+  uint32_t next;
+  uint32_t action;
+  uint32_t fields;
+  uint32_t negated;
+  uint32_t key;
+  int32_t uid;
+  int32_t loginuid;
+  uint32_t success;
+  int32_t pid;
+  int32_t exit;
+  uint32_t compat;
+  uint32_t all;
+  uint64_t contid;
+  uint64_t map0;
+};
+_Static_assert(offsetof(struct bh_audit_rule, next) == 0, "next");
+_Static_assert(offsetof(struct bh_audit_rule, action) == 4, "action");
+_Static_assert(offsetof(struct bh_audit_rule, fields) == 8, "fields");
+_Static_assert(offsetof(struct bh_audit_rule, negated) == 12, "negated");
+_Static_assert(offsetof(struct bh_audit_rule, key) == 16, "key");
+_Static_assert(offsetof(struct bh_audit_rule, uid) == 20, "uid");
+_Static_assert(offsetof(struct bh_audit_rule, loginuid) == 24, "loginuid");
+_Static_assert(offsetof(struct bh_audit_rule, success) == 28, "success");
+_Static_assert(offsetof(struct bh_audit_rule, pid) == 32, "pid");
+_Static_assert(offsetof(struct bh_audit_rule, exit) == 36, "exit");
+_Static_assert(offsetof(struct bh_audit_rule, compat) == 40, "compat");
+_Static_assert(offsetof(struct bh_audit_rule, all) == 44, "all");
+_Static_assert(offsetof(struct bh_audit_rule, contid) == 48, "contid");
+_Static_assert(offsetof(struct bh_audit_rule, map0) == 56, "map0");
+
+struct bh_audit_state {
+  uint32_t enabled;
+  uint32_t ring;
+  uint32_t ring_words;
+  uint32_t ring_order;
+  uint32_t head;
+  uint32_t tail;
+  uint32_t nr_put;
+  uint32_t nr_taken;
+  uint32_t lost;
+  uint32_t backlog_limit;
+  uint32_t rate_limit;
+  uint32_t rate_count;
+  uint64_t rate_from;
+  uint64_t serial;
+  uint32_t buffer;
+  uint32_t call_len;
+  uint32_t aux_len;
+  uint32_t virt_len;
+  uint32_t nr_records;
+  uint32_t nr_virt;
+  uint32_t left_out;
+  uint32_t rec;
+  uint32_t at;
+  uint32_t forced;
+  uint32_t call_wanted;
+  uint32_t call_key;
+  uint32_t rules;
+  uint32_t interest;
+  uint32_t other_numbers;
+  uint32_t virt;
+  uint32_t session;
+  uint32_t contobjs; /* address of a audit_contobj */
+  uint32_t container_of;
+};
+_Static_assert(offsetof(struct bh_audit_state, enabled) == 0, "enabled");
+_Static_assert(offsetof(struct bh_audit_state, ring) == 4, "ring");
+_Static_assert(offsetof(struct bh_audit_state, ring_words) == 8, "ring_words");
+_Static_assert(offsetof(struct bh_audit_state, ring_order) == 12, "ring_order");
+_Static_assert(offsetof(struct bh_audit_state, head) == 16, "head");
+_Static_assert(offsetof(struct bh_audit_state, tail) == 20, "tail");
+_Static_assert(offsetof(struct bh_audit_state, nr_put) == 24, "nr_put");
+_Static_assert(offsetof(struct bh_audit_state, nr_taken) == 28, "nr_taken");
+_Static_assert(offsetof(struct bh_audit_state, lost) == 32, "lost");
+_Static_assert(offsetof(struct bh_audit_state, backlog_limit) == 36, "backlog_limit");
+_Static_assert(offsetof(struct bh_audit_state, rate_limit) == 40, "rate_limit");
+_Static_assert(offsetof(struct bh_audit_state, rate_count) == 44, "rate_count");
+_Static_assert(offsetof(struct bh_audit_state, rate_from) == 48, "rate_from");
+_Static_assert(offsetof(struct bh_audit_state, serial) == 56, "serial");
+_Static_assert(offsetof(struct bh_audit_state, buffer) == 64, "buffer");
+_Static_assert(offsetof(struct bh_audit_state, call_len) == 68, "call_len");
+_Static_assert(offsetof(struct bh_audit_state, aux_len) == 72, "aux_len");
+_Static_assert(offsetof(struct bh_audit_state, virt_len) == 76, "virt_len");
+_Static_assert(offsetof(struct bh_audit_state, nr_records) == 80, "nr_records");
+_Static_assert(offsetof(struct bh_audit_state, nr_virt) == 84, "nr_virt");
+_Static_assert(offsetof(struct bh_audit_state, left_out) == 88, "left_out");
+_Static_assert(offsetof(struct bh_audit_state, rec) == 92, "rec");
+_Static_assert(offsetof(struct bh_audit_state, at) == 96, "at");
+_Static_assert(offsetof(struct bh_audit_state, forced) == 100, "forced");
+_Static_assert(offsetof(struct bh_audit_state, call_wanted) == 104, "call_wanted");
+_Static_assert(offsetof(struct bh_audit_state, call_key) == 108, "call_key");
+_Static_assert(offsetof(struct bh_audit_state, rules) == 112, "rules");
+_Static_assert(offsetof(struct bh_audit_state, interest) == 116, "interest");
+_Static_assert(offsetof(struct bh_audit_state, other_numbers) == 120, "other_numbers");
+_Static_assert(offsetof(struct bh_audit_state, virt) == 124, "virt");
+_Static_assert(offsetof(struct bh_audit_state, session) == 128, "session");
+_Static_assert(offsetof(struct bh_audit_state, contobjs) == 132, "contobjs");
+_Static_assert(offsetof(struct bh_audit_state, container_of) == 136, "container_of");
+
 struct bh_boot_config {
   int32_t pid_max;
   int32_t threads_max;
@@ -1574,6 +1760,7 @@ struct bh_kernel_clone_args {
   uint32_t frame; /* address of a frame */
   int32_t cgroup;
   uint32_t dest; /* address of a container */
+  uint32_t made; /* address of a container */
   uint32_t newtime;
   uint32_t parent; /* address of a task_struct */
   uint32_t old_files; /* address of a files_struct */
@@ -1592,11 +1779,12 @@ _Static_assert(offsetof(struct bh_kernel_clone_args, forced_pid) == 48, "forced_
 _Static_assert(offsetof(struct bh_kernel_clone_args, frame) == 52, "frame");
 _Static_assert(offsetof(struct bh_kernel_clone_args, cgroup) == 56, "cgroup");
 _Static_assert(offsetof(struct bh_kernel_clone_args, dest) == 60, "dest");
-_Static_assert(offsetof(struct bh_kernel_clone_args, newtime) == 64, "newtime");
-_Static_assert(offsetof(struct bh_kernel_clone_args, parent) == 68, "parent");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_files) == 72, "old_files");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_fs) == 76, "old_fs");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_sighand) == 80, "old_sighand");
+_Static_assert(offsetof(struct bh_kernel_clone_args, made) == 64, "made");
+_Static_assert(offsetof(struct bh_kernel_clone_args, newtime) == 68, "newtime");
+_Static_assert(offsetof(struct bh_kernel_clone_args, parent) == 72, "parent");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_files) == 76, "old_files");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_fs) == 80, "old_fs");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_sighand) == 84, "old_sighand");
 
 struct bh_kernel_event {
   uint32_t type;
@@ -1686,6 +1874,7 @@ struct bh_kernel_root {
   uint32_t armed_next;
   uint32_t armed_prev;
   uint32_t proc_containers_2017;
+  uint32_t audit;
   uint32_t held_locks;
   uint32_t free_pages0;
   uint32_t nr_inflight;
@@ -1769,19 +1958,20 @@ _Static_assert(offsetof(struct bh_kernel_root, no_containers) == 272, "no_contai
 _Static_assert(offsetof(struct bh_kernel_root, armed_next) == 276, "armed_next");
 _Static_assert(offsetof(struct bh_kernel_root, armed_prev) == 280, "armed_prev");
 _Static_assert(offsetof(struct bh_kernel_root, proc_containers_2017) == 284, "proc_containers_2017");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 288, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 292, "free_pages0");
-_Static_assert(offsetof(struct bh_kernel_root, nr_inflight) == 296, "nr_inflight");
-_Static_assert(offsetof(struct bh_kernel_root, inflight_next) == 300, "inflight_next");
-_Static_assert(offsetof(struct bh_kernel_root, inflight_prev) == 304, "inflight_prev");
-_Static_assert(offsetof(struct bh_kernel_root, closing) == 308, "closing");
-_Static_assert(offsetof(struct bh_kernel_root, closing_now) == 312, "closing_now");
-_Static_assert(offsetof(struct bh_kernel_root, sigwait_next) == 316, "sigwait_next");
-_Static_assert(offsetof(struct bh_kernel_root, sigwait_prev) == 320, "sigwait_prev");
-_Static_assert(offsetof(struct bh_kernel_root, timers_next) == 324, "timers_next");
-_Static_assert(offsetof(struct bh_kernel_root, timers_prev) == 328, "timers_prev");
-_Static_assert(offsetof(struct bh_kernel_root, ep_walk) == 332, "ep_walk");
-_Static_assert(offsetof(struct bh_kernel_root, inodes) == 336, "inodes");
+_Static_assert(offsetof(struct bh_kernel_root, audit) == 288, "audit");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 292, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 296, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, nr_inflight) == 300, "nr_inflight");
+_Static_assert(offsetof(struct bh_kernel_root, inflight_next) == 304, "inflight_next");
+_Static_assert(offsetof(struct bh_kernel_root, inflight_prev) == 308, "inflight_prev");
+_Static_assert(offsetof(struct bh_kernel_root, closing) == 312, "closing");
+_Static_assert(offsetof(struct bh_kernel_root, closing_now) == 316, "closing_now");
+_Static_assert(offsetof(struct bh_kernel_root, sigwait_next) == 320, "sigwait_next");
+_Static_assert(offsetof(struct bh_kernel_root, sigwait_prev) == 324, "sigwait_prev");
+_Static_assert(offsetof(struct bh_kernel_root, timers_next) == 328, "timers_next");
+_Static_assert(offsetof(struct bh_kernel_root, timers_prev) == 332, "timers_prev");
+_Static_assert(offsetof(struct bh_kernel_root, ep_walk) == 336, "ep_walk");
+_Static_assert(offsetof(struct bh_kernel_root, inodes) == 340, "inodes");
 
 struct bh_key {
   int32_t usage;
@@ -2308,6 +2498,7 @@ struct bh_task_rare {
   uint32_t restart_a1;
   uint32_t restart_a2;
   uint32_t restart_op;
+  uint32_t audit;
   uint32_t upcall;
 };
 _Static_assert(offsetof(struct bh_task_rare, pdeath_signal) == 0, "pdeath_signal");
@@ -2331,7 +2522,8 @@ _Static_assert(offsetof(struct bh_task_rare, restart_a0) == 88, "restart_a0");
 _Static_assert(offsetof(struct bh_task_rare, restart_a1) == 96, "restart_a1");
 _Static_assert(offsetof(struct bh_task_rare, restart_a2) == 100, "restart_a2");
 _Static_assert(offsetof(struct bh_task_rare, restart_op) == 104, "restart_op");
-_Static_assert(offsetof(struct bh_task_rare, upcall) == 108, "upcall");
+_Static_assert(offsetof(struct bh_task_rare, audit) == 108, "audit");
+_Static_assert(offsetof(struct bh_task_rare, upcall) == 112, "upcall");
 
 struct bh_task_struct {
   uint32_t state;
@@ -2751,5 +2943,7 @@ typedef void bh_alloc_fail_fn(uint32_t n);
 typedef uint32_t bh_alloc_count_fn(void);
 /* Debug: switches a seeded fault on (0: none). */
 typedef void bh_seed_fault_fn(int32_t id);
+/* What the host wants of the audit log: AUDIT_CTL_*. Return: 0 or a negative errno. */
+typedef int32_t bh_audit_control_fn(int32_t what, uint32_t value);
 
 #endif

@@ -1,4 +1,4 @@
-// Calls that are about memory, time, names and plain files: what nobody asks this kernel to predict.
+// Calls about memory, time, names and plain files: what nobody asks this kernel to predict.
 // The list is fixed; `bulkhead stat` says what share of all others has a predicted field.
 import type { Call } from './call.ts';
 import type { Replay } from './engine.ts';
@@ -6,8 +6,8 @@ import type { Replay } from './engine.ts';
 /** Whatever they act on. */
 const ALWAYS: ReadonlySet<string> = new Set(
   (
-    'mmap mmap2 old_mmap munmap mprotect brk mremap madvise mlock munlock msync mincore getrandom ' +
-    'futex membarrier clock_gettime clock_gettime64 gettimeofday time nanosleep clock_nanosleep ' +
+    'mmap mmap2 old_mmap munmap mprotect brk mremap madvise mlock munlock msync mincore ' +
+    'getrandom futex membarrier clock_gettime clock_gettime64 gettimeofday time nanosleep clock_nanosleep ' +
     'clock_nanosleep_time64 sched_yield getrusage times sysinfo stat stat64 fstat fstat64 lstat ' +
     'lstat64 newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat ' +
     'getdents64 statfs statfs64 fstatfs fstatfs64 lseek _llseek fadvise64 fadvise64_64 ' +

@@ -121,8 +121,8 @@ function counts(result: ReplayResult, name: string): NameCounts {
 }
 
 /**
- * Counts one call. Unmodelled and injected calls have no verdict. `listed`: it is about memory, time
- * or a plain file; `given`: of what came of it nothing was compared.
+ * Counts one call. Unmodelled and injected calls have no verdict. `listed`: it is about memory,
+ * time or a plain file; `given`: of what came of it nothing was compared.
  */
 export function countCall(
   result: ReplayResult,
