@@ -4,7 +4,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import type { Kernel } from '../kernel.ts';
 import type { SyscallTable } from '../syscall-abi.ts';
-import type { TraceLine } from '../trace/event.ts';
+import { isInterrupted, type TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
 import { Adopter } from './adopt.ts';
@@ -320,7 +320,7 @@ export class Replay {
       if (numberFits(this, call)) runNow(this, call);
     }
     if (call.row && WAITS.has(call.row.op) && call.ret === 0) runNow(this, call);
-    if (call.retKind === 'restart') this.interruptible.add(call);
+    if (isInterrupted(call)) this.interruptible.add(call);
     this.flows.begin(call);
   }
 

@@ -3,6 +3,7 @@
 import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import { type Call, expectedRax, expectedText, failed, type ReplayTask } from './call.ts';
+import { isInterrupted } from '../trace/event.ts';
 import type { Replay } from './engine.ts';
 import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { isListed } from './listed.ts';
@@ -55,7 +56,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   r.adopter.prepare(task, call);
   fireByCall(r, task, call);
   const unseen = r.adopter.endUnseenChild(call);
-  if (call.retKind === 'restart') expectSignal(r, call, moment !== 'end');
+  if (isInterrupted(call)) expectSignal(r, call, moment !== 'end');
   const child = childOf(r, call);
   if (child) forkOthersFirst(r, call);
   const flow = r.flows.concerns(call);
@@ -227,7 +228,7 @@ function conclude(
 function remember(task: ReplayTask, call: Call, rax: bigint): void {
   task.lastRet = rax;
   task.lastName = call.name;
-  task.interrupted = call.retKind === 'restart';
+  task.interrupted = isInterrupted(call);
   if (call.row) {
     task.lastNr = call.row.nr;
     task.lastTable = call.table;

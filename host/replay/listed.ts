@@ -7,11 +7,11 @@ import type { Replay } from './engine.ts';
 const ALWAYS: ReadonlySet<string> = new Set(
   (
     'mmap mmap2 old_mmap munmap mprotect brk mremap madvise mlock munlock msync mincore ' +
-    'getrandom futex membarrier clock_gettime clock_gettime64 gettimeofday time nanosleep clock_nanosleep ' +
-    'clock_nanosleep_time64 sched_yield getrusage times sysinfo stat stat64 fstat fstat64 lstat ' +
-    'lstat64 newfstatat fstatat64 statx access faccessat faccessat2 readlink readlinkat ' +
-    'getdents64 statfs statfs64 fstatfs fstatfs64 lseek _llseek fadvise64 fadvise64_64 ' +
-    'arch_prctl rseq mbind'
+    'getrandom futex membarrier clock_gettime clock_gettime64 gettimeofday time nanosleep ' +
+    'clock_nanosleep clock_nanosleep_time64 sched_yield getrusage times sysinfo stat ' +
+    'stat64 fstat fstat64 lstat lstat64 newfstatat fstatat64 statx access faccessat ' +
+    'faccessat2 readlink readlinkat getdents64 statfs statfs64 fstatfs fstatfs64 lseek ' +
+    '_llseek fadvise64 fadvise64_64 arch_prctl rseq mbind'
   ).split(' '),
 );
 /** Where they act on plain files; ioctl on terminals too. */

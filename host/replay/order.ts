@@ -2,7 +2,7 @@
 // an end that the log shows is not there yet, open intervals that can bring it about are carried
 // out, nearest cause first; what has nothing to do with it stays open.
 import * as OP from '../../assembly/uapi/op.ts';
-import type { SigInfoFields } from '../trace/event.ts';
+import { isInterrupted, type SigInfoFields } from '../trace/event.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { endEarly, reaps } from './deaths.ts';
 import { deliverable, letNoticesOut, worldly } from './ends.ts';
@@ -50,7 +50,7 @@ function runOpen(
 /** Does a death of `task` matter to a call of `about`, and how nearly? Infinity: not at all. */
 function nearness(r: Replay, task: ReplayTask, call: Call | undefined, about: number): number {
   // an interrupted wait did not see this end
-  if (call?.retKind === 'restart' && reaps(call, task.pid)) return Infinity;
+  if (call && isInterrupted(call) && reaps(call, task.pid)) return Infinity;
   const view = r.kernel.task(task.pid);
   const self = r.kernel.task(about);
   const named = call && typeof call.ret === 'number' ? call.ret : 0;

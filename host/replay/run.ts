@@ -11,6 +11,7 @@ import {
   type Kernel,
 } from '../kernel.ts';
 import type { Frame } from '../frame.ts';
+import { isInterrupted } from '../trace/event.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
 import { OPENS } from './fd-calls.ts';
@@ -245,8 +246,7 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
     // how long a timeout lasted is the world's to say
     // it never came back, in the log too
     if (call.retKind === 'unknown') return undefined;
-    const interrupted = call.retKind === 'restart' || call.errno === 'EINTR';
-    if (interrupted && worldTimers) return undefined;
+    if (isInterrupted(call) && worldTimers) return undefined;
     const timeout =
       (call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN') ||
       (call.row!.op === OP.OP_RESTART_SYSCALL && call.ret === 0);

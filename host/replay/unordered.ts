@@ -3,7 +3,7 @@
 // and taken back when it would sleep or answer otherwise. Ends and signals that nobody is seen to
 // need yet come last, since a task that the log shows to go on had not been ended.
 import * as OP from '../../assembly/uapi/op.ts';
-import type { TraceLine } from '../trace/event.ts';
+import { isInterrupted, type TraceLine } from '../trace/event.ts';
 import type { FileCursor } from '../trace/strace.ts';
 import { type Call, callOf, rowOf } from './call.ts';
 import type { TaskView } from '../views.ts';
@@ -136,7 +136,7 @@ class Schedule {
     const line = parent && this.#peek(parent);
     if (!line || !view) return undefined;
     if (r.tasks.get(view.ppid)?.open?.asleep) return true;
-    if (line.retKind === 'restart') {
+    if (isInterrupted(line)) {
       const sender = r.index.interruptions.get(line.seq)?.sender;
       return sender === undefined ? undefined : sender === view.tgid;
     }
@@ -183,7 +183,7 @@ class Schedule {
     const [row, table] = rowOf(r.tables, line);
     if (!row) return 'now';
     const call = callOf(line, row, table);
-    if (call.retKind === 'restart') {
+    if (isInterrupted(call)) {
       const cause = r.index.interruptions.get(line.seq);
       if (cause && worldly(r, cause.info, cause.signo)) return 'now';
       r.kernel.exports.retarget(line.pid);
@@ -249,7 +249,7 @@ class Schedule {
     const line = cursor && this.#peek(cursor);
     if (!line || line.kind === 'exit' || line.kind === 'killed') return true;
     if (line.kind === 'signal') return line.signo === signo;
-    return line.retKind === 'restart' || line.retKind === 'unknown' || line.errno === 'EINTR';
+    return isInterrupted(line) || line.retKind === 'unknown';
   }
 
   #endFit(line: TraceLine): Fit {

@@ -215,6 +215,16 @@ export interface CallTotals {
   neverResumed: number;
 }
 
+/** Was the call ended by a signal? A handler's return shows what it ended, not what ended it. */
+export function isInterrupted(call: {
+  retKind: RetKind;
+  errno: string | undefined;
+  name: string;
+}): boolean {
+  if (call.retKind === 'restart') return true;
+  return call.errno === 'EINTR' && !/^(rt_)?sigreturn$/.test(call.name);
+}
+
 /** Fresh, empty totals. */
 export function newLineTotals(): LineTotals {
   return { total: 0, calls: 0, signals: 0, exits: 0, other: 0, unparsed: 0 };

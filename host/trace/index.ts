@@ -1,6 +1,6 @@
 // First pass over a log: what a replay must know before it comes to it. A child's lines may come
 // before its parent's fork returns, and options of a call may stand only in its second half.
-import type { RetKind, SigInfoFields, TraceLine } from './event.ts';
+import { isInterrupted, type RetKind, type SigInfoFields, type TraceLine } from './event.ts';
 import { ownCopy } from './strace/text.ts';
 
 /** A fork, vfork, clone or clone3 that made a task, by the `seq` of its first line. */
@@ -303,7 +303,7 @@ export class IndexBuilder {
   }
 
   #restart(line: TraceLine, start: number): void {
-    if (line.retKind === 'restart') this.#restarts.set(line.pid, start);
+    if (isInterrupted(line)) this.#restarts.set(line.pid, start);
     else if (this.#restarts.size) this.#restarts.delete(line.pid);
   }
 
