@@ -10,6 +10,7 @@ import { itimer_caches_init } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import { create_ns, get_ns, ns_common } from "./namespace.ts";
 import { UCOUNTS_HASH_BYTES, ucounts_caches_init } from "./ucounts.ts";
+import { create_uts_ns } from "./uts.ts";
 import { USERNS_SETGROUPS_ALLOWED, user_namespace } from "./user-namespace.ts";
 import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./nsproxy.ts";
 import { alloc_pid, create_pid_namespace, get_pid, pid_caches_init, pid_namespace } from "./pid.ts";
@@ -54,8 +55,8 @@ const INUM_USER: u32 = 0xeffffffd;
 const INUM_PID: u32 = 0xeffffffc;
 const INUM_CGROUP: u32 = 0xeffffffb;
 const INUM_TIME: u32 = 0xeffffffa;
-const INUM_MNT: u32 = 0xf0000000;
-const INUM_NET: u32 = 0xf0000098;
+const INUM_MNT: u32 = 0xeffffff8;
+const INUM_NET: u32 = 0xeffffff9;
 const INUM_FIRST_DYNAMIC: u32 = 0xf0000100;
 
 const NAME_INIT_CONTAINER: u64 = 0x74696e692e; // ".init"
@@ -108,7 +109,9 @@ function init_caches(): void {
 }
 
 function init_ns(type: i32, inum: u32, user: user_namespace): ns_common {
-  const ns = create_ns(type, changetype<ns_common>(0), user, 0);
+  const none = changetype<ns_common>(0);
+  const uts = type == C.CLONE_NEWUTS;
+  const ns = uts ? create_uts_ns(user, 0, none) : create_ns(type, none, user, 0);
   ns.inum = inum;
   return ns;
 }

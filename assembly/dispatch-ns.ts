@@ -10,6 +10,7 @@ import { ENOSYS } from "./uapi/errno.ts";
 import { AT_FDCWD } from "./uapi/fcntl.ts";
 import { OVERFLOW_GID, OVERFLOW_UID } from "./uapi/limits.ts";
 import * as O from "./uapi/op.ts";
+import * as U from "./uts.ts";
 
 /** Operations of users and namespaces. */
 export function do_op_ns(op: u32, p: task_struct, f: frame): i32 {
@@ -41,6 +42,16 @@ export function do_op_ns(op: u32, p: task_struct, f: frame): i32 {
       return sys_umount2(p, f);
     case O.OP_PIVOT_ROOT:
       return sys_pivot_root(p, f);
+    case O.OP_UNAME:
+      return U.sys_uname(p, f);
+    case O.OP_SETHOSTNAME:
+      return U.sys_sethostname(p, f);
+    case O.OP_SETDOMAINNAME:
+      return U.sys_setdomainname(p, f);
+    case O.OP_OLDUNAME:
+      return U.sys_olduname(p, f, 65);
+    case O.OP_OLDOLDUNAME:
+      return U.sys_oldolduname(p, f);
     case O.OP_CHROOT:
       return sys_chroot(p, f);
     case O.OP_CAPGET:

@@ -25,6 +25,7 @@ import * as T from "./task.ts";
 import { EMFILE, ENOMEM, ESRCH } from "./uapi/errno.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";
 import { forget_upcall, host_answer } from "./upcall.ts";
+import { adopt_name } from "./uts.ts";
 import { abort_sleep } from "./waitqueue.ts";
 import * as F from "./uapi/frame.ts";
 import { SIG_DFL, SIG_IGN, SIGKILL } from "./uapi/signal.ts";
@@ -277,6 +278,11 @@ export function set_cred(tid: i32, field: i32, lo: u32, hi: u32): i32 {
 /** Descriptor `fd` of `tid` is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
 export function set_ns(tid: i32, fd: i32, type: i32, inum: u32): i32 {
   return adopt_ns(find_task(tid), fd, type, inum);
+}
+
+/** The name of `tid`'s machine (or domain), as the host knows: `len` bytes at `at`. 0 or errno. */
+export function set_name(tid: i32, domain: i32, at: usize, len: u32): i32 {
+  return adopt_name(find_task(tid), domain, at, len);
 }
 
 /** The end that is pending for `tid`'s group leaves a core: its status says so. */

@@ -8,8 +8,9 @@ import { root } from "./root.ts";
 import { CACHE_NAMESPACE, kmem_cache_free, kmem_cache_zalloc } from "./slab.ts";
 import { dec_ucount, inc_ucount, ucounts } from "./ucounts.ts";
 import { ENOMEM } from "./uapi/errno.ts";
-import { CLONE_NEWPID, CLONE_NEWUSER } from "./uapi/sched.ts";
+import { CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS } from "./uapi/sched.ts";
 import { free_id_maps, user_namespace } from "./user-namespace.ts";
+import { free_uts_names, uts_namespace } from "./uts.ts";
 
 /** struct ns_common - head of every namespace. */
 @unmanaged
@@ -73,6 +74,7 @@ function free_ns(ns: ns_common): void {
     free_id_maps(changetype<user_namespace>(ns));
   }
   if (type == CLONE_NEWPID) free_pid_table(changetype<pid_namespace>(ns));
+  else if (type == CLONE_NEWUTS) free_uts_names(changetype<uts_namespace>(ns));
   dec_ucount(changetype<ucounts>(ns.ucounts), type);
   kmem_cache_free(CACHE_NAMESPACE, changetype<usize>(ns));
 }

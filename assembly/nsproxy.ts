@@ -22,6 +22,7 @@ import {
 } from "./uapi/sched.ts";
 import { cold, task_struct } from "./task.ts";
 import { in_userns, user_namespace } from "./user-namespace.ts";
+import { create_uts_ns } from "./uts.ts";
 
 /** struct nsproxy - 40 bytes; every field holds a reference. */
 @unmanaged
@@ -74,6 +75,7 @@ function free_nsproxy(ns: nsproxy): void {
 /** The old namespace, or a new one when its flag is set. ERR_PTR of ENOSPC, ENOMEM. */
 function copy_ns(flags: u32, type: i32, old: ns_common, user: user_namespace, uid: i32): ns_common {
   if (!(flags & type)) return get_ns(old);
+  if (type == CLONE_NEWUTS) return create_uts_ns(user, uid, old);
   return create_ns(type, NULL<ns_common>(), user, uid);
 }
 

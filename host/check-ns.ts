@@ -12,6 +12,7 @@ export interface NsFindings {
 
 const NEWUSER = 0x10000000;
 const NEWPID = 0x20000000;
+const NEWUTS = 0x04000000;
 const MAX_BASE_EXTENTS = 5;
 const UCOUNT_CHAINS = 64;
 const NSPROXY_FIELDS = [
@@ -56,6 +57,7 @@ export class NsChecker {
       queue.push(this.#word(at + N.parent), this.#word(at + N.user_ns));
       if (type === NEWUSER) this.#maps(at);
       if (type === NEWPID) this.#numbers(at);
+      if (type === NEWUTS) this.#names(this.#word(at + L.uts_namespace.names));
       const ucounts = this.#word(at + N.ucounts);
       if (ucounts) this.#counted(ucounts, type);
     }
@@ -85,6 +87,13 @@ export class NsChecker {
       const before = at + (i - 1) * 12;
       const end = this.#word(before + field) + this.#word(before + 8);
       if (end > this.#word(at + i * 12 + field)) this.#f.say(`id map ${name}: out of order`);
+    }
+  }
+
+  /** Each field of a utsname ends within its 65 bytes. */
+  #names(at: number): void {
+    for (let field = 0; field < 6; ++field) {
+      if (!at || this.#v.byte(at + field * 65 + 64)) this.#f.say('uts names: no end');
     }
   }
 

@@ -301,6 +301,18 @@ export class Kernel implements FrameOwner {
     return r === 0;
   }
 
+  /** The name of the machine that `tid` is on, or of its domain. */
+  setName(tid: number, name: string, domain = false): boolean {
+    const bytes = Uint8Array.from(name, (c) => c.charCodeAt(0));
+    const at = this.exports.host_alloc(bytes.length) >>> 0;
+    this.refresh();
+    if (!at) return false;
+    this.u8.set(bytes, at);
+    const r = this.exports.set_name(tid, domain ? 1 : 0, at, bytes.length);
+    this.exports.host_free(at, bytes.length);
+    return r === 0;
+  }
+
   /** The death of `tid` began with the signal it took, before a SIGKILL that came after. */
   preferTaken(tid: number): void {
     this.exports.prefer_taken(tid);

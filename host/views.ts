@@ -183,6 +183,10 @@ export class Views {
   }
 
   /** The u32 at an address. */
+  byte(at: number): number {
+    return this.#k.u8[at]!;
+  }
+
   word(at: number): number {
     return this.#k.u32[at >>> 2]!;
   }

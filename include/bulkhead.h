@@ -841,6 +841,11 @@
 #define BH_OP_PIVOT_ROOT (168)
 #define BH_OP_READLINK (169)
 #define BH_OP_READLINKAT (170)
+#define BH_OP_UNAME (171)
+#define BH_OP_SETHOSTNAME (172)
+#define BH_OP_SETDOMAINNAME (173)
+#define BH_OP_OLDUNAME (174)
+#define BH_OP_OLDOLDUNAME (175)
 #define BH_NS_OPS_LAST (189)
 #define BH_NR_OPS (256)
 #define BH_OP_ID16 (4096)
@@ -2779,6 +2784,12 @@ _Static_assert(offsetof(struct bh_user_window, place) == 12, "place");
 _Static_assert(offsetof(struct bh_user_window, mode) == 16, "mode");
 _Static_assert(offsetof(struct bh_user_window, pad) == 20, "pad");
 
+struct bh_uts_namespace {
+  uint8_t gap_0[28];
+  uint32_t names;
+};
+_Static_assert(offsetof(struct bh_uts_namespace, names) == 28, "names");
+
 struct bh_wait_opts {
   int32_t type;
   int32_t options;
@@ -2897,6 +2908,8 @@ typedef int32_t bh_set_group_fn(int32_t tid, int32_t pgid, int32_t sid);
 typedef int32_t bh_set_cred_fn(int32_t tid, int32_t field, uint32_t lo, uint32_t hi);
 /* Descriptor fd of tid is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
 typedef int32_t bh_set_ns_fn(int32_t tid, int32_t fd, int32_t type, uint32_t inum);
+/* The name of tid's machine (or domain), as the host knows: len bytes at at. 0 or errno. */
+typedef int32_t bh_set_name_fn(int32_t tid, int32_t domain, uint32_t at, uint32_t len);
 /* The end that is pending for tid's group leaves a core: its status says so. */
 typedef int32_t bh_set_core_fn(int32_t tid);
 /*

@@ -191,6 +191,11 @@ export const OP_UMOUNT2 = 167;
 export const OP_PIVOT_ROOT = 168;
 export const OP_READLINK = 169;
 export const OP_READLINKAT = 170;
+export const OP_UNAME = 171;
+export const OP_SETHOSTNAME = 172;
+export const OP_SETDOMAINNAME = 173;
+export const OP_OLDUNAME = 174;
+export const OP_OLDOLDUNAME = 175;
 export const NS_OPS_LAST = 189;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 256;

@@ -928,6 +928,10 @@ export const layout = {
     mode: 16,
     pad: 20,
   },
+  uts_namespace: {
+    size: 32,
+    names: 28,
+  },
   wait_opts: {
     size: 32,
     type: 0,

@@ -319,7 +319,7 @@ export class Adopter {
 
   /** What a call that agreed has made known. */
   learn(task: ReplayTask, call: Call, outcome: Outcome): void {
-    learnCred(task, call);
+    learnCred(task, call, outcome.unknown);
     this.#r.namespaces.learn(call, outcome.rax);
     if (EXECS.has(call.row!.op) && outcome.rax === 0n) forgetByExec(this.#r.kernel, task);
     if (outcome.unknown) {

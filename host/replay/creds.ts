@@ -2,6 +2,7 @@
 // first call that shows such a fact teaches it, later ones are compared.
 import * as OP from '../../assembly/uapi/op.ts';
 import type { Kernel } from '../kernel.ts';
+import type { Frame } from '../frame.ts';
 import { fieldOf } from '../trace/values.ts';
 import { type Call, expectedRax, type ReplayTask } from './call.ts';
 import { valueOf } from './memory.ts';
@@ -41,6 +42,17 @@ const ONE_ID = new Map([
 const THREE_IDS = new Map([
   [OP.OP_GETRESUID, [UID, EUID, SUID]],
   [OP.OP_GETRESGID, [GID, EGID, SGID]],
+]);
+/** What a call changes whose arguments the log does not show. */
+const CHANGES = new Map([
+  [OP.OP_SETUID, [...UIDS, ...SETS, AMBIENT]],
+  [OP.OP_SETREUID, [...UIDS, ...SETS, AMBIENT]],
+  [OP.OP_SETRESUID, [...UIDS, ...SETS, AMBIENT]],
+  [OP.OP_SETGID, GIDS],
+  [OP.OP_SETREGID, GIDS],
+  [OP.OP_SETRESGID, GIDS],
+  [OP.OP_SETGROUPS, [GROUPS]],
+  [OP.OP_CAPSET, [...SETS, INHERITABLE, AMBIENT]],
 ]);
 /** Calls that the unprivileged are refused. */
 const PRIVILEGED = new Set([
@@ -127,17 +139,24 @@ function adoptOption(k: Kernel, task: ReplayTask, call: Call, outcome: Outcome):
   return false;
 }
 
+/** A call by `tid` with all capabilities. */
+function asRoot(k: Kernel, tid: number, call: (frame: Frame) => void): void {
+  const before = k.task(tid)?.caps.effective ?? 0n;
+  k.setCred(tid, EFFECTIVE, (1n << 64n) - 1n);
+  call(k.frame);
+  k.trap();
+  k.setCred(tid, EFFECTIVE, before);
+}
+
 /** Groups from before the log: the task sets them as someone who may. */
 function adoptGroups(k: Kernel, task: ReplayTask, call: Call): boolean {
   const groups = groupsOf(call.args[1]);
-  const caps = k.task(task.pid)?.caps;
-  if (knows(task, GROUPS) || !groups || !caps) return false;
+  if (knows(task, GROUPS) || !groups) return false;
   const bytes = new Uint8Array(Uint32Array.from(groups).buffer);
-  k.setCred(task.pid, EFFECTIVE, (1n << 41n) - 1n);
-  k.frame.begin(task.pid, 0, OP.OP_SETGROUPS).setArg(0, groups.length).setArg(1, 0x1000);
-  if (bytes.length) k.frame.window(0x1000, bytes, 'r');
-  k.trap();
-  k.setCred(task.pid, EFFECTIVE, caps.effective);
+  asRoot(k, task.pid, (frame) => {
+    frame.begin(task.pid, 0, OP.OP_SETGROUPS).setArg(0, groups.length).setArg(1, 0x1000);
+    if (bytes.length) frame.window(0x1000, bytes, 'r');
+  });
   note(task, [GROUPS]);
   return true;
 }
@@ -177,11 +196,9 @@ export function adoptCred(
     return 'capabilities from before the log';
   }
   if (op === OP.OP_GETGROUPS && call.retKind === 'value') {
-    // a call that only asks how many there are teaches nothing but that
     if (adoptGroups(k, task, call)) return 'groups from before the log';
-    if (!knows(task, GROUPS) && call.args[0] && valueOf(call.args[0]) === 0n) {
-      return 'groups from before the log';
-    }
+    // a call that asks how many there are, or whose list is cut off, teaches nothing but that
+    if (!knows(task, GROUPS) && !groupsOf(call.args[1])) return 'groups from before the log';
   }
   return refusal(k, task, call, outcome);
 }
@@ -202,10 +219,14 @@ export function adoptSender(k: Kernel, task: ReplayTask | undefined, uid: number
   return true;
 }
 
-/** What a call that agreed has made known. */
-export function learnCred(task: ReplayTask, call: Call): void {
+/** What a call that agreed has made known, or, where it is not shown what it did, unknown. */
+export function learnCred(task: ReplayTask, call: Call, unknown: boolean): void {
   if (call.retKind !== 'value') return;
   const op = plain(call.row!.op);
+  if (unknown) {
+    for (const field of CHANGES.get(op) ?? []) task.credKnown &= ~(1 << field);
+    return;
+  }
   const one = ONE_ID.get(op);
   if (one !== undefined) note(task, [one]);
   const three = THREE_IDS.get(op);

@@ -5,7 +5,8 @@ import { EINVAL } from '../../assembly/uapi/errno.ts';
 import * as C from '../../assembly/uapi/sched.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Call, ReplayTask } from './call.ts';
-import { FILE_OPENS, isProc, nsLink } from './namespaces.ts';
+import { fieldOf } from '../trace/values.ts';
+import { FILE_OPENS, isProc, nsLink, utsField } from './namespaces.ts';
 import { addressOf, valueOf } from './memory.ts';
 import type { CallClass } from './result.ts';
 import type { Outcome } from './run.ts';
@@ -31,6 +32,9 @@ function linkText(call: Call, outcome: Outcome): string | undefined {
   const bytes = outcome.frame.output(addressOf(at), Number(outcome.rax));
   return bytes && Buffer.from(bytes).toString('latin1');
 }
+
+/** The fields of a utsname that one can set. */
+const NAMES = ['nodename', 'domainname'] as const;
 
 export class Namespaces {
   readonly #k: Kernel;
@@ -90,6 +94,7 @@ export class Namespaces {
   /** A link, a descriptor or an entry of a namespace that had not been seen before. */
   adopt(call: Call, outcome: Outcome): string | undefined {
     if (call.row!.op === OP.OP_SETNS) return this.#adoptForeign(call, outcome);
+    if (call.row!.op === OP.OP_UNAME) return this.#adoptNames(call, outcome);
     const recorded = nsLink(call);
     if (recorded === undefined || outcome.rax < 0n) return undefined;
     const own = LINKS.has(call.row!.op)
@@ -97,6 +102,18 @@ export class Namespaces {
       : this.linkOf(call.pid, Number(outcome.rax));
     if (own === undefined || this.compare(recorded, own) !== 'adopted') return undefined;
     return 'identity of a namespace';
+  }
+
+  /** The names of a machine that nobody named in the log. */
+  #adoptNames(call: Call, outcome: Outcome): string | undefined {
+    let adopted = false;
+    for (const name of NAMES) {
+      const field = fieldOf(call.args[0], name);
+      const unnamed = utsField(outcome.frame, name) === '(none)';
+      if (field?.kind !== 'str' || field.truncated || !unnamed) continue;
+      if (this.#k.setName(call.pid, field.value, name === 'domainname')) adopted = true;
+    }
+    return adopted ? 'name of the machine' : undefined;
   }
 
   /** setns by a file whose opening did not show what it is: a namespace of somebody outside. */

@@ -122,6 +122,17 @@ function encodeRead(frame: Frame, call: Call): Known {
   return true;
 }
 
+/** sethostname and setdomainname: name, length. */
+function encodeName(frame: Frame, call: Call): Known {
+  const [name, len] = call.args;
+  frame.setArg(0, addressOf(0)).setArg(1, valueOf(len) ?? -1n);
+  if (call.errno === 'EFAULT') frame.window(addressOf(0), 65, 'unmapped');
+  // a refusal comes before the name is looked at
+  if (name?.kind !== 'str' || name.truncated) return call.retKind === 'error';
+  frame.window(addressOf(0), Buffer.from(name.value, 'latin1'), 'r');
+  return true;
+}
+
 /** ioctl on the file of a namespace. */
 function encodeIoctl(frame: Frame, call: Call): Known {
   const command = valueOf(call.args[1]);
@@ -242,6 +253,13 @@ export function encodeNs(frame: Frame, call: Call): Known | undefined {
       return encodeLink(frame, call, 1);
     case OP.OP_READ:
       return encodeRead(frame, call);
+    case OP.OP_UNAME:
+      frame.window(addressOf(0), 390, call.errno === 'EFAULT' ? 'unmapped' : 'w');
+      frame.setArg(0, addressOf(0));
+      return true;
+    case OP.OP_SETHOSTNAME:
+    case OP.OP_SETDOMAINNAME:
+      return encodeName(frame, call);
     case OP.OP_MOUNT:
       for (const i of [0, 1]) if (call.args[i]?.kind !== 'null') putPath(frame, i, call.args[i]);
       frame.setArg(3, valueOf(call.args[3]) ?? 0n);
@@ -326,6 +344,33 @@ function compareLink(frame: Frame, call: Call, rax: bigint): string | undefined 
   return `${have}, recorded ${want}`;
 }
 
+/** Fields of struct utsname that the kernel decides: where they lie in it. */
+export const UTS_NAMES: Readonly<Record<string, number>> = {
+  sysname: 0,
+  nodename: 65,
+  domainname: 325,
+};
+
+/** A field of the utsname that the kernel wrote. */
+export function utsField(frame: Frame, name: string): string | undefined {
+  const bytes = frame.output(addressOf(0), 390);
+  const at = UTS_NAMES[name];
+  if (!bytes || at === undefined) return undefined;
+  return Buffer.from(bytes.subarray(at, at + 65))
+    .toString('latin1')
+    .replace(/\0.*/s, '');
+}
+
+function compareUname(frame: Frame, call: Call): string | undefined {
+  for (const name of Object.keys(UTS_NAMES)) {
+    const field = fieldOf(call.args[0], name);
+    const have = utsField(frame, name);
+    if (field?.kind !== 'str' || field.truncated || have === field.value) continue;
+    return `${name} ${have}, recorded ${field.value}`;
+  }
+  return undefined;
+}
+
 function compareOwner(frame: Frame, call: Call): string | undefined {
   const node = call.args[2];
   const want = node?.kind === 'array' ? valueOf(node.items[0]) : undefined;
@@ -346,6 +391,8 @@ export function judgeNs(frame: Frame, call: Call, rax: bigint): string | undefin
       return compareLink(frame, call, rax);
     case OP.OP_READ:
       return compareText(frame, call, 1);
+    case OP.OP_UNAME:
+      return compareUname(frame, call);
     case OP.OP_IOCTL:
       return compareOwner(frame, call);
     case OP.OP_CAPGET:

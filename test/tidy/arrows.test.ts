@@ -12,7 +12,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['objects', /^(device|upcall|supervisor|key|keyring|process-keys)\.ts$/],
   [
     'objects',
-    /^(namespace|nsproxy|user-namespace|uid-map|ucounts|groups|procfs|user|file|fs|pipe)\.ts$/,
+    /^(namespace|nsproxy|user-namespace|uid-map|ucounts|uts|groups|procfs|user|file|fs|pipe)\.ts$/,
   ],
   ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
   ['operations', /^(audit-ns|proc-audit)\.ts$/],

@@ -98,3 +98,29 @@ it('asks for the privilege to mount, and to change the root directory', async ()
   `);
   expect(wrong).toEqual([]);
 });
+
+it('takes the name of the machine from the recording, once, and then keeps it', async () => {
+  const { wrong, adopted } = await replayLog(`
+    uname({sysname="Linux", nodename="box", ...}) = 0
+    unshare(CLONE_NEWUTS) = 0
+    sethostname("inside", 6) = 0
+    uname({sysname="Linux", nodename="inside", release="5.4.0", ...}) = 0
+    clone(child_stack=NULL, flags=CLONE_NEWUTS|SIGCHLD) = 101
+    101 sethostname(0x7ffd00000000, 65) = -1 EINVAL (Invalid argument)
+    101 uname({sysname="Linux", nodename="else", ...}) = 0
+    101 uname(0x1) = -1 EFAULT (Bad address)
+  `);
+  expect(wrong).toEqual(['8: 0 | nodename inside, recorded else']);
+  expect(adopted['name of the machine']).toBe(1);
+});
+
+it('takes the name of a machine that a namespace above owns', async () => {
+  const { wrong, adopted } = await replayLog(`
+    unshare(CLONE_NEWUSER) = 0
+    uname({sysname="Linux", nodename="box", ...}) = 0
+    sethostname("inside", 6) = -1 EPERM (Operation not permitted)
+    uname({sysname="Linux", nodename="box", ...}) = 0
+  `);
+  expect(wrong).toEqual([]);
+  expect(adopted['name of the machine']).toBe(1);
+});
