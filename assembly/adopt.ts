@@ -1,6 +1,7 @@
 // Tasks that the host knows of before the kernel does: those of a recorded trace that begin
 // outside of it. They are forked from a task that is there, under a forced number.
 import { CAP_FULL_SET, cred, prepare_creds, put_cred } from "./cred.ts";
+import { replace_cred, set_cred_ucounts } from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
 import { copy_process, kernel_clone_args } from "./fork.ts";
 import { list_head } from "./list.ts";
@@ -10,6 +11,7 @@ import {
   create_pid_namespace,
   find_ge_pid,
   find_task_by_pid_ns,
+  pid,
   pid_namespace,
   pid_nr_ns,
   task_active_pid_ns,
@@ -21,6 +23,8 @@ import { PF_EXITING, PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } fr
 import { EBADF, EINVAL, ENOMEM, ESRCH } from "./uapi/errno.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGCHLD } from "./uapi/signal.ts";
+import { refcount_inc } from "./refcount.ts";
+import { dec_nproc, inc_nproc, put_ucounts } from "./ucounts.ts";
 import { user_namespace } from "./user-namespace.ts";
 
 export function find_task(nr: i32): task_struct {
@@ -57,8 +61,7 @@ export function adopt_task(nr: i32, parent: i32, thread: bool, traced: bool): i3
     return PTR_ERR(p);
   }
   if (!thread) {
-    put_cred(p.cred);
-    p.cred = own;
+    replace_cred(p, own);
   }
   rare_for_write(p).adopted = 1;
   if (traced) p.flags |= PF_TRACED;
@@ -99,6 +102,7 @@ export function adopt_cred(p: task_struct, field: i32, value: u64): i32 {
   const c = changetype<usize>(p.cred);
   if (field < CRED_IDS) {
     store<i32>(c + offsetof<cred>("uid") + ((<usize>field) << 2), <i32>value);
+    if (field == 0) return recount(p.cred);
   } else if (field == CRED_IDS) {
     p.cred.securebits = <u32>value;
   } else {
@@ -106,6 +110,25 @@ export function adopt_cred(p: task_struct, field: i32, value: u64): i32 {
     store<u64>(c + at, value & CAP_FULL_SET);
   }
   return 0;
+}
+
+/** The tasks of a cred whose uid turned out otherwise count for that user. 0 or -ENOMEM. */
+function recount(c: cred): i32 {
+  const old = c.ucounts;
+  refcount_inc(changetype<usize>(old));
+  const done = set_cred_ucounts(c);
+  const all = changetype<pid_namespace>(<usize>root().init_pid_ns);
+  let number = done ? find_ge_pid(1, all) : NULL<pid>();
+  while (!nil(number)) {
+    const t = number.task;
+    if (!nil(t) && same(t.cred, c)) {
+      inc_nproc(c.ucounts);
+      dec_nproc(old);
+    }
+    number = find_ge_pid(pid_nr_ns(number, all) + 1, all);
+  }
+  put_ucounts(old);
+  return done ? 0 : -ENOMEM;
 }
 
 /** The namespace of `type` with inode number `inum` that some task is in, or null. */

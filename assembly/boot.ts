@@ -9,7 +9,7 @@ import { alloc_fs, fs_caches_init } from "./fs.ts";
 import { itimer_caches_init } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import { create_ns, get_ns, ns_common } from "./namespace.ts";
-import { UCOUNTS_HASH_BYTES, ucounts_caches_init } from "./ucounts.ts";
+import { alloc_ucounts, inc_nproc, UCOUNTS_HASH_BYTES, ucounts_caches_init } from "./ucounts.ts";
 import { create_uts_ns } from "./uts.ts";
 import { USERNS_SETGROUPS_ALLOWED, user_namespace } from "./user-namespace.ts";
 import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./nsproxy.ts";
@@ -20,6 +20,7 @@ import { inotify_caches_init } from "./inotify.ts";
 import { locks_caches_init } from "./locks.ts";
 import { pipe_caches_init } from "./pipe.ts";
 import { FIRST_PAGE, root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
+import { sched_caches_init } from "./sched.ts";
 import { reserve_kill_queue } from "./signal.ts";
 import { sigqueue_caches_init } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
@@ -45,7 +46,14 @@ import { ENOMEM } from "./uapi/errno.ts";
 import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";
 import * as L from "./uapi/limits.ts";
-import { RLIM_NLIMITS, RLIMIT_NOFILE, RLIMIT_STACK } from "./uapi/resource.ts";
+import {
+  RLIM_NLIMITS,
+  RLIMIT_CORE,
+  RLIMIT_NICE,
+  RLIMIT_NOFILE,
+  RLIMIT_RTPRIO,
+  RLIMIT_STACK,
+} from "./uapi/resource.ts";
 import * as C from "./uapi/sched.ts";
 
 /** Inode numbers of the initial namespaces, as Linux has them; others count up from here. */
@@ -106,6 +114,7 @@ function init_caches(): void {
   locks_caches_init();
   timerfd_caches_init();
   unix_caches_init();
+  sched_caches_init();
 }
 
 function init_ns(type: i32, inum: u32, user: user_namespace): ns_common {
@@ -144,6 +153,7 @@ function init_cred(): void {
   c.count = 1;
   c.user_ns = changetype<user_namespace>(<usize>root().init_user_ns);
   get_ns(c.user_ns);
+  c.ucounts = alloc_ucounts(c.user_ns, 0);
   c.cap_permitted = CAP_FULL_SET;
   c.cap_effective = CAP_FULL_SET;
   c.cap_bset = CAP_FULL_SET;
@@ -187,6 +197,9 @@ function init_rlimits(s: S.signal_struct): void {
   s.rlim = S.alloc_rlimits();
   for (let i = 0; i < RLIM_NLIMITS; ++i) S.set_rlimit(s, i, u64.MAX_VALUE, u64.MAX_VALUE);
   S.set_rlimit(s, RLIMIT_STACK, 8 << 20, u64.MAX_VALUE);
+  S.set_rlimit(s, RLIMIT_CORE, 0, u64.MAX_VALUE);
+  S.set_rlimit(s, RLIMIT_NICE, 0, 0);
+  S.set_rlimit(s, RLIMIT_RTPRIO, 0, 0);
   S.set_rlimit(s, RLIMIT_NOFILE, root().nofile_cur, root().nofile_max);
 }
 
@@ -228,6 +241,7 @@ function init_init(idle: task_struct): bool {
   for (let fd = 0; fd < 3; ++fd) fd_install(p, fd, alloc_file(FILE_NULL, O_RDWR, 0), false);
   r.nr_threads = 1;
   r.nr_processes = 1;
+  inc_nproc(p.cred.ucounts);
   r.init_task = <u32>changetype<usize>(p);
   container_join(changetype<container>(<usize>r.init_container), p);
   return reserve_kill_queue();

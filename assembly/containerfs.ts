@@ -6,6 +6,7 @@ import { seeded_fault } from "./bug.ts";
 import * as K from "./container.ts";
 import { container, free_container } from "./container.ts";
 import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
+import { set_cred_ucounts } from "./cred.ts";
 import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR } from "./err.ts";
 import { alloc_file, fd_install, file, FILE_CONTAINER, free_file, get_unused_fd } from "./file.ts";
 import { frame } from "./frame.ts";
@@ -84,14 +85,14 @@ function copy_container_creds(p: task_struct, flags: u32): cred {
   c.uid = c.suid = c.fsuid = c.euid;
   c.gid = c.sgid = c.fsgid = c.egid;
   if (flags & U.CONTAINER_NEW_USER_NS) {
-    const ns = create_user_ns(c, cold(p).fs);
+    const ns = create_user_ns(c, cold(p).fs, p.signal);
     if (IS_ERR(ns)) {
       put_cred(c);
       return ERR_PTR<cred>(PTR_ERR(ns));
     }
-    set_cred_user_ns(c, ns);
-    return c;
+    return set_cred_user_ns(c, ns) ? c : drop_cred(c);
   }
+  if (!set_cred_ucounts(c)) return drop_cred(c);
   // DEVIATION: D-5 - the seed tests no privilege at all
   if (seeded_fault(D_5)) return c;
   if (flags & NEW_NS && !cred_ns_capable(p.cred, c.user_ns, CAP_SYS_ADMIN)) {
@@ -99,6 +100,11 @@ function copy_container_creds(p: task_struct, flags: u32): cred {
     return ERR_PTR<cred>(-E.EPERM);
   }
   return c;
+}
+
+function drop_cred(c: cred): cred {
+  put_cred(c);
+  return ERR_PTR<cred>(-E.ENOMEM);
 }
 
 function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {

@@ -6,7 +6,9 @@ import { copy_keyrings, drop_keyrings } from "./process-keys.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { CACHE_CRED, kmem_cache_alloc, kmem_cache_free, kmem_cache_init } from "./slab.ts";
+import { SIGNAL_NOT_DUMPABLE } from "./signal-struct.ts";
 import { clear_pdeath_signal, task_struct } from "./task.ts";
+import { alloc_ucounts, dec_nproc, inc_nproc, put_ucounts, ucounts } from "./ucounts.ts";
 import { user_namespace } from "./user-namespace.ts";
 
 /** All capabilities up to CAP_CHECKPOINT_RESTORE. */
@@ -32,6 +34,7 @@ export class cred {
   cap_effective: u64;
   cap_bset: u64;
   cap_ambient: u64;
+  ucounts: ucounts; // where uid is counted in user_ns; holds a reference
   keyrings: u32; // cred_keyrings of its own, null: none (process-keys.ts)
 }
 
@@ -47,6 +50,7 @@ export function get_cred(c: cred): cred {
 export function put_cred(c: cred): void {
   if (nil(c) || !refcount_dec_and_test(changetype<usize>(c))) return;
   put_group_info(c.groups);
+  put_ucounts(c.ucounts);
   if (c.keyrings) drop_keyrings(c);
   put_ns(c.user_ns);
   kmem_cache_free(CACHE_CRED, changetype<usize>(c));
@@ -59,6 +63,7 @@ export function prepare_creds(old: cred): cred {
   memory.copy(changetype<usize>(c), changetype<usize>(old), offsetof<cred>());
   c.count = 1;
   get_group_info(c.groups);
+  refcount_inc(changetype<usize>(c.ucounts));
   get_ns(c.user_ns);
   if (c.keyrings && !copy_keyrings(c)) {
     put_cred(c);
@@ -86,21 +91,52 @@ export function commit_creds(p: task_struct, c: cred): void {
   const ids =
     old.euid != c.euid || old.egid != c.egid || old.fsuid != c.fsuid || old.fsgid != c.fsgid;
   // whoever becomes another is not to be killed by a parent that outlives its right to (prctl(2))
-  if (ids || gains_caps(old, c)) clear_pdeath_signal(p);
+  if (ids || gains_caps(old, c)) {
+    clear_pdeath_signal(p);
+    p.signal.flags |= SIGNAL_NOT_DUMPABLE;
+  }
+  replace_cred(p, c);
+}
+
+/** The same without a look at what changes: a task counts for the user that it is. */
+export function replace_cred(p: task_struct, c: cred): void {
+  const old = p.cred;
+  if (!same(old.ucounts, c.ucounts)) {
+    inc_nproc(c.ucounts);
+    dec_nproc(old.ucounts);
+  }
   p.cred = c;
   put_cred(old);
 }
 
-/** Makes `c` the cred that owns everything in user namespace `ns` (takes the reference). */
-export function set_cred_user_ns(c: cred, ns: user_namespace): void {
-  put_ns(c.user_ns);
+/** A cred whose uid or user namespace was changed is counted there; false: no memory. */
+export function set_cred_ucounts(c: cred): bool {
+  const old = c.ucounts;
+  if (old.uid == c.uid && same(old.ns, c.user_ns)) return true;
+  const fresh = alloc_ucounts(c.user_ns, c.uid);
+  if (nil(fresh)) return false;
+  c.ucounts = fresh;
+  put_ucounts(old);
+  return true;
+}
+
+/**
+ * Makes `c` the cred that owns everything in user namespace `ns` (takes the reference). False when
+ * memory is exhausted: the cred is good for nothing but to be dropped.
+ */
+export function set_cred_user_ns(c: cred, ns: user_namespace): bool {
+  // what is counted in the old one is, while it is there
+  const old_ns = c.user_ns;
   c.user_ns = ns;
+  const counted = set_cred_ucounts(c);
+  put_ns(old_ns);
   c.securebits = 0;
   c.cap_inheritable = 0;
   c.cap_permitted = CAP_FULL_SET;
   c.cap_effective = CAP_FULL_SET;
   c.cap_bset = CAP_FULL_SET;
   c.cap_ambient = 0;
+  return counted;
 }
 
 /** Is capability `cap` in the set? */

@@ -4,10 +4,12 @@ import { frame } from "./frame.ts";
 import * as Q from "./sys-pidfd.ts";
 import * as O from "./uapi/op.ts";
 import * as H from "./sys-thread.ts";
+import * as L from "./sys-limit.ts";
+import * as D from "./sys-sched.ts";
 import * as M from "./sys-timer.ts";
 import * as Z from "./sys-sigold.ts";
 import { task_struct } from "./task.ts";
-import { ENOSYS } from "./uapi/errno.ts";
+import { EINVAL, ENOSYS } from "./uapi/errno.ts";
 
 /** Runs operation `op` (PROCESS_OPS_FIRST to PROCESS_OPS_LAST). Return: result, -errno, RET_*. */
 export function do_op_process(op: u32, p: task_struct, f: frame, compat: bool): i32 {
@@ -52,6 +54,43 @@ export function do_op_process(op: u32, p: task_struct, f: frame, compat: bool): 
       return M.sys_timer_getoverrun(p, f);
     case O.OP_TIMER_DELETE:
       return M.sys_timer_delete(p, f);
+    case O.OP_OLD_GETRLIMIT:
+      return L.sys_getrlimit(p, f, true, 0x7fffffff);
+    case O.OP_GETPRIORITY:
+      return D.sys_getpriority(p, <i32>f.a0, <i32>f.a1);
+    case O.OP_SETPRIORITY:
+      return D.sys_setpriority(p, <i32>f.a0, <i32>f.a1, <i32>f.a2);
+    case O.OP_NICE:
+      return D.sys_nice(p, <i32>f.a0);
+    case O.OP_PERSONALITY:
+      return D.sys_personality(p, <u32>f.a0);
+    case O.OP_SCHED_SETSCHEDULER:
+      if (<i32>f.a1 < 0) return -EINVAL;
+      return D.sys_sched_setscheduler(p, f, <i32>f.a0, <i32>f.a1, f.a2);
+    case O.OP_SCHED_GETSCHEDULER:
+      return D.sys_sched_getscheduler(p, <i32>f.a0);
+    case O.OP_SCHED_SETPARAM:
+      return D.sys_sched_setscheduler(p, f, <i32>f.a0, -1, f.a1);
+    case O.OP_SCHED_GETPARAM:
+      return D.sys_sched_getparam(p, f, <i32>f.a0, f.a1);
+    case O.OP_SCHED_SETATTR:
+      return D.sys_sched_setattr(p, f);
+    case O.OP_SCHED_GETATTR:
+      return D.sys_sched_getattr(p, f);
+    case O.OP_SCHED_SETAFFINITY:
+      return D.sys_sched_setaffinity(p, f);
+    case O.OP_SCHED_GETAFFINITY:
+      return D.sys_sched_getaffinity(p, f, compat);
+    case O.OP_SCHED_GET_PRIORITY_MAX:
+      return D.sys_sched_get_priority(<i32>f.a0, 99);
+    case O.OP_SCHED_GET_PRIORITY_MIN:
+      return D.sys_sched_get_priority(<i32>f.a0, 1);
+    case O.OP_SCHED_RR_GET_INTERVAL:
+      return D.sys_sched_rr_get_interval(p, f, compat);
+    case O.OP_GETRUSAGE:
+      return L.sys_getrusage(f, compat);
+    case O.OP_TIMES:
+      return L.sys_times(f, compat);
     default:
       return -ENOSYS;
   }

@@ -22,8 +22,10 @@ import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
 import { altstack_exec } from "./sys-altstack.ts";
 import { strncpy_from_user } from "./uaccess.ts";
-import { EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ERESTARTNOINTR } from "./uapi/errno.ts";
+import { EAGAIN, EFAULT, EINTR, ENAMETOOLONG, ENOMEM, ERESTARTNOINTR } from "./uapi/errno.ts";
 import { ASSIST_ERRNO, EVENT_EXEC } from "./uapi/frame.ts";
+import { RLIMIT_NPROC } from "./uapi/resource.ts";
+import { nproc_over } from "./ucounts.ts";
 import { SIGCHLD, SIGKILL } from "./uapi/signal.ts";
 import { sleep_on } from "./waitqueue.ts";
 
@@ -179,6 +181,10 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   if (len == RET_NEED || len == -EFAULT) return len;
   if (len == <i32>SCRATCH_USER_BYTES) return -ENAMETOOLONG;
   const k = cold(p);
+  if (p.flags & T.PF_NPROC_EXCEEDED && !f.phase) {
+    if (nproc_over(p.cred.ucounts, S.rlimit(p.signal, RLIMIT_NPROC), 0)) return -EAGAIN;
+    p.flags &= ~T.PF_NPROC_EXCEEDED;
+  }
   // what can fail comes before what cannot be undone
   if (!f.phase && !prepare_exec(p)) return -ENOMEM;
   const old_tid = p.pid;
@@ -194,6 +200,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   k.exit_signal = SIGCHLD;
   altstack_exec(p);
   exec_itimers(p.signal);
+  p.signal.flags &= ~S.SIGNAL_NOT_DUMPABLE;
   p.flags &= ~T.PF_FORKNOEXEC;
   set_comm(p, SCRATCH_USER, len);
   if (root().audit) audit_exec(p, SCRATCH_USER, len);

@@ -24,18 +24,22 @@ import {
 } from "./pid.ts";
 import { root } from "./root.ts";
 import * as G from "./signal.ts";
+import { sched_free } from "./sched.ts";
 import { drop_sigframes, flush_sigqueue_mask } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
 import { EVENT_EXIT, EVENT_REAP, EVENT_ROBUST, EVENT_STORE } from "./uapi/frame.ts";
 import * as N from "./uapi/signal.ts";
+import { dec_nproc } from "./ucounts.ts";
 import { forget_upcall } from "./upcall.ts";
 import { clear_woken, remove_waiters, wake_up_all, wake_up_process } from "./waitqueue.ts";
 
 // Seeded faults (debug builds only): a posted defect by number, and one of our own.
 const D_12 = 12;
 const F_FS_LEAK = 101;
+/** Who was waited for still counts for its user. */
+const F_NPROC = 205;
 
 /**
  * exec or exit: the futexes of the robust list are released, then nobody waits at clear_child_tid
@@ -372,6 +376,7 @@ export function release_task(p: task_struct): void {
   const r = root();
   if (leader) emit(EVENT_REAP, p.pid, p.real_parent.pid, 0, 0, 0);
   flush_sigqueue_mask(k.queue, ~(<u64>0));
+  if (p.flags & T.PF_RARE) sched_free(p);
   list_head.del(k.thread_node);
   signal.nr_threads -= 1;
   r.nr_threads -= 1;
@@ -387,6 +392,7 @@ export function release_task(p: task_struct): void {
   const ns = ns_of_pid(number);
   const level = number.level;
   S.put_sighand(k.sighand);
+  if (!seeded_fault(F_NPROC)) dec_nproc(p.cred.ucounts);
   put_cred(p.cred);
   const waiting = leader ? NULL<task_struct>() : signal.leader;
   const last = signal.nr_threads == 0;

@@ -1,6 +1,6 @@
 // fork, vfork, clone, clone3, fork_into_container: copy_process() and its unwind ladder
 // (kernel/fork.c). What a child shares until written costs one reference.
-import { audit_free, audit_inherit } from "./audit-context.ts";
+import { audit_free } from "./audit-context.ts";
 import { audit_birth, audit_born, audit_home } from "./audit-ns.ts";
 import { seeded_fault } from "./bug.ts";
 import {
@@ -13,20 +13,21 @@ import {
   reserve_member,
 } from "./container.ts";
 import { is_init_container } from "./container.ts";
+import { copy_rare, finish_clone, too_many } from "./clone-parts.ts";
 import { get_cred, prepare_creds, put_cred, set_cred_user_ns } from "./cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "./err.ts";
 import { emit } from "./event.ts";
-import { close_fd, dup_files, fget, files_struct, put_files } from "./file.ts";
+import { dup_files, files_struct, put_files } from "./file.ts";
 import { frame } from "./frame.ts";
 import { copy_fs_struct, fs_struct, get_fs, put_fs } from "./fs.ts";
 import { list_head } from "./list.ts";
+import { inc_nproc } from "./ucounts.ts";
 import { create_user_ns } from "./user-namespace.ts";
 import { copy_namespaces, put_nsproxy } from "./nsproxy.ts";
 import {
   alloc_pid,
   get_pid,
   ns_of_pid,
-  pid,
   pid_namespace,
   pid_nr_ns,
   put_pid,
@@ -35,13 +36,10 @@ import {
 import { drop_private_keyrings, fork_keyrings, has_private_keyrings } from "./process-keys.ts";
 import { task_active_pid_ns, unhash_pid } from "./pid.ts";
 import { refcount_inc } from "./refcount.ts";
-import { altstack_clone } from "./sys-altstack.ts";
-import { pidfd_create } from "./sys-pidfd.ts";
-import { sys_world_call } from "./sys-file.ts";
-import { put_user32 } from "./uaccess.ts";
 import { root } from "./root.ts";
 import { reserve_kill_queue, sigmask } from "./signal.ts";
-import { copy_sigframes, drop_sigframes } from "./sigqueue.ts";
+import { sched_free } from "./sched.ts";
+import { drop_sigframes } from "./sigqueue.ts";
 import * as S from "./signal-struct.ts";
 import {
   alloc_task,
@@ -59,7 +57,6 @@ import {
 import { PF_TRACED, TASK_KILLABLE, task_struct } from "./task.ts";
 import { signal_pending, sleep_on } from "./waitqueue.ts";
 import * as E from "./uapi/errno.ts";
-import { PIDFD_THREAD } from "./uapi/pidfd.ts";
 import { ASSIST_ERRNO, EVENT_FORK } from "./uapi/frame.ts";
 import * as C from "./uapi/sched.ts";
 import { SIGKILL } from "./uapi/signal.ts";
@@ -139,7 +136,8 @@ function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i3
       unhash_pid(p.thread_pid);
       put_pid(p.thread_pid); // fallthrough
     case BAD_FORK_FRAMES:
-      drop_sigframes(p); // fallthrough
+      drop_sigframes(p);
+      sched_free(p); // fallthrough
     case BAD_FORK_NAMESPACES:
       put_nsproxy(k.nsproxy); // fallthrough
     case BAD_FORK_SIGNAL:
@@ -199,12 +197,15 @@ function copy_creds(p: task_struct, parent: task_struct, args: kernel_clone_args
   const fresh = prepare_creds(old);
   if (nil(fresh)) return -E.ENOMEM;
   drop_private_keyrings(fresh);
-  const ns = create_user_ns(fresh, cold(parent).fs);
+  const ns = create_user_ns(fresh, cold(parent).fs, parent.signal);
   if (IS_ERR(ns)) {
     put_cred(fresh);
     return PTR_ERR(ns);
   }
-  set_cred_user_ns(fresh, ns);
+  if (!set_cred_user_ns(fresh, ns)) {
+    put_cred(fresh);
+    return -E.ENOMEM;
+  }
   p.cred = fresh;
   return 0;
 }
@@ -302,8 +303,10 @@ function copy_signal(p: task_struct, parent: task_struct, flags: u32): i32 {
   s.rlim = old.rlim;
   refcount_inc(changetype<usize>(s.rlim));
   s.leader = p;
-  if (old.flags & (S.SIGNAL_HAS_SUBREAPER | S.SIGNAL_CHILD_SUBREAPER)) {
-    s.flags |= S.SIGNAL_HAS_SUBREAPER;
+  const subreaper = S.SIGNAL_HAS_SUBREAPER | S.SIGNAL_CHILD_SUBREAPER;
+  if (old.flags & (subreaper | S.SIGNAL_NOT_DUMPABLE)) {
+    if (old.flags & subreaper) s.flags |= S.SIGNAL_HAS_SUBREAPER;
+    s.flags |= old.flags & S.SIGNAL_NOT_DUMPABLE;
   }
   p.signal = s;
   return 0;
@@ -327,33 +330,6 @@ function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_arg
   }
 }
 
-/** What a child has of its parent's rare fields; false when memory is exhausted. */
-function copy_rare(p: task_struct, parent: task_struct, flags: u32): bool {
-  if (parent.flags & PF_AUDIT && !audit_inherit(p, parent)) return false;
-  altstack_clone(p, parent, (flags & (C.CLONE_VM | C.CLONE_VFORK)) == C.CLONE_VM);
-  if (flags & C.CLONE_VM || !rare(parent).sigframes) return true;
-  return copy_sigframes(parent, p);
-}
-
-/** CLONE_PIDFD, and whether the world lets the child into its cgroup. */
-function finish_clone(parent: task_struct, args: kernel_clone_args, number: pid): i32 {
-  let fd = -1;
-  if (args.flags & C.CLONE_PIDFD) {
-    // the child's table was taken before: only CLONE_FILES shows it the descriptor
-    fd = pidfd_create(parent, number, args.flags & C.CLONE_THREAD ? PIDFD_THREAD : 0);
-    if (fd < 0) return fd;
-    if (put_user32(args.frame, args.pidfd, fd)) {
-      close_fd(parent, fd);
-      return -E.EFAULT;
-    }
-  }
-  const into = (args.flags_hi & C.CLONE_INTO_CGROUP_HI) != 0;
-  let error = -E.EBADF;
-  if (!into || !nil(fget(parent, args.cgroup))) error = sys_world_call(args.frame, 0);
-  if (error < 0 && fd >= 0) close_fd(parent, fd);
-  return error < 0 ? error : 0;
-}
-
 /** The lists, when nothing can fail any more. */
 function attach(
   p: task_struct,
@@ -367,6 +343,7 @@ function attach(
   const k = cold(p);
   const r = root();
   number.task = p;
+  inc_nproc(p.cred.ucounts);
   p.pid = pid_nr_ns(number, changetype<pid_namespace>(<usize>r.init_pid_ns));
   if (args.flags & (C.CLONE_PARENT | C.CLONE_THREAD)) p.real_parent = parent.real_parent;
   else p.real_parent = parent;
@@ -428,6 +405,7 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   args.parent = parent;
   error = copy_creds(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_FREE, error);
+  if (p.cred.uid != 0 && too_many(p, parent)) return bad_fork(p, args, BAD_FORK_CRED, -E.EAGAIN);
   error = copy_files(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_CRED, error);
   error = copy_fs(p, parent, args);

@@ -17,7 +17,12 @@ import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
 import { exit_to_user_step, peek_signal } from "./sigdeliver.ts";
 import * as G from "./signal.ts";
 import { unshare_sighand } from "./exec.ts";
-import { action_of, sighand_must_copy, SIGNAL_GROUP_EXIT } from "./signal-struct.ts";
+import {
+  action_of,
+  sighand_must_copy,
+  SIGNAL_GROUP_EXIT,
+  SIGNAL_UNKILLABLE,
+} from "./signal-struct.ts";
 import { kfree, kzalloc } from "./slab.ts";
 import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
 import { fire_itimer } from "./sys-timer.ts";
@@ -344,6 +349,24 @@ export function set_temporary_mask(tid: i32, lo: u32, hi: u32): i32 {
   return set_blocked(tid, lo, hi);
 }
 
+/** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS. */
+const FAULTS: u64 = 0x400004d8;
+
+/** A fault cannot be ignored, put off, or survived by being an init. */
+function unprotect(p: T.task_struct, signo: i32): void {
+  const k = T.cold(p);
+  const blocked = (k.blocked & G.sigmask(signo)) != 0;
+  const handler = action_of(k.sighand, signo).handler;
+  if (blocked || handler == SIG_IGN) {
+    if (sighand_must_copy(k.sighand) && !unshare_sighand(p)) return;
+    action_of(k.sighand, signo).handler = SIG_DFL;
+    k.blocked &= ~G.sigmask(signo);
+  } else if (handler != SIG_DFL) {
+    return;
+  }
+  if (!(p.flags & T.PF_TRACED)) p.signal.flags &= ~SIGNAL_UNKILLABLE;
+}
+
 /** A signal of the world's (a timer, a fault, a terminal): to `tid` or, with `group`, its group. */
 export function raise(
   tid: i32,
@@ -366,6 +389,7 @@ export function raise(
   info.uid = uid;
   info.status = status;
   info.value = (<u64>value_lo) | ((<u64>value_hi) << 32);
+  if (!group && code > 0 && (FAULTS >> (signo - 1)) & 1) unprotect(p, signo);
   G.send_signal(p, info, group != 0, true);
   return 0;
 }
@@ -374,19 +398,6 @@ export function raise(
 export function fire_timer(tid: i32, id: i32, times: u32): i32 {
   const p = find_task(tid);
   return nil(p) ? -ESRCH : fire_itimer(p, id, times);
-}
-
-/** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS. */
-const FAULTS: u64 = 0x400004d8;
-
-/** The default action, unblocked: what force_sig does to a signal that was to be ignored. */
-function unprotect(p: T.task_struct, signo: i32): void {
-  const k = T.cold(p);
-  const blocked = (k.blocked & G.sigmask(signo)) != 0;
-  if (!blocked && action_of(k.sighand, signo).handler != SIG_IGN) return;
-  if (sighand_must_copy(k.sighand) && !unshare_sighand(p)) return;
-  action_of(k.sighand, signo).handler = SIG_DFL;
-  k.blocked &= ~G.sigmask(signo);
 }
 
 /** HOOK_* bits: what the host wants to be asked and told. */

@@ -7,16 +7,9 @@ import { list_at, list_head } from "./list.ts";
 import { pid, put_pid } from "./pid.ts";
 import { root } from "./root.ts";
 import { scratch_siginfo, send_signal, send_sigqueue, sigmask } from "./signal.ts";
-import { siginfo, sigqueue } from "./sigqueue.ts";
+import { siginfo, sigqueue, sigqueue_alloc, sigqueue_free } from "./sigqueue.ts";
 import { signal_struct } from "./signal-struct.ts";
-import {
-  CACHE_ITIMER,
-  CACHE_SIGQUEUE,
-  kmem_cache_alloc,
-  kmem_cache_free,
-  kmem_cache_init,
-  kmem_cache_zalloc,
-} from "./slab.ts";
+import { CACHE_ITIMER, kmem_cache_free, kmem_cache_init, kmem_cache_zalloc } from "./slab.ts";
 import { cold, task_struct } from "./task.ts";
 import { EVENT_TIMER } from "./uapi/frame.ts";
 import { SI_KERNEL, SI_TIMER, SIGALRM, SIGPROF, SIGVTALRM } from "./uapi/signal.ts";
@@ -102,14 +95,15 @@ export function get_itimer(s: signal_struct, which: i32): k_itimer {
   return t;
 }
 
-/** A timer of timer_create(2) with its number and its signal; null when memory is exhausted. */
-export function create_itimer(s: signal_struct): k_itimer {
-  const queue = changetype<sigqueue>(kmem_cache_alloc(CACHE_SIGQUEUE));
+/** A timer of timer_create(2) with its number and its signal; null: too many, or no memory. */
+export function create_itimer(p: task_struct): k_itimer {
+  const s = p.signal;
+  const queue = sigqueue_alloc(p, false);
   if (nil(queue)) return changetype<k_itimer>(0);
   const head = timers_head(s);
   const t = nil(head) ? head : alloc_itimer(s, head.id);
   if (nil(t)) {
-    kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(queue));
+    sigqueue_free(queue);
     return t;
   }
   head.id = (head.id + 1) & i32.MAX_VALUE;
@@ -228,7 +222,7 @@ export function itimer_free(t: k_itimer): void {
   let before = t.signal.timers;
   while (changetype<usize>(before.next) != changetype<usize>(t)) before = before.next;
   before.next = t.next;
-  if (!nil(t.queue)) kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(t.queue));
+  if (!nil(t.queue)) sigqueue_free(t.queue);
   put_pid(t.target);
   kmem_cache_free(CACHE_ITIMER, changetype<usize>(t));
 }

@@ -52,8 +52,7 @@ function userns_install(p: task_struct, c: cred, ns: user_namespace): i32 {
   if (p.signal.nr_threads > 1 || fs_is_shared(p)) return -E.EINVAL;
   if (!cred_ns_capable(p.cred, ns, CAP_SYS_ADMIN)) return -E.EPERM;
   get_ns(ns);
-  K.set_cred_user_ns(c, ns);
-  return 0;
+  return K.set_cred_user_ns(c, ns) ? 0 : -E.ENOMEM;
 }
 
 function mntns_install(p: task_struct, to: nsproxy, c: cred, ns: ns_common): i32 {

@@ -30,6 +30,8 @@ export const SIGNAL_UNKILLABLE: u32 = 0x20;
 export const SIGNAL_CHILD_SUBREAPER: u32 = 0x40;
 /** Some ancestor is a subreaper: exit has to look for it. */
 export const SIGNAL_HAS_SUBREAPER: u32 = 0x80;
+/** No core, and nobody may look into it: prctl(PR_SET_DUMPABLE), or its ids changed. */
+export const SIGNAL_NOT_DUMPABLE: u32 = 0x100;
 
 /** struct rlimit_table - 16 pairs of soft and hard limit, copied when written. */
 @unmanaged

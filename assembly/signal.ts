@@ -41,8 +41,9 @@ import {
   TIF_SIGPENDING,
 } from "./task.ts";
 import { CAP_KILL } from "./uapi/capability.ts";
-import { EPERM } from "./uapi/errno.ts";
+import { EAGAIN, EPERM } from "./uapi/errno.ts";
 import {
+  SI_USER,
   SIG_DFL,
   SIG_IGN,
   SIGCHLD,
@@ -325,21 +326,29 @@ function sig_fatal(p: task_struct, sig: i32): bool {
 
 /**
  * Sends `info.signo` to thread `p` or, with `group`, to its group. `force`: from the kernel or
- * from an ancestor pid namespace.
+ * from an ancestor pid namespace. Return: 0, or -EAGAIN for a real-time signal by another call than
+ * kill(2) that cannot be queued.
  */
-export function send_signal(p: task_struct, info: siginfo, group: bool, force: bool): void {
+export function send_signal(p: task_struct, info: siginfo, group: bool, force: bool): i32 {
   const sig = info.signo;
-  if (!prepare_signal(sig, p, force)) return;
+  if (!prepare_signal(sig, p, force)) return 0;
   const signal = p.signal;
   const bit = sigmask(sig);
   const pending = group ? signal.shared_pending : p.pending;
   // a standard signal that is pending already is not queued again
-  if (sig < SIGRTMIN && pending & bit) return;
-  if (sig != SIGKILL) queue_siginfo(group ? signal.queue : cold(p).queue, info);
+  const standard = sig < SIGRTMIN;
+  if (standard && pending & bit) return 0;
+  if (sig != SIGKILL) {
+    const queue = group ? signal.queue : cold(p).queue;
+    const queued = queue_siginfo(p, queue, info, standard && info.code >= 0);
+    // a standard signal without its siginfo is still sent
+    if (!queued && !standard && info.code != SI_USER) return -EAGAIN;
+  }
   if (group) signal.shared_pending = pending | bit;
   else p.pending = pending | bit;
   if (!list_head.empty(root().sigwait)) signalfd_notify(signal);
   complete_signal(sig, p, group);
+  return 0;
 }
 
 /** Sends the signal of a timer, which is queued even where one of its number is. */

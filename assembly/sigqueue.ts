@@ -1,5 +1,5 @@
 // Queued siginfo, and the saved frames that rt_sigreturn goes back to.
-import { nil } from "./err.ts";
+import { NULL, nil } from "./err.ts";
 import { itimer_taken, k_itimer } from "./itimer.ts";
 import { list_head } from "./list.ts";
 import {
@@ -9,6 +9,9 @@ import {
   kmem_cache_free,
   kmem_cache_init,
 } from "./slab.ts";
+import { rlimit } from "./signal-struct.ts";
+import { dec_sigpending, inc_sigpending, ucounts } from "./ucounts.ts";
+import { RLIMIT_SIGPENDING } from "./uapi/resource.ts";
 import { PF_RARE, rare, rare_for_write, task_rare, task_struct } from "./task.ts";
 
 /** struct kernel_siginfo - what a signal carries; pids and uids as the receiver sees them. */
@@ -29,7 +32,7 @@ export const SIGINFO_BYTES: u32 = 32;
 export class sigqueue {
   link_next: u32; // [sighand] list_head on a task's or a group's queue
   link_prev: u32;
-  user: u32; // whose count of pending signals it is in
+  user: ucounts; // whose count of pending signals it is in; holds a reference
   timer: k_itimer; // whose signal it is; null: it is freed when taken
   signo: i32; // from here on a siginfo
   errno: i32;
@@ -67,11 +70,31 @@ export function sigqueue_caches_init(): void {
   kmem_cache_init(CACHE_SIGFRAME, <u32>offsetof<sigframe>());
 }
 
-/** Queues a copy of `info`; false when memory is exhausted (the signal is pending all the same). */
-export function queue_siginfo(head: list_head, info: siginfo): bool {
+/**
+ * An entry that counts for the user of `p`, as long as that one's are within RLIMIT_SIGPENDING;
+ * `always`: whatever the limit. Null: too many, or memory is exhausted.
+ */
+export function sigqueue_alloc(p: task_struct, always: bool): sigqueue {
+  const user = p.cred.ucounts;
+  if (!inc_sigpending(user, rlimit(p.signal, RLIMIT_SIGPENDING), always)) return NULL<sigqueue>();
   const q = changetype<sigqueue>(kmem_cache_alloc(CACHE_SIGQUEUE));
+  if (nil(q)) {
+    dec_sigpending(user);
+    return q;
+  }
+  q.user = user;
+  return q;
+}
+
+export function sigqueue_free(q: sigqueue): void {
+  dec_sigpending(q.user);
+  kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(q));
+}
+
+/** Queues a copy of `info` for `p` on `head`; false: the signal is pending without it. */
+export function queue_siginfo(p: task_struct, head: list_head, info: siginfo, always: bool): bool {
+  const q = sigqueue_alloc(p, always);
   if (nil(q)) return false;
-  q.user = 0;
   q.timer = changetype<k_itimer>(0);
   memory.copy(changetype<usize>(q.info), changetype<usize>(info), SIGINFO_BYTES);
   list_head.add_tail(q.link, head);
@@ -101,7 +124,7 @@ export function collect_signal(head: list_head, sig: i32, info: siginfo): bool {
   }
   memory.copy(changetype<usize>(info), changetype<usize>(first.info), SIGINFO_BYTES);
   list_head.del(first.link);
-  if (nil(first.timer)) kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(first));
+  if (nil(first.timer)) sigqueue_free(first);
   else itimer_taken(first, info);
   return more;
 }
@@ -114,7 +137,7 @@ export function flush_sigqueue_mask(head: list_head, mask: u64): void {
     const q = changetype<sigqueue>(changetype<usize>(at));
     if ((mask >> (q.signo - 1)) & 1) {
       list_head.del(at);
-      if (nil(q.timer)) kmem_cache_free(CACHE_SIGQUEUE, changetype<usize>(q));
+      if (nil(q.timer)) sigqueue_free(q);
       else q.link_next = 0;
     }
     at = next;

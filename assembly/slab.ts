@@ -46,6 +46,7 @@ export const CACHE_ITIMER = 34;
 export const CACHE_PROC_TEXT = 35;
 export const CACHE_UCOUNTS = 36;
 export const CACHE_PROC_FILE = 37;
+export const CACHE_SCHED = 38;
 export const CACHE_SOCK = 40;
 export const CACHE_SKB = 41;
 export const CACHE_EVENTPOLL = 42;

@@ -3,7 +3,7 @@ import { seeded_fault } from "./bug.ts";
 import { zero } from "./zero.ts";
 import { container_of_fd } from "./file.ts";
 import { container } from "./container.ts";
-import { cred, cred_ns_capable } from "./cred.ts";
+import { cred_ns_capable } from "./cred.ts";
 import { IS_ERR, nil, PTR_ERR, same } from "./err.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
 import { frame } from "./frame.ts";

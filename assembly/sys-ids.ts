@@ -2,13 +2,17 @@
 // user namespace; the supplementary groups (kernel/sys.c, kernel/groups.c, kernel/uid16.c).
 import { cap_fix_setfsuid, cap_fix_setuid } from "./capability.ts";
 import { commit_creds, cred, cred_ns_capable, prepare_creds, put_cred } from "./cred.ts";
+import { set_cred_ucounts } from "./cred.ts";
 import { nil } from "./err.ts";
 import { frame } from "./frame.ts";
 import * as G from "./groups.ts";
 import { SCRATCH_USER } from "./root.ts";
-import { task_struct } from "./task.ts";
+import { rlimit } from "./signal-struct.ts";
+import { PF_NPROC_EXCEEDED, task_struct } from "./task.ts";
 import { access_ok, copy_from_user, copy_to_user, prepare_write, put_user32 } from "./uaccess.ts";
 import { CAP_SETGID, CAP_SETUID } from "./uapi/capability.ts";
+import { nproc_over } from "./ucounts.ts";
+import { RLIMIT_NPROC } from "./uapi/resource.ts";
 import { EFAULT, EINVAL, ENOMEM, EPERM } from "./uapi/errno.ts";
 import { WINDOW_READ } from "./uapi/frame.ts";
 import { NGROUPS_MAX, OVERFLOW_GID, OVERFLOW_UID } from "./uapi/limits.ts";
@@ -47,7 +51,15 @@ function may_setgid(c: cred): bool {
 
 /** `p` becomes `c`, a copy of its cred with other user ids. */
 function commit_uids(p: task_struct, c: cred): i32 {
+  if (!set_cred_ucounts(c)) {
+    put_cred(c);
+    return -ENOMEM;
+  }
   cap_fix_setuid(c, p.cred);
+  // a user with too many tasks is only refused when it calls exec
+  const limit = rlimit(p.signal, RLIMIT_NPROC);
+  if (c.uid != 0 && nproc_over(c.ucounts, limit, 0)) p.flags |= PF_NPROC_EXCEEDED;
+  else p.flags &= ~PF_NPROC_EXCEEDED;
   commit_creds(p, c);
   return 0;
 }

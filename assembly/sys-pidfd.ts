@@ -7,6 +7,7 @@ import * as FD from "./file.ts";
 import { frame } from "./frame.ts";
 import { find_pid_ns, get_pid, ns_of_pid, pid, pid_namespace, task_active_pid_ns } from "./pid.ts";
 import * as G from "./signal.ts";
+import { SIGNAL_NOT_DUMPABLE } from "./signal-struct.ts";
 import { kill_one, kill_pgrp_info, send_own_info, siginfo_from_user } from "./sys-signal.ts";
 import { EXIT_ZOMBIE, PF_EXITING, task_struct, thread_group_leader } from "./task.ts";
 import { CAP_SYS_PTRACE } from "./uapi/capability.ts";
@@ -119,6 +120,7 @@ export function ptrace_may_access(p: task_struct, t: task_struct): bool {
   const theirs = t.cred;
   const capable = cred_ns_capable(mine, theirs.user_ns, CAP_SYS_PTRACE);
   if (capable) return true;
+  if (t.signal.flags & SIGNAL_NOT_DUMPABLE) return false;
   const uid = mine.uid;
   const gid = mine.gid;
   if (theirs.euid != uid || theirs.suid != uid || theirs.uid != uid) return false;

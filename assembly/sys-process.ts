@@ -28,6 +28,7 @@ import {
 } from "./pid.ts";
 import { root, SCRATCH_USER } from "./root.ts";
 import * as S from "./signal-struct.ts";
+import { thread_prctl } from "./sys-thread.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
 import {
@@ -183,7 +184,8 @@ export function sys_prctl(p: task_struct, f: frame): i32 {
       if (f.a1 || f.a2 || f.r10 || f.r8) return -E.EINVAL;
       return p.flags & T.PF_NO_NEW_PRIVS ? 1 : 0;
     default: {
-      const r = cap_task_prctl(p, f);
+      let r = thread_prctl(p, f);
+      if (r == -E.ENOSYS) r = cap_task_prctl(p, f);
       return r == -E.ENOSYS ? -E.EINVAL : r;
     }
   }
@@ -202,43 +204,6 @@ function mark_descendants(top: task_struct): void {
     }
     p.signal.flags |= S.SIGNAL_HAS_SUBREAPER;
   }
-}
-
-/** prlimit64(2): pid, resource, new, old. */
-export function sys_prlimit64(
-  p: task_struct,
-  f: frame,
-  nr: i32,
-  resource: u32,
-  set: u64,
-  old: u64,
-): i32 {
-  if (resource >= <u32>RLIM_NLIMITS) return -E.EINVAL;
-  const to = SCRATCH_USER;
-  if (set) {
-    const bad = copy_from_user(f, to, set, 16);
-    if (bad) return bad;
-    if (load<u64>(to) > load<u64>(to, 8)) return -E.EINVAL;
-    if (resource == RLIMIT_NOFILE && load<u64>(to, 8) > <u64>root().nofile_max) return -E.EPERM;
-  }
-  const need = prepare_write(f, old, 16);
-  if (need) return need;
-  const t = task_of(p, nr);
-  if (nil(t)) return -E.ESRCH;
-  const cur = S.rlimit(t.signal, <i32>resource);
-  const max = S.rlimit_max(t.signal, <i32>resource);
-  if (set) {
-    if (load<u64>(to, 8) > max && !cred_ns_capable(p.cred, init_user_ns(), CAP_SYS_RESOURCE)) {
-      return -E.EPERM;
-    }
-    if (!S.set_rlimit(t.signal, <i32>resource, load<u64>(to), load<u64>(to, 8))) return -E.ENOMEM;
-  }
-  if (old) {
-    store<u64>(to, cur);
-    store<u64>(to, max, 8);
-    if (copy_to_user(f, old, to, 16)) return -E.EFAULT;
-  }
-  return 0;
 }
 
 /** unshare(2). */
@@ -303,12 +268,15 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
   if (flags & C.CLONE_NEWUSER) {
     fresh = prepare_creds(mine);
     if (nil(fresh)) return -E.ENOMEM;
-    const ns = create_user_ns(fresh, cold(p).fs);
+    const ns = create_user_ns(fresh, cold(p).fs, p.signal);
     if (IS_ERR(ns)) {
       put_cred(fresh);
       return PTR_ERR(ns);
     }
-    set_cred_user_ns(fresh, ns);
+    if (!set_cred_user_ns(fresh, ns)) {
+      put_cred(fresh);
+      return -E.ENOMEM;
+    }
     mine = fresh;
   }
   const ns_flags = flags & (CLONE_NS_FLAGS | C.CLONE_NEWTIME);

@@ -32,8 +32,7 @@ export function kill_one(p: task_struct, t: task_struct, sig: i32, code: i32, gr
   const info = G.scratch_siginfo();
   G.fill_siginfo(info, sig, code, p, t);
   info.uid = G.sender_uid(p, t);
-  G.send_signal(t, info, group, G.from_ancestor_ns(p, t));
-  return 0;
+  return G.send_signal(t, info, group, G.from_ancestor_ns(p, t));
 }
 
 /** Sends the siginfo in scratch_siginfo(), which the sender has written itself. */
@@ -42,8 +41,7 @@ export function send_own_info(p: task_struct, t: task_struct, sig: i32, group: b
   if (error || !sig) return error;
   const info = G.scratch_siginfo();
   G.translate_siginfo(info, p, t);
-  G.send_signal(t, info, group, G.from_ancestor_ns(p, t));
-  return 0;
+  return G.send_signal(t, info, group, G.from_ancestor_ns(p, t));
 }
 
 /** One success is a success; else the last refusal counts, ESRCH when nobody was there. */

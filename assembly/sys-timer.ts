@@ -175,7 +175,7 @@ export function sys_timer_create(p: task_struct, f: frame, compat: bool): i32 {
   }
   let error = check_clock(p, clock);
   if (error == -E.EINVAL || error == -E.EOPNOTSUPP) return error;
-  const t = I.create_itimer(p.signal);
+  const t = I.create_itimer(p);
   if (nil(t)) return -E.EAGAIN;
   t.clock = clock;
   if (f.a1) {

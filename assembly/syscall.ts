@@ -24,6 +24,7 @@ import { do_op_process } from "./dispatch-process.ts";
 import * as H from "./sys-thread.ts";
 import { sys_sigaltstack } from "./sys-altstack.ts";
 import * as Q from "./sys-pidfd.ts";
+import * as L from "./sys-limit.ts";
 import * as Y from "./sys-process.ts";
 import { sys_read, sys_write } from "./sys-rw.ts";
 import * as G from "./sys-signal.ts";
@@ -186,11 +187,11 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
     case O.OP_PRCTL:
       return Y.sys_prctl(p, f);
     case O.OP_PRLIMIT64:
-      return Y.sys_prlimit64(p, f, a0, <u32>a1, f.a2, f.r10);
+      return L.sys_prlimit64(p, f);
     case O.OP_GETRLIMIT:
-      return Y.sys_prlimit64(p, f, 0, <u32>a0, 0, f.a1);
+      return L.sys_getrlimit(p, f, compat, u32.MAX_VALUE);
     case O.OP_SETRLIMIT:
-      return Y.sys_prlimit64(p, f, 0, <u32>a0, f.a1, 0);
+      return L.sys_setrlimit(p, f, compat);
     case O.OP_UMASK:
       return D.sys_umask(p, <u32>a0);
     case O.OP_PIDFD_OPEN:

@@ -14,6 +14,7 @@ import { list_at, list_head } from "./list.ts";
 import { nsproxy } from "./nsproxy.ts";
 import { pid } from "./pid.ts";
 import { PAGE_LISTS, root } from "./root.ts";
+import { task_sched } from "./sched.ts";
 import { sighand_struct, signal_struct } from "./signal-struct.ts";
 import { alloc_pages, cache_at, CACHE_TASK, kfree, kmalloc, kmem_cache } from "./slab.ts";
 
@@ -49,6 +50,8 @@ export const PF_THREADED: u32 = 0x200;
 export const PF_BATCH_HELD: u32 = 0x400;
 /** The rare record names an audit context. Implies PF_RARE. */
 export const PF_AUDIT: u32 = 0x1000000;
+/** Became a user that had more tasks than it may have: exec looks again. */
+export const PF_NPROC_EXCEEDED: u32 = 0x800;
 /** The rare record may hold something. */
 export const PF_RARE: u32 = 0x80000000;
 
@@ -142,6 +145,7 @@ export class task_rare {
   restart_op: u32; // OP_* of it, 0: none
   audit: u32; // audit_context, with PF_AUDIT; holds a reference
   upcall: u32; // struct upcall that the task sleeps for the answer of, or was granted
+  sched: task_sched; // policy, niceness, personality; null: all the default
 
   get woken(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_rare>("woken_next"));

@@ -1,6 +1,8 @@
-// Counts of namespaces by user: each is counted for who made it in the owning user namespace, and
-// for that namespace's own maker in every one above it (user/max_*_namespaces).
+// What is counted by user: namespaces (user/max_*_namespaces), tasks (RLIMIT_NPROC) and queued
+// signals (RLIMIT_SIGPENDING). Each is counted for its user in the user namespace, and for that
+// namespace's own maker in every one above it.
 import { ERR_PTR, NULL, nil, same } from "./err.ts";
+import { get_ns, put_ns } from "./namespace.ts";
 import { refcount_dec_and_test, refcount_inc } from "./refcount.ts";
 import { root } from "./root.ts";
 import { CACHE_UCOUNTS, kmem_cache_free, kmem_cache_init, kmem_cache_zalloc } from "./slab.ts";
@@ -10,7 +12,7 @@ import { ENOMEM, ENOSPC } from "./uapi/errno.ts";
 /** struct ucounts - what user `uid` has in user namespace `ns`. */
 @unmanaged
 export class ucounts {
-  count: i32; // refcount_t: the namespaces that are counted here
+  count: i32; // refcount_t: creds, namespaces and queued signals that are counted here
   next: u32; // hash chain
   ns: user_namespace; // [C] no reference: whoever is counted here holds one
   uid: i32; // [C] kuid
@@ -22,6 +24,8 @@ export class ucounts {
   nr5: u32;
   nr6: u32;
   nr7: u32;
+  processes: u32; // tasks
+  sigpending: u32; // queued signals, timers of timer_create(2)
 }
 
 const HASH_SHIFT: u32 = 6;
@@ -53,7 +57,7 @@ function find_ucounts(ns: user_namespace, uid: i32): ucounts {
 }
 
 /** The same with a reference, made when it is missing; null when memory is exhausted. */
-function get_ucounts(ns: user_namespace, uid: i32): ucounts {
+export function alloc_ucounts(ns: user_namespace, uid: i32): ucounts {
   let u = find_ucounts(ns, uid);
   if (!nil(u)) {
     refcount_inc(changetype<usize>(u));
@@ -70,8 +74,8 @@ function get_ucounts(ns: user_namespace, uid: i32): ucounts {
   return u;
 }
 
-function put_ucounts(u: ucounts): void {
-  if (!refcount_dec_and_test(changetype<usize>(u))) return;
+export function put_ucounts(u: ucounts): void {
+  if (nil(u) || !refcount_dec_and_test(changetype<usize>(u))) return;
   let link = chain_of(u.ns, u.uid);
   while (load<u32>(link) != <u32>changetype<usize>(u)) {
     link = <usize>load<u32>(link) + offsetof<ucounts>("next");
@@ -110,7 +114,7 @@ function uncount(from: ucounts, to: ucounts, type: i32): void {
  * keeps; ERR_PTR of ENOSPC (too many), ENOMEM.
  */
 export function inc_ucount(ns: user_namespace, uid: i32, type: i32): ucounts {
-  const first = get_ucounts(ns, uid);
+  const first = alloc_ucounts(ns, uid);
   if (nil(first)) return ERR_PTR<ucounts>(-ENOMEM);
   for (let u = first; !nil(u); u = above(u)) {
     const at = counter_of(u, type);
@@ -129,4 +133,64 @@ export function dec_ucount(u: ucounts, type: i32): void {
   if (nil(u)) return;
   uncount(u, NULL<ucounts>(), type);
   put_ucounts(u);
+}
+
+/** One more task for the user. */
+export function inc_nproc(u: ucounts): void {
+  for (let at = u; !nil(at); at = above(at)) at.processes += 1;
+}
+
+export function dec_nproc(u: ucounts): void {
+  for (let at = u; !nil(at); at = above(at)) at.processes -= 1;
+}
+
+/** Would `more` tasks be more than `limit` allows, or than a namespace on the way up does? */
+export function nproc_over(u: ucounts, limit: u64, more: u32): bool {
+  let most = limit;
+  for (let at = u; !nil(at); at = above(at)) {
+    if (<u64>(at.processes + more) > most) return true;
+    most = limit_of(at.ns.nproc_max);
+  }
+  return false;
+}
+
+/** A namespace's limit: all ones is none. */
+function limit_of(max: u32): u64 {
+  return max == u32.MAX_VALUE ? u64.MAX_VALUE : <u64>max;
+}
+
+/** What a namespace's tasks may have together, as its maker might alone. `limit`: all ones: any. */
+export function clamp_limit(limit: u64): u32 {
+  return limit >= <u64>u32.MAX_VALUE ? u32.MAX_VALUE : <u32>limit;
+}
+
+function undo_sigpending(from: ucounts, to: ucounts): void {
+  for (let at = from; !same(at, to); at = above(at)) at.sigpending -= 1;
+}
+
+/**
+ * One more queued signal for the user, who keeps the record and its namespace alive meanwhile.
+ * `always`: no limit holds. Return: false when there are too many.
+ */
+export function inc_sigpending(u: ucounts, limit: u64, always: bool): bool {
+  let most = always ? u64.MAX_VALUE : limit;
+  for (let at = u; !nil(at); at = above(at)) {
+    if (<u64>at.sigpending >= most) {
+      undo_sigpending(u, at);
+      return false;
+    }
+    at.sigpending += 1;
+    if (!always) most = limit_of(at.ns.sigpending_max);
+  }
+  refcount_inc(changetype<usize>(u));
+  get_ns(u.ns);
+  return true;
+}
+
+/** A queued signal is taken, or dropped. */
+export function dec_sigpending(u: ucounts): void {
+  const ns = u.ns;
+  undo_sigpending(u, NULL<ucounts>());
+  put_ucounts(u);
+  put_ns(ns);
 }

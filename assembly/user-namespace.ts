@@ -4,11 +4,13 @@ import { IS_ERR, nil } from "./err.ts";
 import { fs_struct } from "./fs.ts";
 import { create_ns, ns_common } from "./namespace.ts";
 import { root } from "./root.ts";
-import { ucount_below_max } from "./ucounts.ts";
+import { rlimit, signal_struct } from "./signal-struct.ts";
+import { clamp_limit, ucount_below_max } from "./ucounts.ts";
 import { free_map, INVALID_ID, map_id_down, map_id_up, uid_gid_map } from "./uid-map.ts";
 import { CAP_SETFCAP } from "./uapi/capability.ts";
 import { EPERM, ENOSPC } from "./uapi/errno.ts";
 import { OVERFLOW_GID, OVERFLOW_UID } from "./uapi/limits.ts";
+import { RLIMIT_NPROC, RLIMIT_SIGPENDING } from "./uapi/resource.ts";
 import { CLONE_NEWUSER } from "./uapi/sched.ts";
 
 /** A namespace may be made in one of at most this level (user_namespaces(7)). */
@@ -32,6 +34,8 @@ export class user_namespace extends ns_common {
   gids: u32;
   nr_projids: u32;
   projids: u32;
+  nproc_max: u32; // [C] limits of all its tasks together; all ones: none
+  sigpending_max: u32;
 
   get uid_map(): uid_gid_map {
     return map_at(this, offsetof<user_namespace>("nr_uids"));
@@ -62,7 +66,7 @@ function is_init_user_ns(ns: user_namespace): bool {
  * Return: ERR_PTR of ENOSPC (too deep, too many), EPERM (chrooted, or ids without a mapping),
  * ENOMEM.
  */
-export function create_user_ns(c: cred, fs: fs_struct): user_namespace {
+export function create_user_ns(c: cred, fs: fs_struct, s: signal_struct): user_namespace {
   const parent = c.user_ns;
   const error = may_create_user_ns(c, fs);
   if (error) return changetype<user_namespace>(<usize>error);
@@ -72,9 +76,18 @@ export function create_user_ns(c: cred, fs: fs_struct): user_namespace {
   ns.level = parent.level + 1;
   ns.owner = c.euid;
   ns.group = c.egid;
+  set_userns_limits(ns, c, s);
   ns.flags = parent.flags & USERNS_SETGROUPS_ALLOWED;
   if (cap_raised(c.cap_effective, CAP_SETFCAP)) ns.flags |= USERNS_PARENT_COULD_SETFCAP;
   return ns;
+}
+
+/** Whoever makes a namespace can have no more in it than without it. */
+export function set_userns_limits(ns: user_namespace, c: cred, s: signal_struct): void {
+  const maker = changetype<user_namespace>(ns.parent);
+  const root_user = c.uid == 0 && is_init_user_ns(maker);
+  ns.nproc_max = root_user ? u32.MAX_VALUE : clamp_limit(rlimit(s, RLIMIT_NPROC));
+  ns.sigpending_max = clamp_limit(rlimit(s, RLIMIT_SIGPENDING));
 }
 
 /** The checks, in Linux's order. Return: 0, -ENOSPC, -EPERM. */

@@ -15,6 +15,10 @@ const NEWPID = 0x20000000;
 const NEWUTS = 0x04000000;
 const MAX_BASE_EXTENTS = 5;
 const UCOUNT_CHAINS = 64;
+/** Behind the types of namespaces: tasks, queued signals. */
+const PROCESSES = 8;
+const SIGPENDING = 9;
+const COUNTERS = 10;
 const NSPROXY_FIELDS = [
   'mnt_ns',
   'uts_ns',
@@ -59,15 +63,19 @@ export class NsChecker {
       if (type === NEWPID) this.#numbers(at);
       if (type === NEWUTS) this.#names(this.#word(at + L.uts_namespace.names));
       const ucounts = this.#word(at + N.ucounts);
-      if (ucounts) this.#counted(ucounts, type);
+      if (ucounts) this.#counted(ucounts, counterOf(type));
     }
   }
 
-  /** Whose count a namespace is in, and those above. */
-  #counted(ucounts: number, type: number): void {
+  /** One more that holds a record: counter `index` of it, and of those above, has to show it. */
+  #counted(ucounts: number, index: number): void {
     this.#f.ref('ucounts', ucounts);
+    this.#countIn(ucounts, index);
+  }
+
+  #countIn(ucounts: number, index: number): void {
     for (let u = ucounts; u;) {
-      const key = `${u} ${counterOf(type)}`;
+      const key = `${u} ${index}`;
       this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
       u = this.#word(this.#word(u + L.ucounts.ns) + L.ns_common.ucounts);
     }
@@ -121,6 +129,7 @@ export class NsChecker {
   }
 
   cred(at: number): void {
+    this.#f.ref('ucounts', this.#word(at + L.cred.ucounts));
     this.namespace(this.#word(at + L.cred.user_ns));
     const groups = this.#word(at + L.cred.groups);
     if (groups && this.#f.ref('groups', groups)) {
@@ -139,6 +148,18 @@ export class NsChecker {
     if (this.#v.wide(at + L.cred.cap_ambient) & ~both) this.#f.say('cred: ambient beyond its sets');
   }
 
+  /** A task counts for the user of its cred. */
+  task(cred: number): void {
+    this.#countIn(this.#word(cred + L.cred.ucounts), PROCESSES);
+  }
+
+  /** A queued signal keeps its user's record and the namespace of that. */
+  queued(entry: number): void {
+    const ucounts = this.#word(entry + L.sigqueue.user);
+    this.#counted(ucounts, SIGPENDING);
+    this.namespace(this.#word(ucounts + L.ucounts.ns));
+  }
+
   /** An open file of /proc. Return: the cred that it holds. */
   procFile(at: number): number {
     const pid = this.#word(at + L.proc_file.pid);
@@ -152,7 +173,7 @@ export class NsChecker {
     const hash = this.#v.root('ucounts_hash');
     for (let chain = 0; chain < UCOUNT_CHAINS; ++chain) {
       for (let u = this.#word(hash + chain * 4); u; u = this.#word(u + L.ucounts.next)) {
-        for (let i = 0; i < 8; ++i) {
+        for (let i = 0; i < COUNTERS; ++i) {
           const want = this.#counts.get(`${u} ${i}`) ?? 0;
           const have = this.#word(u + L.ucounts.nr0 + i * 4);
           if (have !== want) this.#f.say(`user ${this.#word(u + L.ucounts.uid)}: counter ${i}`);

@@ -16,6 +16,8 @@ export interface SignalWalk {
   list(head: number, what: string): Iterable<number>;
   /** a reference to a struct pid was found */
   pid(at: number): void;
+  /** a queued signal was found */
+  queued(at: number): void;
   say(text: string): void;
 }
 
@@ -26,6 +28,7 @@ export function checkSignals(w: SignalWalk): void {
   const armed = new Set<number>();
   let timers = 0;
   let idle = 0;
+  let scheds = 0;
   const queue = (head: number, bits: bigint, what: string): void => {
     for (const entry of w.list(head, what)) {
       queued.add(entry);
@@ -35,6 +38,9 @@ export function checkSignals(w: SignalWalk): void {
   };
   const wide = (at: number): bigint => (BigInt(v.word(at + 4)) << 32n) | BigInt(v.word(at));
   for (const task of w.tasks) {
+    if ((v.word(task + L.task_struct.flags) | 0) < 0) {
+      if (v.word(v.rare(task) + L.task_rare.sched)) scheds += 1;
+    }
     const what = `signals of thread ${v.word(task + L.task_struct.pid)}`;
     queue(v.cold(task) + L.task_cold.queue_next, wide(task + L.task_struct.pending), what);
   }
@@ -50,6 +56,7 @@ export function checkSignals(w: SignalWalk): void {
         if (v.word(t + L.k_itimer.signal) !== signal) w.say(`${what}: a timer of another process`);
         const own = v.word(t + L.k_itimer.queue);
         if (own && !v.word(own)) idle += 1;
+        if (own && !v.word(own)) w.queued(own);
         const target = v.word(t + L.k_itimer.target);
         if (target) w.pid(target);
         if (wide(t + L.k_itimer.expires)) armed.add(t);
@@ -63,6 +70,8 @@ export function checkSignals(w: SignalWalk): void {
   }
   if (armed.size) w.say(`${armed.size} armed timers are not on the list of armed ones`);
   if (timers !== w.counts.itimers) w.say(`timers: ${w.counts.itimers} live, ${timers} reachable`);
+  if (scheds !== w.counts.scheds) w.say(`schedulings: ${w.counts.scheds} live, ${scheds} found`);
+  for (const entry of queued) w.queued(entry);
   const found = queued.size + idle;
   if (found !== w.counts.sigqueues) {
     w.say(`queued signals: ${w.counts.sigqueues} live, ${found} reachable`);

@@ -129,6 +129,7 @@ class Checker {
       tasks,
       list: (head, what) => this.#list(head, what),
       pid: (at) => this.#ref('pid', at),
+      queued: (at) => this.#ns.queued(at),
       say: (text) => this.#say(text),
     });
     this.#files();
@@ -171,6 +172,7 @@ class Checker {
     if (this.#word(pid + L.pid.task) !== task) this.#say(`task ${nr}: its struct pid is another's`);
     this.#ref('pid', pid);
     this.#ref('cred', this.#word(task + T.cred));
+    this.#ns.task(this.#word(task + T.cred));
     this.#ref('sighand', this.#word(cold + C.sighand));
     this.#audit.task(task, nr);
     const first = this.#ref('signal', signal);

@@ -105,6 +105,8 @@ export interface Counts {
   keyrings: number;
   /** timers of processes, and a head for each process that has any */
   itimers: number;
+  /** tasks with a policy, niceness, personality or timer slack of their own */
+  scheds: number;
 }
 
 const SLAB_CACHES = 0x900;
@@ -133,6 +135,7 @@ const CACHES = {
   keys: 30,
   keyrings: 33,
   itimers: 34,
+  scheds: 38,
   sockets: 40,
   messages: 41,
   epolls: 42,

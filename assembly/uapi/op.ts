@@ -158,6 +158,25 @@ export const OP_TIMER_GETTIME = 98;
 export const OP_TIMER_GETTIME64 = 99;
 export const OP_TIMER_GETOVERRUN = 100;
 export const OP_TIMER_DELETE = 101;
+// limits, priorities, scheduling.
+export const OP_OLD_GETRLIMIT = 102;
+export const OP_GETPRIORITY = 103;
+export const OP_SETPRIORITY = 104;
+export const OP_NICE = 105;
+export const OP_PERSONALITY = 106;
+export const OP_SCHED_SETSCHEDULER = 107;
+export const OP_SCHED_GETSCHEDULER = 108;
+export const OP_SCHED_SETPARAM = 109;
+export const OP_SCHED_GETPARAM = 110;
+export const OP_SCHED_SETATTR = 111;
+export const OP_SCHED_GETATTR = 112;
+export const OP_SCHED_SETAFFINITY = 113;
+export const OP_SCHED_GETAFFINITY = 114;
+export const OP_SCHED_GET_PRIORITY_MAX = 115;
+export const OP_SCHED_GET_PRIORITY_MIN = 116;
+export const OP_SCHED_RR_GET_INTERVAL = 117;
+export const OP_GETRUSAGE = 118;
+export const OP_TIMES = 119;
 // around containers: assembly/sys-container.ts; up to CONTAINER_CALLS_LAST ENOSYS without them.
 export const CONTAINER_OPS_FIRST = 190;
 export const OP_CONTAINER_OPEN = 190;

@@ -3,6 +3,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import { CONTAINER_FILE_CALLS, KEY_CALLS } from './calls/containers.ts';
 import { EVENT_CALLS, FILE_CALLS, SOCKET_CALLS } from './calls/files.ts';
+import { LIMIT_CALLS } from './calls/limits.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { NAMESPACE_CALLS } from './calls/namespaces.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
@@ -18,6 +19,7 @@ const UID32 = 'ids are 32 bits wide';
 /** The calls that the kernel or the world decides. */
 export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...PROCESS_CALLS,
+  ...LIMIT_CALLS,
   ...TIMER_CALLS,
   ...ID_CALLS,
   ...NAMESPACE_CALLS,
@@ -107,7 +109,7 @@ export const I386: Readonly<Record<string, Partial<CallDef>>> = {
   fstat: OLD_STRUCT,
   fstatfs: OLD_STRUCT,
   mmap: { ...OLD_STRUCT, args: 'addr' },
-  getrlimit: { note: 'limits above 2^31-1 read as that; only RLIMIT_NOFILE has an effect' },
+  getrlimit: { op: OP.OP_OLD_GETRLIMIT, note: 'limits above 2^31-1 read as that' },
 };
 
 /** i386 names of calls that are the same as another one. */

@@ -7,6 +7,7 @@ import * as fcntl from '../../assembly/uapi/fcntl.ts';
 import * as limits from '../../assembly/uapi/limits.ts';
 import * as mount from '../../assembly/uapi/mount.ts';
 import * as nsfs from '../../assembly/uapi/nsfs.ts';
+import * as personality from '../../assembly/uapi/personality.ts';
 import * as pidfd from '../../assembly/uapi/pidfd.ts';
 import * as prctl from '../../assembly/uapi/prctl.ts';
 import * as reboot from '../../assembly/uapi/reboot.ts';
@@ -26,6 +27,7 @@ const SETS = [
   limits,
   mount,
   nsfs,
+  personality,
   pidfd,
   prctl,
   reboot,

@@ -116,6 +116,7 @@ export const SIZES: Readonly<Record<string, readonly [number, number]>> = {
   cap_header: [8, 8],
   cap_data: [24, 24],
   sched_param: [4, 4],
+  cpumask: [8, 8],
   sched_attr: [56, 56],
   user_desc: [16, 16],
   mq_attr: [64, 32],
@@ -212,7 +213,6 @@ const SHORT: Readonly<Record<string, string>> = {
   i32: 'int',
   fdpair: 'pair',
   pollfd: 'pollfds',
-  rlimit64: 'rlimit',
 };
 
 /** A kind without its lengths: `out:int`, `in:sigset`, `in:str`. */

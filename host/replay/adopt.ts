@@ -10,14 +10,14 @@ import {
 } from '../../assembly/uapi/reboot.ts';
 import { DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
-import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
+import { sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { adoptCred, forgetByExec, learnCred } from './creds.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { addReason, type CallClass } from './result.ts';
-import { limitOf } from './memory.ts';
 import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
+import { adoptSetting, learnSetting, prepareSetting } from './settings.ts';
 import { adoptSparse } from './sparse.ts';
 
 /** Calls on descriptors that may be from before the log. */
@@ -33,7 +33,7 @@ const MASK_CALLS = ['pselect6', 'ppoll', 'epoll_pwait', 'epoll_pwait2', 'io_pget
 /** Options of prctl that the kernel decides. */
 const PRCTL = new RegExp(
   '^PR_((SET|GET)_(PDEATHSIG|CHILD_SUBREAPER|NAME|NO_NEW_PRIVS|KEEPCAPS|SECUREBITS)' +
-    '|CAPBSET_(READ|DROP)|CAP_AMBIENT)$',
+    '|(SET|GET)_(DUMPABLE|TIMERSLACK)|GET_TID_ADDRESS|CAPBSET_(READ|DROP)|CAP_AMBIENT)$',
 );
 
 export class Adopter {
@@ -67,6 +67,8 @@ export class Adopter {
   /** Descriptors that the call needs and the log never showed opened. */
   prepare(task: ReplayTask, call: Call): void {
     const op = call.row!.op;
+    const setting = prepareSetting(this.#r.kernel, task, call);
+    if (setting) this.#r.adopted(setting);
     const uses = USES_FD.has(op);
     if ((!uses && !MAKES_FD.has(op) && !MAKES_PAIR.has(op)) || failed(call)) return;
     const fd = numberArg(call, 0);
@@ -185,12 +187,11 @@ export class Adopter {
       case OP.OP_GETPGID:
       case OP.OP_GETSID:
         return this.#adoptGroup(task, call);
-      case OP.OP_PRLIMIT64:
-      case OP.OP_GETRLIMIT:
-        return agrees ? this.#adoptLimit(task, call) : undefined;
       default:
         return (
-          this.#r.namespaces.adopt(call, outcome) ?? adoptCred(this.#r.kernel, task, call, outcome)
+          adoptSetting(this.#r.kernel, task, call, agrees) ??
+          this.#r.namespaces.adopt(call, outcome) ??
+          adoptCred(this.#r.kernel, task, call, outcome)
         );
     }
   }
@@ -296,30 +297,10 @@ export class Adopter {
     return k.setGroup(task.pid, pgid, sid) ? 'process group from before the log' : undefined;
   }
 
-  #adoptLimit(task: ReplayTask, call: Call): string | undefined {
-    const four = call.row!.op === OP.OP_PRLIMIT64;
-    const resource = numberArg(call, four ? 1 : 0);
-    const old = call.args[four ? 3 : 1];
-    if (resource === undefined || !old || task.limitsKnown.has(resource)) return undefined;
-    task.limitsKnown.add(resource);
-    const set = four ? call.args[2] : undefined;
-    if (set && set.kind !== 'null') return 'limit from before the log';
-    const cur = limitOf(fieldOf(old, 'rlim_cur'));
-    const max = limitOf(fieldOf(old, 'rlim_max'));
-    if (cur === undefined || max === undefined) return undefined;
-    const bytes = new Uint8Array(16);
-    const view = new DataView(bytes.buffer);
-    view.setBigUint64(0, BigInt.asUintN(64, cur), true);
-    view.setBigUint64(8, BigInt.asUintN(64, max), true);
-    const frame = this.#r.kernel.frame.begin(task.pid, 0, OP.OP_PRLIMIT64);
-    frame.setArg(1, resource).setArg(2, 0x1000).window(0x1000, bytes, 'r');
-    this.#r.kernel.trap();
-    return 'limit from before the log';
-  }
-
   /** What a call that agreed has made known. */
   learn(task: ReplayTask, call: Call, outcome: Outcome): void {
     learnCred(task, call, outcome.unknown);
+    learnSetting(task, call);
     this.#r.namespaces.learn(call, outcome.rax);
     if (EXECS.has(call.row!.op) && outcome.rax === 0n) forgetByExec(this.#r.kernel, task);
     if (outcome.unknown) {

@@ -20,7 +20,6 @@ const SIZES: Record<string, readonly [number, number]> = {
   sigaction: [32, 20],
   siginfo: [128, 128],
   rusage: [144, 72],
-  rlimit: [16, 16],
   comm: [16, 16],
   timespec: [16, 8],
 };
@@ -92,26 +91,6 @@ function bytesOfSiginfo(node: ArgNode): Uint8Array | undefined {
   view.setInt32(20, info.uid ?? 0, true);
   view.setBigUint64(24, BigInt.asUintN(64, info.value ?? 0n), true);
   return bytes;
-}
-
-function bytesOfRlimit(node: ArgNode): Uint8Array | undefined {
-  const cur = limitOf(fieldOf(node, 'rlim_cur'));
-  const max = limitOf(fieldOf(node, 'rlim_max'));
-  if (cur === undefined || max === undefined) return undefined;
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt.asUintN(64, cur), true);
-  view.setBigUint64(8, BigInt.asUintN(64, max), true);
-  return bytes;
-}
-
-/** A limit, which the log may print as a product: `1024*1024`. */
-export function limitOf(node: ArgNode | undefined): bigint | undefined {
-  const value = valueOf(node);
-  if (value !== undefined || !node) return value;
-  const text = 'text' in node ? String(node.text) : '';
-  if (!/^\d+(\*\d+)+$/.test(text)) return undefined;
-  return text.split('*').reduce((product, factor) => product * BigInt(factor), 1n);
 }
 
 /** Seconds and nanoseconds of a timespec or, with `micro`, microseconds of a timeval. */
@@ -212,8 +191,6 @@ function inputBytes(
       return bytesOfAction(node, compat);
     case 'siginfo':
       return bytesOfSiginfo(node);
-    case 'rlimit':
-      return bytesOfRlimit(node);
     case 'timespec':
       return bytesOfTimespec(node);
     case 'clone_args':
@@ -361,11 +338,6 @@ export function compareOutput(
       return compareAction(bytes, node, compat);
     case 'siginfo':
       return compareSiginfo(bytes, node);
-    case 'rlimit': {
-      const cur = limitOf(fieldOf(node, 'rlim_cur'));
-      const have = view.getBigUint64(0, true);
-      return cur === undefined || have === cur ? undefined : `soft limit ${have}, recorded ${cur}`;
-    }
     default:
       return compareStruct(type, bytes, node, compat);
   }

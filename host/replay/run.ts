@@ -109,6 +109,9 @@ function encodeMask(frame: Frame, call: Call): boolean {
   return set !== undefined;
 }
 
+/** Options of prctl whose result is what is asked for. */
+const PRCTL_VALUES = /^PR_GET_(NO_NEW_PRIVS|DUMPABLE|TIMERSLACK|KEEPCAPS|SECUREBITS)$/;
+
 /** The second argument of prctl is a number, a name or an address, as the first one says. */
 function encodePrctl(frame: Frame, call: Call): boolean {
   const option = call.args[0];
@@ -120,7 +123,7 @@ function encodePrctl(frame: Frame, call: Call): boolean {
       .setArg(1, addressOf(1));
     return true;
   }
-  const writes = name.startsWith('PR_GET_') && name !== 'PR_GET_NO_NEW_PRIVS';
+  const writes = name.startsWith('PR_GET_') && !PRCTL_VALUES.test(name);
   if (writes && second && second.kind !== 'null') {
     if (call.errno === 'EFAULT') {
       frame.window(addressOf(1), 16, 'unmapped').setArg(1, addressOf(1));
@@ -142,6 +145,8 @@ function assist(frame: Frame, call: Call, childPid: number): void {
   if (op === OP.OP_ALARM || op === OP.OP_TIMER_GETOVERRUN) {
     if (typeof call.ret === 'number' && call.ret > 0) frame.assistRet(call.ret);
   }
+  if (worldRefuses(call)) frame.assistErrno(errnoNumber(call.errno!)!);
+  if (op === OP.OP_PRCTL && call.ret === SUID_DUMP_ROOT) frame.assistRet(SUID_DUMP_ROOT);
   const worldDecides = call.row!.class === 'assisted';
   if (worldDecides) {
     // no descriptor left: that is the kernel's to find
@@ -158,6 +163,20 @@ function assist(frame: Frame, call: Call, childPid: number): void {
     const mask = sigsetOf(fieldOf(call.args[0], 'mask'));
     if (mask !== undefined) frame.assistMask(BigInt.asUintN(64, mask));
   }
+}
+
+/** prctl(PR_GET_DUMPABLE) where fs.suid_dumpable says so. */
+const SUID_DUMP_ROOT = 2;
+/** Refusals that may be the world's: a cgroup without real-time, a mask without a CPU. */
+const REFUSALS = new Map([
+  [OP.OP_SCHED_SETSCHEDULER, /^(EPERM|EBUSY)$/],
+  [OP.OP_SCHED_SETPARAM, /^(EPERM|EBUSY)$/],
+  [OP.OP_SCHED_SETATTR, /^(EPERM|EBUSY)$/],
+  [OP.OP_SCHED_SETAFFINITY, /^EINVAL$/],
+]);
+
+function worldRefuses(call: Call): boolean {
+  return REFUSALS.get(call.row!.op)?.test(call.errno ?? '') ?? false;
 }
 
 /** Did the child's cgroup, which is the world's, refuse it: a limit, or CLONE_INTO_CGROUP? */

@@ -2,6 +2,7 @@
 // itself. A field that the log does not show makes the whole structure unknown.
 import type { ArgNode } from '../trace/args.ts';
 import { evaluate } from '../abi/constants.ts';
+import { structSize } from '../abi/kinds.ts';
 import { bigOf, fieldOf, signalNumber, sigsetOf } from '../trace/values.ts';
 
 /** Value of a symbolic constant; names of signals included. */
@@ -12,9 +13,68 @@ function resolve(name: string): bigint | undefined {
   return signo ? BigInt(signo) : undefined;
 }
 
-function valueOf(node: ArgNode | undefined): bigint | undefined {
+export function valueOf(node: ArgNode | undefined): bigint | undefined {
   if (!node) return undefined;
   return node.kind === 'null' ? 0n : bigOf(node, resolve);
+}
+
+/** A limit, which the log may print as a product: `1024*1024`. */
+export function limitOf(node: ArgNode | undefined): bigint | undefined {
+  const value = valueOf(node);
+  if (value !== undefined || !node) return value;
+  const text = 'text' in node ? String(node.text) : '';
+  if (!/^\d+(\*\d+)+$/.test(text)) return undefined;
+  return text.split('*').reduce((product, factor) => product * BigInt(factor), 1n);
+}
+
+/** struct rlimit: 64 bits each, or 32 of which all ones are no limit. */
+function rlimit(node: ArgNode, size: number): Uint8Array | undefined {
+  const cur = limitOf(fieldOf(node, 'rlim_cur'));
+  const max = limitOf(fieldOf(node, 'rlim_max'));
+  if (cur === undefined || max === undefined) return undefined;
+  const bytes = new Uint8Array(size * 2);
+  const view = new DataView(bytes.buffer);
+  put(view, 0, size, cur);
+  put(view, size, size, max);
+  return bytes;
+}
+
+/** struct sched_attr; what the log leaves out is zero. */
+function schedAttr(node: ArgNode): Uint8Array | undefined {
+  const policy = valueOf(fieldOf(node, 'sched_policy'));
+  if (policy === undefined) return undefined;
+  const bytes = new Uint8Array(56);
+  const view = new DataView(bytes.buffer);
+  for (const [name, at, size] of SCHED_ATTR) {
+    const field = fieldOf(node, name);
+    const value = field ? valueOf(field) : 0n;
+    if (value === undefined) return undefined;
+    put(view, at, size, value);
+  }
+  return bytes;
+}
+
+const SCHED_ATTR: readonly (readonly [name: string, at: number, size: number])[] = [
+  ['size', 0, 4],
+  ['sched_policy', 4, 4],
+  ['sched_flags', 8, 8],
+  ['sched_nice', 16, 4],
+  ['sched_priority', 20, 4],
+  ['sched_runtime', 24, 8],
+  ['sched_deadline', 32, 8],
+  ['sched_period', 40, 8],
+  ['sched_util_min', 48, 4],
+  ['sched_util_max', 52, 4],
+];
+
+/** struct sched_param: a log shows the number in it. */
+function schedParam(node: ArgNode): Uint8Array | undefined {
+  const item = node.kind === 'array' ? node.items[0] : fieldOf(node, 'sched_priority');
+  const value = valueOf(item);
+  if (value === undefined) return undefined;
+  const bytes = new Uint8Array(4);
+  put(new DataView(bytes.buffer), 0, 4, value);
+  return bytes;
 }
 
 /** Where a number of a structure lies: name, 64-bit offset and size, compat offset and size. */
@@ -115,7 +175,7 @@ function oldSigaction(node: ArgNode): Uint8Array | undefined {
 
 /** Size of a structure that this file knows; undefined for others. */
 export function structBytes(type: string, compat: boolean): number | undefined {
-  return SIZES[type]?.[compat ? 1 : 0];
+  return SIZES[type]?.[compat ? 1 : 0] ?? (structSize(type, compat) || undefined);
 }
 
 /** The bytes of a structure that a log shows; undefined when it does not show all of it. */
@@ -123,6 +183,11 @@ export function encodeStruct(type: string, node: ArgNode, compat: boolean): Uint
   if (type === 'oldsigaction') return oldSigaction(node);
   if (ITIMERS.has(type)) return itimer(node, structBytes(type, compat)! / 4);
   if (type === 'sigevent') return sigevent(node, compat);
+  if (type === 'rlimit' || type === 'rlimit64') return rlimit(node, structBytes(type, compat)! / 2);
+  if (type === 'sched_attr') return schedAttr(node);
+  if (type === 'sched_param') return schedParam(node);
+  // which CPUs is the world's business
+  if (type === 'cpumask') return node.kind === 'array' ? new Uint8Array(8) : undefined;
   const bytes = new Uint8Array(structBytes(type, compat) ?? 0);
   const view = new DataView(bytes.buffer);
   if (type === 'oldsigset') {
@@ -141,6 +206,20 @@ export function encodeStruct(type: string, node: ArgNode, compat: boolean): Uint
   return bytes;
 }
 
+function compareWords(view: DataView, wanted: DataView, at: number[]): string | undefined {
+  const off = at.find((offset) => get(view, offset, 4) !== get(wanted, offset, 4));
+  if (off === undefined) return undefined;
+  return `${get(view, off, 4)} at ${off}, recorded ${get(wanted, off, 4)}`;
+}
+
+function compareLimits(view: DataView, wanted: DataView, size: number): string | undefined {
+  for (const [i, name] of ['soft', 'hard'].entries()) {
+    const [have, is] = [get(view, i * size, size), get(wanted, i * size, size)];
+    if (have !== is) return `${name} limit ${have}, recorded ${is}`;
+  }
+  return undefined;
+}
+
 /** What differs between the bytes that the kernel wrote and what the log shows of them. */
 export function compareStruct(
   type: string,
@@ -153,6 +232,10 @@ export function compareStruct(
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const wanted = new DataView(want.buffer);
   if (ITIMERS.has(type)) return compareItimer(view, wanted, want.length / 4);
+  if (type === 'cpumask') return undefined;
+  if (type === 'sched_attr') return compareWords(view, wanted, [4, 8, 16, 20]);
+  if (type === 'sched_param') return compareWords(view, wanted, [0]);
+  if (type.startsWith('rlimit')) return compareLimits(view, wanted, want.length / 2);
   if (type === 'oldsigset' || type === 'oldsigaction') {
     // the restorer is the C library's
     const words = type === 'oldsigset' ? 1 : 3;

@@ -135,6 +135,9 @@ const CASES: Record<string, Case> = {
     before: [FORK, { op: OP.OP_PIDFD_OPEN, args: [2, 0] }, FORK],
     copies: ['fdTables'],
   },
+  'the first setpriority': { op: OP.OP_SETPRIORITY, args: [0, 0, 5] },
+  'the first personality': { op: OP.OP_PERSONALITY, args: [0x40000] },
+  'fork with a niceness': { ...FORK, before: [{ op: OP.OP_SETPRIORITY, args: [0, 0, 5] }] },
   // the head of the chain of timers may be there already
   'the first alarm': { op: OP.OP_ALARM, args: [5], copies: ['itimers'] },
   setitimer: {

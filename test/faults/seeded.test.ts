@@ -255,6 +255,21 @@ const SCENARIOS: Record<string, (m: Machine) => void> = {
     const written = m.k.frame.output(USER, 24)!;
     m.want('flags', new DataView(written.buffer).getUint32(8, true), SS_DISABLE);
   },
+  /** who was waited for does not count against RLIMIT_NPROC */
+  F_NPROC: (m) => {
+    const user = m.unprivileged();
+    const two = new Uint8Array(BigUint64Array.of(2n, 2n).buffer);
+    m.call(user, OP.OP_PRLIMIT64, [0, 6, USER, 0], two);
+    for (let n = 0; n < 3; ++n) {
+      const child = Number(m.call(user, OP.OP_FORK));
+      m.want('forked', child > 0, true);
+      m.exit(child);
+      m.call(user, OP.OP_WAIT4, [child]);
+    }
+  },
+  /** nobody without privilege is less nice than before */
+  F_NICE: (m) =>
+    m.want('setpriority', m.call(m.unprivileged(), OP.OP_SETPRIORITY, [0, 0, -5]), -13),
   /** alarm(0) disarms */
   F_ALARM: (m) => {
     m.call(1, OP.OP_ALARM, [5]);

@@ -8,7 +8,10 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['uapi', /^uapi\//],
   ['primitives', /^(zero|seq-file|bug|err|list|refcount|spinlock)\.ts$/],
   ['primitives', /^(slab|uaccess|uio|root|frame|event)\.ts$/],
-  ['objects', /^(task|container|pid|cred|signal|signal-struct|sigqueue|itimer|waitqueue)\.ts$/],
+  [
+    'objects',
+    /^(task|container|pid|cred|signal|signal-struct|sigqueue|itimer|sched|waitqueue)\.ts$/,
+  ],
   ['objects', /^(device|upcall|supervisor|key|keyring|process-keys)\.ts$/],
   [
     'objects',
@@ -17,7 +20,10 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
   ['objects', /^(epoll|inotify|locks|timerfd|unix)\.ts$/],
-  ['operations', /^(adopt|boot|capability|containerfs|containerfs-stat|exec|exit|fork)\.ts$/],
+  [
+    'operations',
+    /^(adopt|boot|capability|clone-parts|containerfs|containerfs-stat|exec|exit|fork)\.ts$/,
+  ],
   ['operations', /^(nsfs|setns|proc-[a-z]+|sigdeliver|wait|sys-[a-z]+)\.ts$/],
   ['operations', /^(eploop|eventfd|hostfile|poll|scm|signalfd)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],

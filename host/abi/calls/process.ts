@@ -53,19 +53,11 @@ export const PROCESS_CALLS: Readonly<Record<string, CallDef>> = {
     OP.OP_PRCTL,
     'int',
     'op ulong ulong ulong ulong',
-    'options of name, subreaper, death signal, capabilities, securebits and no_new_privs',
+    'names, subreapers, death signals, dumpable, timer slack, capabilities, no_new_privs',
     {
       classBy: 'byOption',
     },
   ),
-  prlimit64: part(
-    OP.OP_PRLIMIT64,
-    'zero',
-    'pid op in:rlimit64 out:rlimit64',
-    'only RLIMIT_NOFILE has an effect',
-  ),
-  getrlimit: part(OP.OP_GETRLIMIT, 'zero', 'op out:rlimit', 'only RLIMIT_NOFILE has an effect'),
-  setrlimit: part(OP.OP_SETRLIMIT, 'zero', 'op in:rlimit', 'only RLIMIT_NOFILE has an effect'),
   reboot: part(OP.OP_REBOOT, 'zero', 'flags:reboot flags:reboot flags:reboot addr', REBOOT),
   set_tid_address: own(OP.OP_SET_TID_ADDRESS, 'pid', 'addr'),
   set_robust_list: own(OP.OP_SET_ROBUST_LIST, 'zero', 'addr ulong', {

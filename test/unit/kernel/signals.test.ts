@@ -253,6 +253,22 @@ describe('restarts', () => {
   });
 });
 
+describe('faults', () => {
+  it('kill whoever blocks or ignores them, an init too', () => {
+    const child = d.fork();
+    d.k.setBlocked(child, bit(N.SIGSEGV));
+    d.k.raise(child, false, { signo: N.SIGSEGV, code: N.SEGV_MAPERR });
+    expect(d.deliver(child)).toEqual([N.SIGSEGV]);
+    expect(d.k.task(child)).toMatchObject({ state: 'Z', exitCode: N.SIGSEGV });
+    const init = d.call(1, OP.OP_CLONE, C.CLONE_NEWPID | N.SIGCHLD);
+    d.k.raise(init, false, { signo: N.SIGSEGV });
+    expect(d.k.task(init)!.state).toBe('R');
+    d.k.raise(init, false, { signo: N.SIGSEGV, code: N.SEGV_MAPERR });
+    expect(d.deliver(init)).toEqual([N.SIGSEGV]);
+    expect(d.k.task(init)!.state).toBe('Z');
+  });
+});
+
 describe('rt_sigreturn', () => {
   it('drops the frames that siglongjmp left', () => {
     const child = d.fork();

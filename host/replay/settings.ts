@@ -1,0 +1,121 @@
+// Limits, priorities, scheduling and personality from before the log: the first time that a log
+// shows one it is adopted, afterwards it is compared.
+import * as OP from '../../assembly/uapi/op.ts';
+import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../../assembly/uapi/resource.ts';
+import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
+import type { Kernel } from '../kernel.ts';
+import { fieldOf } from '../trace/values.ts';
+import { type Call, failed, type ReplayTask } from './call.ts';
+import { limitOf, valueOf } from './structs.ts';
+
+const USER = 0x1000;
+const INIT = 1;
+const UNLIMITED = (1n << 64n) - 1n;
+/** Marks among the limits that are known: settings that are none. */
+const NICE = -1;
+const POLICY = -2;
+const PERSONALITY = -3;
+/** Calls that privilege, or a limit from before the log, allows. */
+const RAISING = new Set([
+  OP.OP_SETPRIORITY,
+  OP.OP_NICE,
+  OP.OP_SCHED_SETSCHEDULER,
+  OP.OP_SCHED_SETPARAM,
+  OP.OP_SCHED_SETATTR,
+]);
+
+const number = (call: Call, i: number): number | undefined => {
+  const value = valueOf(call.args[i]);
+  return value === undefined ? undefined : Number(value);
+};
+
+/** The machine's init, which may do everything, sets the limits of a task. */
+function setLimit(k: Kernel, pid: number, resource: number, cur: bigint, max: bigint): void {
+  const bytes = new Uint8Array(BigUint64Array.of(cur, max).buffer);
+  const frame = k.frame.begin(INIT, 0, OP.OP_PRLIMIT64).setArg(0, pid).setArg(1, resource);
+  frame.setArg(2, USER).window(USER, bytes, 'r');
+  k.trap();
+}
+
+function adoptLimit(k: Kernel, task: ReplayTask, call: Call): string | undefined {
+  const four = call.row!.op === OP.OP_PRLIMIT64;
+  const resource = number(call, four ? 1 : 0);
+  const old = call.args[four ? 3 : 1];
+  if (resource === undefined || !old || task.limitsKnown.has(resource)) return undefined;
+  task.limitsKnown.add(resource);
+  const set = four ? call.args[2] : undefined;
+  if (set && set.kind !== 'null') return 'limit from before the log';
+  const cur = limitOf(fieldOf(old, 'rlim_cur'));
+  const max = limitOf(fieldOf(old, 'rlim_max'));
+  if (cur === undefined || max === undefined) return undefined;
+  const whom = four ? number(call, 0) || task.pid : task.pid;
+  setLimit(k, whom, resource, BigInt.asUintN(64, cur), BigInt.asUintN(64, max));
+  return 'limit from before the log';
+}
+
+/** A first observation that differs. Return: what it is, or undefined: it is none. */
+export function adoptSetting(
+  k: Kernel,
+  task: ReplayTask,
+  call: Call,
+  agrees: boolean,
+): string | undefined {
+  const ret = typeof call.ret === 'number' ? call.ret : -1;
+  const own = (i: number): boolean => number(call, i) === 0 || number(call, i) === task.pid;
+  const first = (what: number): boolean => {
+    if (failed(call) || task.limitsKnown.has(what)) return false;
+    task.limitsKnown.add(what);
+    return true;
+  };
+  switch (call.row!.op) {
+    case OP.OP_PRLIMIT64:
+    case OP.OP_GETRLIMIT:
+    case OP.OP_OLD_GETRLIMIT:
+      return agrees ? adoptLimit(k, task, call) : undefined;
+    case OP.OP_GETPRIORITY: {
+      if (number(call, 0) !== PRIO_PROCESS || !own(1) || !first(NICE)) return undefined;
+      const frame = k.frame.begin(INIT, 0, OP.OP_SETPRIORITY).setArg(0, PRIO_PROCESS);
+      frame.setArg(1, task.pid).setArg(2, 20 - ret);
+      k.trap();
+      return 'priority from before the log';
+    }
+    case OP.OP_SCHED_GETSCHEDULER:
+      return own(0) && first(POLICY) ? 'scheduling policy from before the log' : undefined;
+    case OP.OP_PERSONALITY: {
+      if (!first(PERSONALITY)) return undefined;
+      const set = number(call, 0);
+      if (set === 0xffff_ffff) {
+        k.frame.begin(task.pid, 0, OP.OP_PERSONALITY).setArg(0, ret);
+        k.trap();
+      }
+      return 'personality from before the log';
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** A success that needs a limit which the log does not show: it is as high as need be. */
+export function prepareSetting(k: Kernel, task: ReplayTask, call: Call): string | undefined {
+  if (!RAISING.has(call.row!.op) || failed(call)) return undefined;
+  if (k.task(task.pid)?.uid === 0) return undefined;
+  const unknown = [RLIMIT_NICE, RLIMIT_RTPRIO].filter((limit) => !task.limitsKnown.has(limit));
+  for (const resource of unknown) {
+    task.limitsKnown.add(resource);
+    setLimit(k, task.pid, resource, UNLIMITED, UNLIMITED);
+  }
+  return unknown.length ? 'limit from before the log' : undefined;
+}
+
+/** What a call that agreed has made known. */
+export function learnSetting(task: ReplayTask, call: Call): void {
+  const marks = new Map<number, number>([
+    [OP.OP_GETPRIORITY, NICE],
+    [OP.OP_SETPRIORITY, NICE],
+    [OP.OP_SCHED_SETSCHEDULER, POLICY],
+    [OP.OP_SCHED_GETSCHEDULER, POLICY],
+    [OP.OP_PERSONALITY, PERSONALITY],
+  ]);
+  const mark = marks.get(call.row!.op);
+  if (mark !== undefined && !failed(call)) task.limitsKnown.add(mark);
+}
