@@ -1,4 +1,4 @@
-// Uts namespaces: the names of a machine (sethostname(2), uname(2)). A new namespace begins with the
+// Uts namespaces: the names of a machine (sethostname(2), uname(2)). A new one begins with the
 // names of its maker's.
 import { cred_ns_capable } from "./cred.ts";
 import { IS_ERR, nil } from "./err.ts";

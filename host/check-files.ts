@@ -1,7 +1,7 @@
 // The invariant checker's part about open files: pipes, sockets and what travels between them,
 // epoll items on all their lists, timers, watches, locks.
 import { layout as L } from './generated/layout.ts';
-import type { Counts } from './views.ts';
+import type { Counts } from './counts.ts';
 
 /** What the checker lends to its parts. */
 export interface CheckContext {

@@ -1,7 +1,8 @@
 // The invariant checker's part about signals: queued siginfo, timers and what they hold. Counts of
 // objects are compared with the slab caches; whoever finds references tells check.ts of them.
 import { layout as L } from './generated/layout.ts';
-import type { Counts, Views } from './views.ts';
+import type { Counts } from './counts.ts';
+import type { Views } from './views.ts';
 
 /** A chain longer than this does not end. */
 const CHAIN_MAX = 1_000_000;

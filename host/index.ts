@@ -30,6 +30,7 @@ export { Errno, errnoName, KernelPanic } from './errno.ts';
 export type { KernelEvent } from './events.ts';
 export { Frame } from './frame.ts';
 export type { WindowMode } from './frame.ts';
-export type { ContainerView, Counts, FdView, TaskView } from './views.ts';
+export type { Counts } from './counts.ts';
+export type { ContainerView, FdView, TaskView } from './views.ts';
 export type { Answer, Hooks, Upcall } from './upcalls.ts';
 export { layout } from './generated/layout.ts';

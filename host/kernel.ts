@@ -5,6 +5,7 @@ import * as F from '../assembly/uapi/frame.ts';
 import { NR_OPS } from '../assembly/uapi/op.ts';
 import { type BootConfig, bootWords, type CreateOptions, type KernelTarget } from './boot.ts';
 import { checkKernel } from './check.ts';
+import type { Counts } from './counts.ts';
 import { KernelPanic } from './errno.ts';
 import { type KernelEvent, readEvent } from './events.ts';
 import type { KernelExports } from './exports.ts';
@@ -17,23 +18,14 @@ import { readProc } from './proc.ts';
 import { type Answer, answerWords, hookBits, type Hooks } from './upcalls.ts';
 import { readUpcalls, type Upcall } from './upcalls.ts';
 import { ACTIONS, type SigInfo, type SignalAction } from './signal-action.ts';
-import { Views } from './views.ts';
-import type { ContainerView, Counts, FdView, TaskView } from './views.ts';
+import { type ContainerView, type FdView, type TaskView, Views } from './views.ts';
 
-export const DISP_DONE = F.DISP_DONE;
-export const DISP_BLOCKED = F.DISP_BLOCKED;
-export const DISP_EXITED = F.DISP_EXITED;
-export const DISP_NEED = F.DISP_NEED;
-export const DISP_UPCALL = F.DISP_UPCALL;
-export const DISP_DRAIN = F.DISP_DRAIN;
-export const DISP_BUSY = F.DISP_BUSY;
-export const DISP_NOT_RUN = F.DISP_NOT_RUN;
-export const DISP_SLEEPS = F.DISP_SLEEPS;
+export { DISP_DONE, DISP_BLOCKED, DISP_EXITED } from '../assembly/uapi/frame.ts';
+export { DISP_NEED, DISP_UPCALL, DISP_DRAIN } from '../assembly/uapi/frame.ts';
+export { DISP_BUSY, DISP_NOT_RUN, DISP_SLEEPS } from '../assembly/uapi/frame.ts';
 
 /** Does the task sleep after this disposition, in its call? */
-export function isAsleep(disposition: number): boolean {
-  return disposition === DISP_BLOCKED || disposition === DISP_UPCALL;
-}
+export const isAsleep = (d: number): boolean => d === F.DISP_BLOCKED || d === F.DISP_UPCALL;
 
 export type { BootConfig, CreateOptions, KernelTarget } from './boot.ts';
 export type { SigInfo, SignalAction } from './signal-action.ts';

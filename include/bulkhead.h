@@ -77,6 +77,36 @@
 #define BH_AUDIT_ARCH_I386 (0x40000003)
 #define BH_AUDIT_UID_UNSET (-1)
 #define BH_AUDIT_SID_UNSET (-1)
+#define BH_AUDIT_CTL_ENABLE (1)
+#define BH_AUDIT_CTL_DISABLE (2)
+#define BH_AUDIT_CTL_BACKLOG_LIMIT (3)
+#define BH_AUDIT_CTL_RATE_LIMIT (4)
+#define BH_AUDIT_CTL_VIRT (5)
+#define BH_AUDIT_CTL_ADD_RULE (6)
+#define BH_AUDIT_CTL_CLEAR_RULES (7)
+#define BH_AUDIT_CTL_PACKET (8)
+#define BH_AUDIT_CTL_CONTAINER_OF (9)
+#define BH_AUDIT_CTL_LIMIT_MAX (0x7fffffff)
+#define BH_AUDIT_NEVER (0)
+#define BH_AUDIT_ALWAYS (2)
+#define BH_AUDIT_FIELD_CONTID (1)
+#define BH_AUDIT_FIELD_UID (2)
+#define BH_AUDIT_FIELD_LOGINUID (4)
+#define BH_AUDIT_FIELD_SUCCESS (8)
+#define BH_AUDIT_FIELD_PID (16)
+#define BH_AUDIT_FIELD_EXIT (32)
+#define BH_AUDIT_FIELD_ARCH (64)
+#define BH_AUDIT_SYSCALLS (2048)
+#define BH_AUDIT_OP_CREATE (1)
+#define BH_AUDIT_OP_ENTER (2)
+#define BH_AUDIT_OP_SET (3)
+#define BH_AUDIT_OP_SETNS (4)
+#define BH_AUDIT_OP_KILL (5)
+#define BH_AUDIT_OP_DEAD (6)
+#define BH_AUDIT_OP_DROP (7)
+#define BH_AUDITSC_INVALID (0)
+#define BH_AUDITSC_SUCCESS (1)
+#define BH_AUDITSC_FAILURE (2)
 
 /* assembly/uapi/capability.ts */
 #define BH_CAP_CHOWN (0)
@@ -155,6 +185,77 @@
 #define BH_CONTAINER_NAME_LEN (24)
 #define BH_CONTAINER_DEVICES_MAX (256)
 #define BH_CONTAINERFS_MAGIC (0x636f6e74)
+
+/* assembly/uapi/epoll.ts */
+#define BH_EPOLL_CTL_ADD (1)
+#define BH_EPOLL_CTL_DEL (2)
+#define BH_EPOLL_CTL_MOD (3)
+#define BH_EPOLL_CLOEXEC (0x80000)
+#define BH_EPOLLIN (1)
+#define BH_EPOLLPRI (2)
+#define BH_EPOLLOUT (4)
+#define BH_EPOLLERR (8)
+#define BH_EPOLLHUP (16)
+#define BH_EPOLLNVAL (32)
+#define BH_EPOLLRDNORM (64)
+#define BH_EPOLLRDBAND (128)
+#define BH_EPOLLWRNORM (256)
+#define BH_EPOLLWRBAND (512)
+#define BH_EPOLLMSG (1024)
+#define BH_EPOLLRDHUP (8192)
+#define BH_EPOLLEXCLUSIVE (0x10000000)
+#define BH_EPOLLWAKEUP (0x20000000)
+#define BH_EPOLLONESHOT (0x40000000)
+#define BH_EPOLLET (-0x80000000)
+#define BH_EP_PRIVATE_BITS (-0x10000000)
+#define BH_EPOLLEXCLUSIVE_OK_BITS (-0x4fffffe3)
+#define BH_EP_MAX_NESTS (4)
+#define BH_EP_MAX_EVENTS (178956970)
+#define BH_EFD_SEMAPHORE (1)
+#define BH_EFD_CLOEXEC (0x80000)
+#define BH_EFD_NONBLOCK (0x800)
+#define BH_TFD_CLOEXEC (0x80000)
+#define BH_TFD_NONBLOCK (0x800)
+#define BH_TFD_TIMER_ABSTIME (1)
+#define BH_TFD_TIMER_CANCEL_ON_SET (2)
+#define BH_SFD_CLOEXEC (0x80000)
+#define BH_SFD_NONBLOCK (0x800)
+#define BH_IN_CLOEXEC (0x80000)
+#define BH_IN_NONBLOCK (0x800)
+#define BH_IN_ACCESS (1)
+#define BH_IN_MODIFY (2)
+#define BH_IN_ATTRIB (4)
+#define BH_IN_CLOSE_WRITE (8)
+#define BH_IN_CLOSE_NOWRITE (0x10)
+#define BH_IN_OPEN (0x20)
+#define BH_IN_MOVED_FROM (0x40)
+#define BH_IN_MOVED_TO (0x80)
+#define BH_IN_CREATE (0x100)
+#define BH_IN_DELETE (0x200)
+#define BH_IN_DELETE_SELF (0x400)
+#define BH_IN_MOVE_SELF (0x800)
+#define BH_IN_UNMOUNT (0x2000)
+#define BH_IN_Q_OVERFLOW (0x4000)
+#define BH_IN_IGNORED (0x8000)
+#define BH_IN_ONLYDIR (0x1000000)
+#define BH_IN_DONT_FOLLOW (0x2000000)
+#define BH_IN_EXCL_UNLINK (0x4000000)
+#define BH_IN_MASK_CREATE (0x10000000)
+#define BH_IN_MASK_ADD (0x20000000)
+#define BH_IN_ISDIR (0x40000000)
+#define BH_IN_ONESHOT (-0x80000000)
+#define BH_ALL_INOTIFY_BITS (-0x8ff1001)
+#define BH_FD_SETSIZE (1024)
+#define BH_CLOCK_REALTIME (0)
+#define BH_CLOCK_MONOTONIC (1)
+#define BH_CLOCK_BOOTTIME (7)
+#define BH_CLOCK_REALTIME_ALARM (8)
+#define BH_CLOCK_BOOTTIME_ALARM (9)
+#define BH_FIONREAD (0x541b)
+#define BH_FIONBIO (0x5421)
+#define BH_FIONCLEX (0x5450)
+#define BH_FIOCLEX (0x5451)
+#define BH_FIOASYNC (0x5452)
 
 /* assembly/uapi/errno.ts */
 #define BH_EPERM (1)
@@ -313,6 +414,9 @@
 #define BH_O_NOATIME (0x40000)
 #define BH_O_CLOEXEC (0x80000)
 #define BH_O_PATH (0x200000)
+#define BH_O_SYNC (0x101000)
+#define BH_O_RSYNC (0x101000)
+#define BH_O_TMPFILE (0x410000)
 #define BH_O_NOTIFICATION_PIPE (0x80)
 #define BH_FD_CLOEXEC (1)
 #define BH_F_DUPFD (0)
@@ -327,9 +431,52 @@
 #define BH_F_GETOWN (9)
 #define BH_F_SETSIG (10)
 #define BH_F_GETSIG (11)
+#define BH_F_SETOWN_EX (15)
+#define BH_F_GETOWN_EX (16)
+#define BH_F_GETOWNER_UIDS (17)
+#define BH_F_OFD_GETLK (36)
+#define BH_F_OFD_SETLK (37)
+#define BH_F_OFD_SETLKW (38)
+#define BH_F_OWNER_TID (0)
+#define BH_F_OWNER_PID (1)
+#define BH_F_OWNER_PGRP (2)
+#define BH_F_RDLCK (0)
+#define BH_F_WRLCK (1)
+#define BH_F_UNLCK (2)
+#define BH_F_SETLEASE (1024)
+#define BH_F_GETLEASE (1025)
+#define BH_F_NOTIFY (1026)
+#define BH_F_DUPFD_QUERY (1027)
+#define BH_F_CREATED_QUERY (1028)
 #define BH_F_DUPFD_CLOEXEC (1030)
 #define BH_F_SETPIPE_SZ (1031)
 #define BH_F_GETPIPE_SZ (1032)
+#define BH_F_ADD_SEALS (1033)
+#define BH_F_GET_SEALS (1034)
+#define BH_F_GET_RW_HINT (1035)
+#define BH_F_SET_RW_HINT (1036)
+#define BH_LOCK_SH (1)
+#define BH_LOCK_EX (2)
+#define BH_LOCK_NB (4)
+#define BH_LOCK_UN (8)
+#define BH_LOCK_MAND (32)
+#define BH_SEEK_SET (0)
+#define BH_SEEK_CUR (1)
+#define BH_SEEK_END (2)
+#define BH_SEEK_DATA (3)
+#define BH_SEEK_HOLE (4)
+#define BH_SPLICE_F_MOVE (1)
+#define BH_SPLICE_F_NONBLOCK (2)
+#define BH_SPLICE_F_MORE (4)
+#define BH_SPLICE_F_GIFT (8)
+#define BH_KCMP_FILE (0)
+#define BH_KCMP_VM (1)
+#define BH_KCMP_FILES (2)
+#define BH_KCMP_FS (3)
+#define BH_KCMP_SIGHAND (4)
+#define BH_KCMP_IO (5)
+#define BH_KCMP_SYSVSEM (6)
+#define BH_KCMP_EPOLL_TFD (7)
 #define BH_CLOSE_RANGE_UNSHARE (2)
 #define BH_CLOSE_RANGE_CLOEXEC (4)
 #define BH_AT_FDCWD (-100)
@@ -349,8 +496,6 @@
 #define BH_S_IFMT (0xf000)
 #define BH_S_IFCHR (0x2000)
 #define BH_S_IFBLK (0x6000)
-#define BH_SEEK_SET (0)
-#define BH_SEEK_CUR (1)
 
 /* assembly/uapi/frame.ts */
 #define BH_DISP_DONE (0)
@@ -361,6 +506,7 @@
 #define BH_DISP_DRAIN (5)
 #define BH_DISP_BUSY (6)
 #define BH_DISP_NOT_RUN (7)
+#define BH_DISP_SLEEPS (8)
 #define BH_WINDOW_READ (1)
 #define BH_WINDOW_WRITE (2)
 #define BH_WINDOW_UNMAPPED (4)
@@ -371,6 +517,8 @@
 #define BH_ASSIST_MASK (16)
 #define BH_ASSIST_NONBLOCK (32)
 #define BH_ASSIST_DEVICE (64)
+#define BH_ASSIST_PEEK (128)
+#define BH_ASSIST_FILE (256)
 #define BH_TABLE_COMPAT (1)
 #define BH_ACTION_NONE (0)
 #define BH_ACTION_IGNORED (1)
@@ -390,6 +538,10 @@
 #define BH_EVENT_UPCALL (10)
 #define BH_EVENT_CONTAINER_FREE (11)
 #define BH_EVENT_TIMER (12)
+#define BH_FILE_EVENT_READY (1)
+#define BH_FILE_EVENT_OPAQUE (2)
+#define BH_FILE_EVENT_TICKS (3)
+#define BH_FILE_EVENT_QUEUED (4)
 
 /* assembly/uapi/keyctl.ts */
 #define BH_KEY_SPEC_THREAD_KEYRING (-1)
@@ -473,6 +625,8 @@
 #define BH_PAGE_SIZE (4096)
 #define BH_NGROUPS_MAX (65536)
 #define BH_UID_GID_MAP_MAX_EXTENTS (340)
+#define BH_MAX_RW_COUNT (0x7ffff000)
+#define BH_PIPE_MAX_SIZE (1048576)
 
 /* assembly/uapi/mount.ts */
 #define BH_MS_RDONLY (1)
@@ -577,7 +731,6 @@
 #define BH_OP_READ (61)
 #define BH_OP_WRITE (62)
 #define BH_OP_WORLD_FD (63)
-#define BH_OP_WORLD_FD_PAIR (64)
 #define BH_OP_WORLD_CALL (65)
 #define BH_OP_PRCTL (66)
 #define BH_OP_PRLIMIT64 (67)
@@ -595,6 +748,46 @@
 #define BH_OP_FSOPEN (79)
 #define BH_OP_FSMOUNT (80)
 #define BH_OP_REBOOT (81)
+#define BH_FILE_OPS_FIRST (120)
+#define BH_FILE_OPS_LAST (159)
+#define BH_OP_READV (120)
+#define BH_OP_WRITEV (121)
+#define BH_OP_PREAD (122)
+#define BH_OP_SOCKETPAIR (124)
+#define BH_OP_SENDMSG (125)
+#define BH_OP_RECVMSG (126)
+#define BH_OP_SENDTO (127)
+#define BH_OP_RECVFROM (128)
+#define BH_OP_SHUTDOWN (129)
+#define BH_OP_SETSOCKOPT (130)
+#define BH_OP_GETSOCKOPT (131)
+#define BH_OP_GETSOCKNAME (132)
+#define BH_OP_GETPEERNAME (133)
+#define BH_OP_EVENTFD2 (134)
+#define BH_OP_EVENTFD (135)
+#define BH_OP_TIMERFD_CREATE (136)
+#define BH_OP_TIMERFD_SETTIME (137)
+#define BH_OP_TIMERFD_GETTIME (138)
+#define BH_OP_SIGNALFD4 (139)
+#define BH_OP_SIGNALFD (140)
+#define BH_OP_INOTIFY_INIT1 (141)
+#define BH_OP_INOTIFY_INIT (142)
+#define BH_OP_INOTIFY_ADD_WATCH (143)
+#define BH_OP_INOTIFY_RM_WATCH (144)
+#define BH_OP_EPOLL_CREATE1 (145)
+#define BH_OP_EPOLL_CREATE (146)
+#define BH_OP_EPOLL_CTL (147)
+#define BH_OP_EPOLL_WAIT (148)
+#define BH_OP_EPOLL_PWAIT (149)
+#define BH_OP_EPOLL_PWAIT2 (150)
+#define BH_OP_SELECT (151)
+#define BH_OP_PSELECT6 (152)
+#define BH_OP_SPLICE (153)
+#define BH_OP_TEE (154)
+#define BH_OP_VMSPLICE (155)
+#define BH_OP_SENDFILE (156)
+#define BH_OP_FLOCK (157)
+#define BH_OP_KCMP (158)
 #define BH_PROCESS_OPS_FIRST (82)
 #define BH_PROCESS_OPS_LAST (119)
 #define BH_OP_PIDFD_GETFD (82)
@@ -666,6 +859,11 @@
 #define BH_OP_PIVOT_ROOT (168)
 #define BH_OP_READLINK (169)
 #define BH_OP_READLINKAT (170)
+#define BH_OP_UNAME (171)
+#define BH_OP_SETHOSTNAME (172)
+#define BH_OP_SETDOMAINNAME (173)
+#define BH_OP_OLDUNAME (174)
+#define BH_OP_OLDOLDUNAME (175)
 #define BH_NS_OPS_LAST (189)
 #define BH_NR_OPS (256)
 #define BH_OP_ID16 (4096)
@@ -876,6 +1074,53 @@
 #define BH_ILL_ILLOPN (2)
 #define BH_SYS_SECCOMP (1)
 
+/* assembly/uapi/socket.ts */
+#define BH_AF_UNSPEC (0)
+#define BH_AF_UNIX (1)
+#define BH_AF_INET (2)
+#define BH_AF_INET6 (10)
+#define BH_AF_NETLINK (16)
+#define BH_AF_MAX (46)
+#define BH_SOCK_STREAM (1)
+#define BH_SOCK_DGRAM (2)
+#define BH_SOCK_RAW (3)
+#define BH_SOCK_SEQPACKET (5)
+#define BH_SOCK_TYPE_MASK (15)
+#define BH_SOCK_MAX (11)
+#define BH_SOCK_NONBLOCK (0x800)
+#define BH_SOCK_CLOEXEC (0x80000)
+#define BH_SOL_SOCKET (1)
+#define BH_SO_DEBUG (1)
+#define BH_SO_REUSEADDR (2)
+#define BH_SO_TYPE (3)
+#define BH_SO_ERROR (4)
+#define BH_SO_SNDBUF (7)
+#define BH_SO_RCVBUF (8)
+#define BH_SO_PASSCRED (16)
+#define BH_SO_PEERCRED (17)
+#define BH_SO_ACCEPTCONN (30)
+#define BH_SO_PROTOCOL (38)
+#define BH_SO_DOMAIN (39)
+#define BH_SCM_RIGHTS (1)
+#define BH_SCM_CREDENTIALS (2)
+#define BH_SCM_MAX_FD (253)
+#define BH_MSG_OOB (1)
+#define BH_MSG_PEEK (2)
+#define BH_MSG_DONTROUTE (4)
+#define BH_MSG_CTRUNC (8)
+#define BH_MSG_TRUNC (0x20)
+#define BH_MSG_DONTWAIT (0x40)
+#define BH_MSG_EOR (0x80)
+#define BH_MSG_WAITALL (0x100)
+#define BH_MSG_NOSIGNAL (0x4000)
+#define BH_MSG_MORE (0x8000)
+#define BH_MSG_CMSG_CLOEXEC (0x40000000)
+#define BH_SHUT_RD (0)
+#define BH_SHUT_WR (1)
+#define BH_SHUT_RDWR (2)
+#define BH_UIO_MAXIOV (1024)
+#define BH_SK_MEM_DEFAULT (212992)
+
 /* assembly/uapi/supervise.ts */
 #define BH_UPCALL_CONTAINER_ALLOC (1)
 #define BH_UPCALL_REFUSED (2)
@@ -930,6 +1175,162 @@
  * Structs in the memory of the module. Fields are little-endian, addresses are
  * offsets in that memory. The size of a slot may exceed the last field.
  */
+struct bh_audit_context {
+  int32_t count;
+  int32_t loginuid;
+  int32_t sessionid;
+  uint32_t capcontid;
+  uint32_t cont; /* address of a audit_contobj */
+  uint32_t exe;
+};
+_Static_assert(offsetof(struct bh_audit_context, count) == 0, "count");
+_Static_assert(offsetof(struct bh_audit_context, loginuid) == 4, "loginuid");
+_Static_assert(offsetof(struct bh_audit_context, sessionid) == 8, "sessionid");
+_Static_assert(offsetof(struct bh_audit_context, capcontid) == 12, "capcontid");
+_Static_assert(offsetof(struct bh_audit_context, cont) == 16, "cont");
+_Static_assert(offsetof(struct bh_audit_context, exe) == 20, "exe");
+
+struct bh_audit_contobj {
+  int32_t count;
+  int32_t depth;
+  uint64_t id;
+  uint32_t parent; /* address of a audit_contobj */
+  uint32_t owner; /* address of a pid */
+  uint32_t next; /* address of a audit_contobj */
+};
+_Static_assert(offsetof(struct bh_audit_contobj, count) == 0, "count");
+_Static_assert(offsetof(struct bh_audit_contobj, depth) == 4, "depth");
+_Static_assert(offsetof(struct bh_audit_contobj, id) == 8, "id");
+_Static_assert(offsetof(struct bh_audit_contobj, parent) == 16, "parent");
+_Static_assert(offsetof(struct bh_audit_contobj, owner) == 20, "owner");
+_Static_assert(offsetof(struct bh_audit_contobj, next) == 24, "next");
+
+struct bh_audit_name {
+  int32_t count;
+  uint32_t len;
+};
+_Static_assert(offsetof(struct bh_audit_name, count) == 0, "count");
+_Static_assert(offsetof(struct bh_audit_name, len) == 4, "len");
+
+struct bh_audit_packet {
+  uint32_t inum;
+  uint32_t mark;
+  uint32_t proto;
+  uint32_t family;
+  uint64_t saddr0;
+  uint64_t saddr1;
+  uint64_t daddr0;
+  uint64_t daddr1;
+};
+_Static_assert(offsetof(struct bh_audit_packet, inum) == 0, "inum");
+_Static_assert(offsetof(struct bh_audit_packet, mark) == 4, "mark");
+_Static_assert(offsetof(struct bh_audit_packet, proto) == 8, "proto");
+_Static_assert(offsetof(struct bh_audit_packet, family) == 12, "family");
+_Static_assert(offsetof(struct bh_audit_packet, saddr0) == 16, "saddr0");
+_Static_assert(offsetof(struct bh_audit_packet, saddr1) == 24, "saddr1");
+_Static_assert(offsetof(struct bh_audit_packet, daddr0) == 32, "daddr0");
+_Static_assert(offsetof(struct bh_audit_packet, daddr1) == 40, "daddr1");
+
+struct bh_audit_rule {
+  uint32_t next;
+  uint32_t action;
+  uint32_t fields;
+  uint32_t negated;
+  uint32_t key;
+  int32_t uid;
+  int32_t loginuid;
+  uint32_t success;
+  int32_t pid;
+  int32_t exit;
+  uint32_t compat;
+  uint32_t all;
+  uint64_t contid;
+  uint64_t map0;
+};
+_Static_assert(offsetof(struct bh_audit_rule, next) == 0, "next");
+_Static_assert(offsetof(struct bh_audit_rule, action) == 4, "action");
+_Static_assert(offsetof(struct bh_audit_rule, fields) == 8, "fields");
+_Static_assert(offsetof(struct bh_audit_rule, negated) == 12, "negated");
+_Static_assert(offsetof(struct bh_audit_rule, key) == 16, "key");
+_Static_assert(offsetof(struct bh_audit_rule, uid) == 20, "uid");
+_Static_assert(offsetof(struct bh_audit_rule, loginuid) == 24, "loginuid");
+_Static_assert(offsetof(struct bh_audit_rule, success) == 28, "success");
+_Static_assert(offsetof(struct bh_audit_rule, pid) == 32, "pid");
+_Static_assert(offsetof(struct bh_audit_rule, exit) == 36, "exit");
+_Static_assert(offsetof(struct bh_audit_rule, compat) == 40, "compat");
+_Static_assert(offsetof(struct bh_audit_rule, all) == 44, "all");
+_Static_assert(offsetof(struct bh_audit_rule, contid) == 48, "contid");
+_Static_assert(offsetof(struct bh_audit_rule, map0) == 56, "map0");
+
+struct bh_audit_state {
+  uint32_t enabled;
+  uint32_t ring;
+  uint32_t ring_words;
+  uint32_t ring_order;
+  uint32_t head;
+  uint32_t tail;
+  uint32_t nr_put;
+  uint32_t nr_taken;
+  uint32_t lost;
+  uint32_t backlog_limit;
+  uint32_t rate_limit;
+  uint32_t rate_count;
+  uint64_t rate_from;
+  uint64_t serial;
+  uint32_t buffer;
+  uint32_t call_len;
+  uint32_t aux_len;
+  uint32_t virt_len;
+  uint32_t nr_records;
+  uint32_t nr_virt;
+  uint32_t left_out;
+  uint32_t rec;
+  uint32_t at;
+  uint32_t forced;
+  uint32_t call_wanted;
+  uint32_t call_key;
+  uint32_t rules;
+  uint32_t interest;
+  uint32_t other_numbers;
+  uint32_t virt;
+  uint32_t session;
+  uint32_t contobjs; /* address of a audit_contobj */
+  uint32_t container_of;
+};
+_Static_assert(offsetof(struct bh_audit_state, enabled) == 0, "enabled");
+_Static_assert(offsetof(struct bh_audit_state, ring) == 4, "ring");
+_Static_assert(offsetof(struct bh_audit_state, ring_words) == 8, "ring_words");
+_Static_assert(offsetof(struct bh_audit_state, ring_order) == 12, "ring_order");
+_Static_assert(offsetof(struct bh_audit_state, head) == 16, "head");
+_Static_assert(offsetof(struct bh_audit_state, tail) == 20, "tail");
+_Static_assert(offsetof(struct bh_audit_state, nr_put) == 24, "nr_put");
+_Static_assert(offsetof(struct bh_audit_state, nr_taken) == 28, "nr_taken");
+_Static_assert(offsetof(struct bh_audit_state, lost) == 32, "lost");
+_Static_assert(offsetof(struct bh_audit_state, backlog_limit) == 36, "backlog_limit");
+_Static_assert(offsetof(struct bh_audit_state, rate_limit) == 40, "rate_limit");
+_Static_assert(offsetof(struct bh_audit_state, rate_count) == 44, "rate_count");
+_Static_assert(offsetof(struct bh_audit_state, rate_from) == 48, "rate_from");
+_Static_assert(offsetof(struct bh_audit_state, serial) == 56, "serial");
+_Static_assert(offsetof(struct bh_audit_state, buffer) == 64, "buffer");
+_Static_assert(offsetof(struct bh_audit_state, call_len) == 68, "call_len");
+_Static_assert(offsetof(struct bh_audit_state, aux_len) == 72, "aux_len");
+_Static_assert(offsetof(struct bh_audit_state, virt_len) == 76, "virt_len");
+_Static_assert(offsetof(struct bh_audit_state, nr_records) == 80, "nr_records");
+_Static_assert(offsetof(struct bh_audit_state, nr_virt) == 84, "nr_virt");
+_Static_assert(offsetof(struct bh_audit_state, left_out) == 88, "left_out");
+_Static_assert(offsetof(struct bh_audit_state, rec) == 92, "rec");
+_Static_assert(offsetof(struct bh_audit_state, at) == 96, "at");
+_Static_assert(offsetof(struct bh_audit_state, forced) == 100, "forced");
+_Static_assert(offsetof(struct bh_audit_state, call_wanted) == 104, "call_wanted");
+_Static_assert(offsetof(struct bh_audit_state, call_key) == 108, "call_key");
+_Static_assert(offsetof(struct bh_audit_state, rules) == 112, "rules");
+_Static_assert(offsetof(struct bh_audit_state, interest) == 116, "interest");
+_Static_assert(offsetof(struct bh_audit_state, other_numbers) == 120, "other_numbers");
+_Static_assert(offsetof(struct bh_audit_state, virt) == 124, "virt");
+_Static_assert(offsetof(struct bh_audit_state, session) == 128, "session");
+_Static_assert(offsetof(struct bh_audit_state, contobjs) == 132, "contobjs");
+_Static_assert(offsetof(struct bh_audit_state, container_of) == 136, "container_of");
+
 struct bh_boot_config {
   int32_t pid_max;
   int32_t threads_max;
@@ -1094,6 +1495,59 @@ _Static_assert(offsetof(struct bh_cred_keyrings, process) == 4, "process");
 _Static_assert(offsetof(struct bh_cred_keyrings, thread) == 8, "thread");
 _Static_assert(offsetof(struct bh_cred_keyrings, reqkey_default) == 12, "reqkey_default");
 
+struct bh_epitem {
+  uint32_t link_next;
+  uint32_t link_prev;
+  uint32_t task; /* address of a task_struct */
+  uint32_t owner;
+  uint32_t rdl_next;
+  uint32_t rdl_prev;
+  uint32_t item_next;
+  uint32_t item_prev;
+  uint32_t ep; /* address of a eventpoll */
+  uint32_t file; /* address of a file */
+  uint32_t file_next; /* address of a epitem */
+  int32_t fd;
+  uint32_t events;
+  uint8_t gap_52[4];
+  uint64_t data;
+};
+_Static_assert(offsetof(struct bh_epitem, link_next) == 0, "link_next");
+_Static_assert(offsetof(struct bh_epitem, link_prev) == 4, "link_prev");
+_Static_assert(offsetof(struct bh_epitem, task) == 8, "task");
+_Static_assert(offsetof(struct bh_epitem, owner) == 12, "owner");
+_Static_assert(offsetof(struct bh_epitem, rdl_next) == 16, "rdl_next");
+_Static_assert(offsetof(struct bh_epitem, rdl_prev) == 20, "rdl_prev");
+_Static_assert(offsetof(struct bh_epitem, item_next) == 24, "item_next");
+_Static_assert(offsetof(struct bh_epitem, item_prev) == 28, "item_prev");
+_Static_assert(offsetof(struct bh_epitem, ep) == 32, "ep");
+_Static_assert(offsetof(struct bh_epitem, file) == 36, "file");
+_Static_assert(offsetof(struct bh_epitem, file_next) == 40, "file_next");
+_Static_assert(offsetof(struct bh_epitem, fd) == 44, "fd");
+_Static_assert(offsetof(struct bh_epitem, events) == 48, "events");
+_Static_assert(offsetof(struct bh_epitem, data) == 56, "data");
+
+struct bh_eventpoll {
+  uint32_t rdl_next;
+  uint32_t rdl_prev;
+  uint32_t wait_next;
+  uint32_t wait_prev;
+  uint32_t items_next;
+  uint32_t items_prev;
+  uint32_t file; /* address of a file */
+  uint32_t walk;
+  int32_t depth;
+};
+_Static_assert(offsetof(struct bh_eventpoll, rdl_next) == 0, "rdl_next");
+_Static_assert(offsetof(struct bh_eventpoll, rdl_prev) == 4, "rdl_prev");
+_Static_assert(offsetof(struct bh_eventpoll, wait_next) == 8, "wait_next");
+_Static_assert(offsetof(struct bh_eventpoll, wait_prev) == 12, "wait_prev");
+_Static_assert(offsetof(struct bh_eventpoll, items_next) == 16, "items_next");
+_Static_assert(offsetof(struct bh_eventpoll, items_prev) == 20, "items_prev");
+_Static_assert(offsetof(struct bh_eventpoll, file) == 24, "file");
+_Static_assert(offsetof(struct bh_eventpoll, walk) == 28, "walk");
+_Static_assert(offsetof(struct bh_eventpoll, depth) == 32, "depth");
+
 struct bh_file {
   int32_t count;
   uint32_t kind;
@@ -1102,6 +1556,14 @@ struct bh_file {
   uint64_t pos;
   int32_t owner;
   int32_t signum;
+  uint32_t owner_type;
+  uint32_t inode; /* address of a inode */
+  uint32_t items; /* address of a epitem */
+  int32_t inflight;
+  uint32_t wait_next;
+  uint32_t wait_prev;
+  uint32_t events;
+  uint32_t opaque;
 };
 _Static_assert(offsetof(struct bh_file, count) == 0, "count");
 _Static_assert(offsetof(struct bh_file, kind) == 4, "kind");
@@ -1110,6 +1572,33 @@ _Static_assert(offsetof(struct bh_file, private_data) == 12, "private_data");
 _Static_assert(offsetof(struct bh_file, pos) == 16, "pos");
 _Static_assert(offsetof(struct bh_file, owner) == 24, "owner");
 _Static_assert(offsetof(struct bh_file, signum) == 28, "signum");
+_Static_assert(offsetof(struct bh_file, owner_type) == 32, "owner_type");
+_Static_assert(offsetof(struct bh_file, inode) == 36, "inode");
+_Static_assert(offsetof(struct bh_file, items) == 40, "items");
+_Static_assert(offsetof(struct bh_file, inflight) == 44, "inflight");
+_Static_assert(offsetof(struct bh_file, wait_next) == 48, "wait_next");
+_Static_assert(offsetof(struct bh_file, wait_prev) == 52, "wait_prev");
+_Static_assert(offsetof(struct bh_file, events) == 56, "events");
+_Static_assert(offsetof(struct bh_file, opaque) == 60, "opaque");
+
+struct bh_file_lock {
+  uint32_t next; /* address of a file_lock */
+  uint32_t owner;
+  uint32_t kind;
+  uint32_t type;
+  uint64_t start;
+  uint64_t end;
+  uint32_t pid; /* address of a pid */
+  uint32_t pad;
+};
+_Static_assert(offsetof(struct bh_file_lock, next) == 0, "next");
+_Static_assert(offsetof(struct bh_file_lock, owner) == 4, "owner");
+_Static_assert(offsetof(struct bh_file_lock, kind) == 8, "kind");
+_Static_assert(offsetof(struct bh_file_lock, type) == 12, "type");
+_Static_assert(offsetof(struct bh_file_lock, start) == 16, "start");
+_Static_assert(offsetof(struct bh_file_lock, end) == 24, "end");
+_Static_assert(offsetof(struct bh_file_lock, pid) == 32, "pid");
+_Static_assert(offsetof(struct bh_file_lock, pad) == 36, "pad");
 
 struct bh_files_struct {
   int32_t count;
@@ -1118,6 +1607,8 @@ struct bh_files_struct {
   int32_t next_fd;
   uint32_t fds;
   uint32_t lock;
+  uint32_t locks;
+  uint32_t pad;
 };
 _Static_assert(offsetof(struct bh_files_struct, count) == 0, "count");
 _Static_assert(offsetof(struct bh_files_struct, shared) == 4, "shared");
@@ -1125,6 +1616,21 @@ _Static_assert(offsetof(struct bh_files_struct, max_fds) == 8, "max_fds");
 _Static_assert(offsetof(struct bh_files_struct, next_fd) == 12, "next_fd");
 _Static_assert(offsetof(struct bh_files_struct, fds) == 16, "fds");
 _Static_assert(offsetof(struct bh_files_struct, lock) == 20, "lock");
+_Static_assert(offsetof(struct bh_files_struct, locks) == 24, "locks");
+_Static_assert(offsetof(struct bh_files_struct, pad) == 28, "pad");
+
+struct bh_flock_request {
+  int32_t type;
+  int32_t whence;
+  uint64_t start;
+  uint64_t end;
+  int32_t pid;
+};
+_Static_assert(offsetof(struct bh_flock_request, type) == 0, "type");
+_Static_assert(offsetof(struct bh_flock_request, whence) == 4, "whence");
+_Static_assert(offsetof(struct bh_flock_request, start) == 8, "start");
+_Static_assert(offsetof(struct bh_flock_request, end) == 16, "end");
+_Static_assert(offsetof(struct bh_flock_request, pid) == 24, "pid");
 
 struct bh_frame {
   uint64_t r15;
@@ -1163,10 +1669,11 @@ struct bh_frame {
   uint32_t phase;
   uint32_t cookie;
   uint32_t op;
-  uint32_t pad;
+  uint32_t expired;
   uint64_t a0;
   uint64_t a1;
   uint64_t a2;
+  uint64_t deadline;
 };
 _Static_assert(offsetof(struct bh_frame, r15) == 0, "r15");
 _Static_assert(offsetof(struct bh_frame, r14) == 8, "r14");
@@ -1204,10 +1711,11 @@ _Static_assert(offsetof(struct bh_frame, assist_mask) == 216, "assist_mask");
 _Static_assert(offsetof(struct bh_frame, phase) == 224, "phase");
 _Static_assert(offsetof(struct bh_frame, cookie) == 228, "cookie");
 _Static_assert(offsetof(struct bh_frame, op) == 232, "op");
-_Static_assert(offsetof(struct bh_frame, pad) == 236, "pad");
+_Static_assert(offsetof(struct bh_frame, expired) == 236, "expired");
 _Static_assert(offsetof(struct bh_frame, a0) == 240, "a0");
 _Static_assert(offsetof(struct bh_frame, a1) == 248, "a1");
 _Static_assert(offsetof(struct bh_frame, a2) == 256, "a2");
+_Static_assert(offsetof(struct bh_frame, deadline) == 264, "deadline");
 
 struct bh_fs_struct {
   int32_t count;
@@ -1226,6 +1734,36 @@ struct bh_group_info {
 };
 _Static_assert(offsetof(struct bh_group_info, usage) == 0, "usage");
 _Static_assert(offsetof(struct bh_group_info, ngroups) == 4, "ngroups");
+
+struct bh_inode {
+  int32_t count;
+  uint32_t id;
+  uint32_t next; /* address of a inode */
+  uint32_t posix; /* address of a file_lock */
+  uint32_t flock; /* address of a file_lock */
+  uint32_t wait_next;
+  uint32_t wait_prev;
+  uint32_t pad;
+};
+_Static_assert(offsetof(struct bh_inode, count) == 0, "count");
+_Static_assert(offsetof(struct bh_inode, id) == 4, "id");
+_Static_assert(offsetof(struct bh_inode, next) == 8, "next");
+_Static_assert(offsetof(struct bh_inode, posix) == 12, "posix");
+_Static_assert(offsetof(struct bh_inode, flock) == 16, "flock");
+_Static_assert(offsetof(struct bh_inode, wait_next) == 20, "wait_next");
+_Static_assert(offsetof(struct bh_inode, wait_prev) == 24, "wait_prev");
+_Static_assert(offsetof(struct bh_inode, pad) == 28, "pad");
+
+struct bh_inotify_device {
+  uint32_t file; /* address of a file */
+  uint32_t watches; /* address of a watch */
+  int32_t last_wd;
+  int32_t queued;
+};
+_Static_assert(offsetof(struct bh_inotify_device, file) == 0, "file");
+_Static_assert(offsetof(struct bh_inotify_device, watches) == 4, "watches");
+_Static_assert(offsetof(struct bh_inotify_device, last_wd) == 8, "last_wd");
+_Static_assert(offsetof(struct bh_inotify_device, queued) == 12, "queued");
 
 struct bh_k_itimer {
   uint32_t next; /* address of a k_itimer */
@@ -1285,6 +1823,7 @@ struct bh_kernel_clone_args {
   uint32_t frame; /* address of a frame */
   int32_t cgroup;
   uint32_t dest; /* address of a container */
+  uint32_t made; /* address of a container */
   uint32_t newtime;
   uint32_t parent; /* address of a task_struct */
   uint32_t old_files; /* address of a files_struct */
@@ -1303,11 +1842,12 @@ _Static_assert(offsetof(struct bh_kernel_clone_args, forced_pid) == 48, "forced_
 _Static_assert(offsetof(struct bh_kernel_clone_args, frame) == 52, "frame");
 _Static_assert(offsetof(struct bh_kernel_clone_args, cgroup) == 56, "cgroup");
 _Static_assert(offsetof(struct bh_kernel_clone_args, dest) == 60, "dest");
-_Static_assert(offsetof(struct bh_kernel_clone_args, newtime) == 64, "newtime");
-_Static_assert(offsetof(struct bh_kernel_clone_args, parent) == 68, "parent");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_files) == 72, "old_files");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_fs) == 76, "old_fs");
-_Static_assert(offsetof(struct bh_kernel_clone_args, old_sighand) == 80, "old_sighand");
+_Static_assert(offsetof(struct bh_kernel_clone_args, made) == 64, "made");
+_Static_assert(offsetof(struct bh_kernel_clone_args, newtime) == 68, "newtime");
+_Static_assert(offsetof(struct bh_kernel_clone_args, parent) == 72, "parent");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_files) == 76, "old_files");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_fs) == 80, "old_fs");
+_Static_assert(offsetof(struct bh_kernel_clone_args, old_sighand) == 84, "old_sighand");
 
 struct bh_kernel_event {
   uint32_t type;
@@ -1397,8 +1937,20 @@ struct bh_kernel_root {
   uint32_t armed_next;
   uint32_t armed_prev;
   uint32_t proc_containers_2017;
+  uint32_t audit;
   uint32_t held_locks;
   uint32_t free_pages0;
+  uint32_t nr_inflight;
+  uint32_t inflight_next;
+  uint32_t inflight_prev;
+  uint32_t closing;
+  uint32_t closing_now;
+  uint32_t sigwait_next;
+  uint32_t sigwait_prev;
+  uint32_t timers_next;
+  uint32_t timers_prev;
+  uint32_t ep_walk;
+  uint32_t inodes;
 };
 _Static_assert(offsetof(struct bh_kernel_root, magic) == 0, "magic");
 _Static_assert(offsetof(struct bh_kernel_root, layout_hash) == 4, "layout_hash");
@@ -1469,8 +2021,20 @@ _Static_assert(offsetof(struct bh_kernel_root, no_containers) == 272, "no_contai
 _Static_assert(offsetof(struct bh_kernel_root, armed_next) == 276, "armed_next");
 _Static_assert(offsetof(struct bh_kernel_root, armed_prev) == 280, "armed_prev");
 _Static_assert(offsetof(struct bh_kernel_root, proc_containers_2017) == 284, "proc_containers_2017");
-_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 288, "held_locks");
-_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 292, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, audit) == 288, "audit");
+_Static_assert(offsetof(struct bh_kernel_root, held_locks) == 292, "held_locks");
+_Static_assert(offsetof(struct bh_kernel_root, free_pages0) == 296, "free_pages0");
+_Static_assert(offsetof(struct bh_kernel_root, nr_inflight) == 300, "nr_inflight");
+_Static_assert(offsetof(struct bh_kernel_root, inflight_next) == 304, "inflight_next");
+_Static_assert(offsetof(struct bh_kernel_root, inflight_prev) == 308, "inflight_prev");
+_Static_assert(offsetof(struct bh_kernel_root, closing) == 312, "closing");
+_Static_assert(offsetof(struct bh_kernel_root, closing_now) == 316, "closing_now");
+_Static_assert(offsetof(struct bh_kernel_root, sigwait_next) == 320, "sigwait_next");
+_Static_assert(offsetof(struct bh_kernel_root, sigwait_prev) == 324, "sigwait_prev");
+_Static_assert(offsetof(struct bh_kernel_root, timers_next) == 328, "timers_next");
+_Static_assert(offsetof(struct bh_kernel_root, timers_prev) == 332, "timers_prev");
+_Static_assert(offsetof(struct bh_kernel_root, ep_walk) == 336, "ep_walk");
+_Static_assert(offsetof(struct bh_kernel_root, inodes) == 340, "inodes");
 
 struct bh_key {
   int32_t usage;
@@ -1660,15 +2224,37 @@ _Static_assert(offsetof(struct bh_pid_namespace, reboot) == 52, "reboot");
 struct bh_pipe_inode_info {
   int32_t readers;
   int32_t writers;
-  uint32_t waitq_next;
-  uint32_t waitq_prev;
+  uint32_t rd_wait_next;
+  uint32_t rd_wait_prev;
+  uint32_t wr_wait_next;
+  uint32_t wr_wait_prev;
   uint32_t inum;
+  uint32_t head;
+  uint32_t tail;
+  uint32_t ring_size;
+  uint32_t slots;
+  uint32_t bytes;
+  uint32_t opaque;
+  uint32_t pad0;
+  uint32_t pad1;
+  uint32_t pad2;
 };
 _Static_assert(offsetof(struct bh_pipe_inode_info, readers) == 0, "readers");
 _Static_assert(offsetof(struct bh_pipe_inode_info, writers) == 4, "writers");
-_Static_assert(offsetof(struct bh_pipe_inode_info, waitq_next) == 8, "waitq_next");
-_Static_assert(offsetof(struct bh_pipe_inode_info, waitq_prev) == 12, "waitq_prev");
-_Static_assert(offsetof(struct bh_pipe_inode_info, inum) == 16, "inum");
+_Static_assert(offsetof(struct bh_pipe_inode_info, rd_wait_next) == 8, "rd_wait_next");
+_Static_assert(offsetof(struct bh_pipe_inode_info, rd_wait_prev) == 12, "rd_wait_prev");
+_Static_assert(offsetof(struct bh_pipe_inode_info, wr_wait_next) == 16, "wr_wait_next");
+_Static_assert(offsetof(struct bh_pipe_inode_info, wr_wait_prev) == 20, "wr_wait_prev");
+_Static_assert(offsetof(struct bh_pipe_inode_info, inum) == 24, "inum");
+_Static_assert(offsetof(struct bh_pipe_inode_info, head) == 28, "head");
+_Static_assert(offsetof(struct bh_pipe_inode_info, tail) == 32, "tail");
+_Static_assert(offsetof(struct bh_pipe_inode_info, ring_size) == 36, "ring_size");
+_Static_assert(offsetof(struct bh_pipe_inode_info, slots) == 40, "slots");
+_Static_assert(offsetof(struct bh_pipe_inode_info, bytes) == 44, "bytes");
+_Static_assert(offsetof(struct bh_pipe_inode_info, opaque) == 48, "opaque");
+_Static_assert(offsetof(struct bh_pipe_inode_info, pad0) == 52, "pad0");
+_Static_assert(offsetof(struct bh_pipe_inode_info, pad1) == 56, "pad1");
+_Static_assert(offsetof(struct bh_pipe_inode_info, pad2) == 60, "pad2");
 
 struct bh_proc_file {
   uint32_t what;
@@ -1726,6 +2312,39 @@ _Static_assert(offsetof(struct bh_sched_request, reset) == 12, "reset");
 _Static_assert(offsetof(struct bh_sched_request, runtime) == 16, "runtime");
 _Static_assert(offsetof(struct bh_sched_request, deadline) == 24, "deadline");
 _Static_assert(offsetof(struct bh_sched_request, period) == 32, "period");
+
+struct bh_scm_cookie {
+  uint64_t name;
+  uint64_t iov;
+  uint64_t iovlen;
+  uint64_t control;
+  uint64_t controllen;
+  int32_t namelen;
+  uint32_t flags;
+  uint32_t total;
+  uint32_t has_cred;
+  uint32_t pid; /* address of a pid */
+  int32_t uid;
+  int32_t gid;
+  uint32_t carrier; /* address of a sk_buff */
+  uint32_t nr_fds;
+  uint32_t compat;
+};
+_Static_assert(offsetof(struct bh_scm_cookie, name) == 0, "name");
+_Static_assert(offsetof(struct bh_scm_cookie, iov) == 8, "iov");
+_Static_assert(offsetof(struct bh_scm_cookie, iovlen) == 16, "iovlen");
+_Static_assert(offsetof(struct bh_scm_cookie, control) == 24, "control");
+_Static_assert(offsetof(struct bh_scm_cookie, controllen) == 32, "controllen");
+_Static_assert(offsetof(struct bh_scm_cookie, namelen) == 40, "namelen");
+_Static_assert(offsetof(struct bh_scm_cookie, flags) == 44, "flags");
+_Static_assert(offsetof(struct bh_scm_cookie, total) == 48, "total");
+_Static_assert(offsetof(struct bh_scm_cookie, has_cred) == 52, "has_cred");
+_Static_assert(offsetof(struct bh_scm_cookie, pid) == 56, "pid");
+_Static_assert(offsetof(struct bh_scm_cookie, uid) == 60, "uid");
+_Static_assert(offsetof(struct bh_scm_cookie, gid) == 64, "gid");
+_Static_assert(offsetof(struct bh_scm_cookie, carrier) == 68, "carrier");
+_Static_assert(offsetof(struct bh_scm_cookie, nr_fds) == 72, "nr_fds");
+_Static_assert(offsetof(struct bh_scm_cookie, compat) == 76, "compat");
 
 struct bh_seq_file {
   uint32_t buf;
@@ -1861,6 +2480,29 @@ _Static_assert(offsetof(struct bh_sigqueue, uid) == 32, "uid");
 _Static_assert(offsetof(struct bh_sigqueue, status) == 36, "status");
 _Static_assert(offsetof(struct bh_sigqueue, value) == 40, "value");
 
+struct bh_sk_buff {
+  uint32_t link_next;
+  uint32_t link_prev;
+  uint32_t len;
+  uint32_t truesize;
+  uint32_t sender; /* address of a unix_sock */
+  uint32_t pid; /* address of a pid */
+  int32_t uid;
+  int32_t gid;
+  uint32_t fds;
+  uint32_t nr_fds;
+};
+_Static_assert(offsetof(struct bh_sk_buff, link_next) == 0, "link_next");
+_Static_assert(offsetof(struct bh_sk_buff, link_prev) == 4, "link_prev");
+_Static_assert(offsetof(struct bh_sk_buff, len) == 8, "len");
+_Static_assert(offsetof(struct bh_sk_buff, truesize) == 12, "truesize");
+_Static_assert(offsetof(struct bh_sk_buff, sender) == 16, "sender");
+_Static_assert(offsetof(struct bh_sk_buff, pid) == 20, "pid");
+_Static_assert(offsetof(struct bh_sk_buff, uid) == 24, "uid");
+_Static_assert(offsetof(struct bh_sk_buff, gid) == 28, "gid");
+_Static_assert(offsetof(struct bh_sk_buff, fds) == 32, "fds");
+_Static_assert(offsetof(struct bh_sk_buff, nr_fds) == 36, "nr_fds");
+
 struct bh_supervisor {
   uint32_t container; /* address of a container */
   uint32_t requests_next;
@@ -1936,6 +2578,7 @@ struct bh_task_rare {
   uint32_t restart_a1;
   uint32_t restart_a2;
   uint32_t restart_op;
+  uint32_t audit;
   uint32_t upcall;
   uint32_t sched; /* address of a task_sched */
 };
@@ -1960,8 +2603,9 @@ _Static_assert(offsetof(struct bh_task_rare, restart_a0) == 88, "restart_a0");
 _Static_assert(offsetof(struct bh_task_rare, restart_a1) == 96, "restart_a1");
 _Static_assert(offsetof(struct bh_task_rare, restart_a2) == 100, "restart_a2");
 _Static_assert(offsetof(struct bh_task_rare, restart_op) == 104, "restart_op");
-_Static_assert(offsetof(struct bh_task_rare, upcall) == 108, "upcall");
-_Static_assert(offsetof(struct bh_task_rare, sched) == 112, "sched");
+_Static_assert(offsetof(struct bh_task_rare, audit) == 108, "audit");
+_Static_assert(offsetof(struct bh_task_rare, upcall) == 112, "upcall");
+_Static_assert(offsetof(struct bh_task_rare, sched) == 116, "sched");
 
 struct bh_task_sched {
   int32_t policy;
@@ -2021,6 +2665,27 @@ _Static_assert(offsetof(struct bh_task_struct, container) == 52, "container");
 _Static_assert(offsetof(struct bh_task_struct, member_slot) == 56, "member_slot");
 _Static_assert(offsetof(struct bh_task_struct, cred) == 60, "cred");
 
+struct bh_timerfd_ctx {
+  uint64_t expires;
+  uint64_t interval;
+  uint64_t ticks;
+  uint32_t link_next;
+  uint32_t link_prev;
+  uint32_t file; /* address of a file */
+  int32_t clockid;
+  uint32_t settime_flags;
+  uint32_t pad;
+};
+_Static_assert(offsetof(struct bh_timerfd_ctx, expires) == 0, "expires");
+_Static_assert(offsetof(struct bh_timerfd_ctx, interval) == 8, "interval");
+_Static_assert(offsetof(struct bh_timerfd_ctx, ticks) == 16, "ticks");
+_Static_assert(offsetof(struct bh_timerfd_ctx, link_next) == 24, "link_next");
+_Static_assert(offsetof(struct bh_timerfd_ctx, link_prev) == 28, "link_prev");
+_Static_assert(offsetof(struct bh_timerfd_ctx, file) == 32, "file");
+_Static_assert(offsetof(struct bh_timerfd_ctx, clockid) == 36, "clockid");
+_Static_assert(offsetof(struct bh_timerfd_ctx, settime_flags) == 40, "settime_flags");
+_Static_assert(offsetof(struct bh_timerfd_ctx, pad) == 44, "pad");
+
 struct bh_ucounts {
   int32_t count;
   uint32_t next;
@@ -2067,6 +2732,55 @@ struct bh_uid_gid_map {
 };
 _Static_assert(offsetof(struct bh_uid_gid_map, nr_extents) == 0, "nr_extents");
 _Static_assert(offsetof(struct bh_uid_gid_map, extents) == 4, "extents");
+
+struct bh_unix_sock {
+  int32_t count;
+  uint32_t type;
+  uint32_t shutdown;
+  int32_t err;
+  uint32_t peer; /* address of a unix_sock */
+  uint32_t file; /* address of a file */
+  uint32_t queue_next;
+  uint32_t queue_prev;
+  uint32_t wait_next;
+  uint32_t wait_prev;
+  uint32_t wmem;
+  uint32_t sndbuf;
+  uint32_t rcvbuf;
+  uint32_t bytes;
+  uint32_t passcred;
+  uint32_t opaque;
+  uint32_t peer_pid; /* address of a pid */
+  int32_t peer_uid;
+  int32_t peer_gid;
+  uint32_t inflight_next;
+  uint32_t inflight_prev;
+  int32_t scratch;
+  uint32_t keep;
+};
+_Static_assert(offsetof(struct bh_unix_sock, count) == 0, "count");
+_Static_assert(offsetof(struct bh_unix_sock, type) == 4, "type");
+_Static_assert(offsetof(struct bh_unix_sock, shutdown) == 8, "shutdown");
+_Static_assert(offsetof(struct bh_unix_sock, err) == 12, "err");
+_Static_assert(offsetof(struct bh_unix_sock, peer) == 16, "peer");
+_Static_assert(offsetof(struct bh_unix_sock, file) == 20, "file");
+_Static_assert(offsetof(struct bh_unix_sock, queue_next) == 24, "queue_next");
+_Static_assert(offsetof(struct bh_unix_sock, queue_prev) == 28, "queue_prev");
+_Static_assert(offsetof(struct bh_unix_sock, wait_next) == 32, "wait_next");
+_Static_assert(offsetof(struct bh_unix_sock, wait_prev) == 36, "wait_prev");
+_Static_assert(offsetof(struct bh_unix_sock, wmem) == 40, "wmem");
+_Static_assert(offsetof(struct bh_unix_sock, sndbuf) == 44, "sndbuf");
+_Static_assert(offsetof(struct bh_unix_sock, rcvbuf) == 48, "rcvbuf");
+_Static_assert(offsetof(struct bh_unix_sock, bytes) == 52, "bytes");
+_Static_assert(offsetof(struct bh_unix_sock, passcred) == 56, "passcred");
+_Static_assert(offsetof(struct bh_unix_sock, opaque) == 60, "opaque");
+_Static_assert(offsetof(struct bh_unix_sock, peer_pid) == 64, "peer_pid");
+_Static_assert(offsetof(struct bh_unix_sock, peer_uid) == 68, "peer_uid");
+_Static_assert(offsetof(struct bh_unix_sock, peer_gid) == 72, "peer_gid");
+_Static_assert(offsetof(struct bh_unix_sock, inflight_next) == 76, "inflight_next");
+_Static_assert(offsetof(struct bh_unix_sock, inflight_prev) == 80, "inflight_prev");
+_Static_assert(offsetof(struct bh_unix_sock, scratch) == 84, "scratch");
+_Static_assert(offsetof(struct bh_unix_sock, keep) == 88, "keep");
 
 struct bh_upcall {
   uint32_t link_next;
@@ -2180,6 +2894,12 @@ _Static_assert(offsetof(struct bh_user_window, place) == 12, "place");
 _Static_assert(offsetof(struct bh_user_window, mode) == 16, "mode");
 _Static_assert(offsetof(struct bh_user_window, pad) == 20, "pad");
 
+struct bh_uts_namespace {
+  uint8_t gap_0[28];
+  uint32_t names;
+};
+_Static_assert(offsetof(struct bh_uts_namespace, names) == 28, "names");
+
 struct bh_wait_opts {
   int32_t type;
   int32_t options;
@@ -2205,12 +2925,27 @@ struct bh_waiter {
   uint32_t task; /* address of a task_struct */
   uint32_t next; /* address of a waiter */
   uint32_t file; /* address of a file */
+  uint32_t lock_owner;
+  uint32_t lock_blocker;
 };
 _Static_assert(offsetof(struct bh_waiter, link_next) == 0, "link_next");
 _Static_assert(offsetof(struct bh_waiter, link_prev) == 4, "link_prev");
 _Static_assert(offsetof(struct bh_waiter, task) == 8, "task");
 _Static_assert(offsetof(struct bh_waiter, next) == 12, "next");
 _Static_assert(offsetof(struct bh_waiter, file) == 16, "file");
+_Static_assert(offsetof(struct bh_waiter, lock_owner) == 20, "lock_owner");
+_Static_assert(offsetof(struct bh_waiter, lock_blocker) == 24, "lock_blocker");
+
+struct bh_watch {
+  uint32_t next; /* address of a watch */
+  uint32_t inode; /* address of a inode */
+  int32_t wd;
+  uint32_t mask;
+};
+_Static_assert(offsetof(struct bh_watch, next) == 0, "next");
+_Static_assert(offsetof(struct bh_watch, inode) == 4, "inode");
+_Static_assert(offsetof(struct bh_watch, wd) == 8, "wd");
+_Static_assert(offsetof(struct bh_watch, mask) == 12, "mask");
 
 /* Exports of kernel.wasm (assembly/index.ts), as function types. */
 /* Version of this interface; changes with every incompatible change of exports or layouts. */
@@ -2269,6 +3004,10 @@ typedef int32_t bh_die_fn(int32_t tid);
 typedef int32_t bh_adopt_fn(int32_t tid, int32_t parent, int32_t flags);
 /* An open descriptor that the host knows and the kernel does not. fd or a negative errno. */
 typedef int32_t bh_adopt_fd_fn(int32_t tid, int32_t fd, int32_t cloexec);
+/* What the host knows of the open file at at: see FILE_EVENT_*. 0 or -EINVAL. */
+typedef int32_t bh_file_event_fn(uint32_t at, int32_t what, uint32_t value);
+/* The timeout of the sleeping call of tid runs out. 0, -ESRCH, -EINVAL: it sleeps for ever. */
+typedef int32_t bh_expire_fn(int32_t tid);
 /* Gives up a sleeping call: the host knows that it ended otherwise. 0 or -ESRCH. */
 typedef int32_t bh_abort_call_fn(int32_t tid);
 /* A parent that the host knows: tid's process becomes a child of parent. 0 or -ESRCH. */
@@ -2279,6 +3018,8 @@ typedef int32_t bh_set_group_fn(int32_t tid, int32_t pgid, int32_t sid);
 typedef int32_t bh_set_cred_fn(int32_t tid, int32_t field, uint32_t lo, uint32_t hi);
 /* Descriptor fd of tid is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
 typedef int32_t bh_set_ns_fn(int32_t tid, int32_t fd, int32_t type, uint32_t inum);
+/* The name of tid's machine (or domain), as the host knows: len bytes at at. 0 or errno. */
+typedef int32_t bh_set_name_fn(int32_t tid, int32_t domain, uint32_t at, uint32_t len);
 /* The end that is pending for tid's group leaves a core: its status says so. */
 typedef int32_t bh_set_core_fn(int32_t tid);
 /*
@@ -2325,5 +3066,7 @@ typedef void bh_alloc_fail_fn(uint32_t n);
 typedef uint32_t bh_alloc_count_fn(void);
 /* Debug: switches a seeded fault on (0: none). */
 typedef void bh_seed_fault_fn(int32_t id);
+/* What the host wants of the audit log: AUDIT_CTL_*. Return: 0 or a negative errno. */
+typedef int32_t bh_audit_control_fn(int32_t what, uint32_t value);
 
 #endif

@@ -4,7 +4,8 @@ import { drainAudit, enableAudit } from '../audit-ring.ts';
 import { errnoName } from '../abi/constants.ts';
 import type { Kernel } from '../kernel.ts';
 import type { ExpectEvent, Num, Piece } from '../trace/script.ts';
-import type { ContainerView, Counts, TaskView } from '../views.ts';
+import type { Counts } from '../counts.ts';
+import type { ContainerView, TaskView } from '../views.ts';
 import type { CallMemory } from './memory.ts';
 
 /** A difference: what the script wants and what there is. */

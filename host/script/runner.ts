@@ -27,7 +27,7 @@ import {
   NOT_SUPPORTED,
   resultText,
 } from './judge.ts';
-import type { Counts } from '../views.ts';
+import type { Counts } from '../counts.ts';
 import { CannotRun, nameOf, Report } from './report.ts';
 import { Tasks } from './tasks.ts';
 

@@ -34,7 +34,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|boot|frame|module|events|(file-)?views|check|snapshot|upcalls)\.ts$/],
+  ['kernel', /^(kernel|boot|frame|module|events|(file-)?views|check|counts|snapshot|upcalls)\.ts$/],
   ['kernel', /^(audit-ring|check-[a-z]+|timers|proc|signal-action)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],

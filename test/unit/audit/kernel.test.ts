@@ -39,8 +39,8 @@ describe('the life of a container', () => {
         'record=1',
       `type=CONTAINER_ID ${T(1)} record=1 contid=1`,
       `type=CONTAINER_OP ${T(1)} op=create opid=1 contid=2 parent-contid=1 cname="foo-test" ` +
-        'cflags=8 mnt=4:4026531840 uts=4:4026532096 ipc=4:4026531839 pid=4:4026531836 ' +
-        'net=4:4026531992 user=4:4026531837 cgroup=4:4026531835 res=1',
+        'cflags=8 mnt=4:4026531832 uts=4:4026532096 ipc=4:4026531839 pid=4:4026531836 ' +
+        'net=4:4026531833 user=4:4026531837 cgroup=4:4026531835 res=1',
       `type=PROCTITLE ${T(1)} proctitle="init"`,
     ]);
     const init = d.enter(cfd);
@@ -351,11 +351,11 @@ describe('events without a task', () => {
     d.enter(d.create('b', 0, a), a);
     d.create('net', 0x80);
     d.lines();
-    packet(4026531992);
+    packet(4026531833);
     const lines = d.lines();
     expect(lines.map((line) => line.replace(/ msg=audit\(\S+/, ''))).toEqual([
       'type=NETFILTER_PKT mark=0x10 saddr=10.0.0.1 daddr=10.0.0.2 proto=17 ' +
-        'net=4:4026531992 record=1',
+        'net=4:4026531833 record=1',
       'type=CONTAINER_ID record=1 contid=1,2,^1,3,^2,^1',
     ]);
     packet(4026532096);
