@@ -142,6 +142,3 @@ export async function replayTrace(
   result.seconds = (performance.now() - started) / 1000;
   return { result, kernel, processes: replay.processes.list };
 }
-
-/** Replays a strace log: the format that most recordings have. */
-export const replayStrace = replayTrace;

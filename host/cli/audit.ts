@@ -1,6 +1,5 @@
 // `bulkhead audit tree` and `bulkhead audit attribute`: what an audit log says of containers.
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { attribute, reportText } from '../audit/attribute.ts';
 import { CONTAINER_OF, type ContainerOf, isContainerOf } from '../audit/containers.ts';
 import type { ScanOptions } from '../audit/scan.ts';
@@ -8,6 +7,7 @@ import { auditTree } from '../audit/tree.ts';
 import { renderAuditTree } from '../render/audit.ts';
 import { styleFor } from '../render/style.ts';
 import { openSource, SourceError, type TraceSource } from '../trace/source.ts';
+import { readOptions } from './options.ts';
 import { Progress } from './progress.ts';
 import { EXIT_OK, UsageError } from './status.ts';
 
@@ -41,15 +41,7 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message.split('\n')[0] ?? 'bad options');
-  }
-}
-
-type Values = ReturnType<typeof parse>['values'];
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values'];
 
 function kindOf(name: string | undefined): ContainerOf | undefined {
   if (name === undefined || isContainerOf(name)) return name;
@@ -72,7 +64,7 @@ function scanOptions(values: Values, progress: Progress): ScanOptions {
 }
 
 export async function auditCommand(args: string[]): Promise<number> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = readOptions(args, OPTIONS);
   const [what, ...files] = positionals;
   if (values.help === true) {
     process.stdout.write(HELP);

@@ -1,5 +1,4 @@
 // `bulkhead replay`: finds out the format, replays, prints.
-import { parseArgs } from 'node:util';
 import { ABI_NAMES, type AbiName, isAbiName } from '../syscall-abi.ts';
 import { explain } from '../replay/explain.ts';
 import { perturb } from '../replay/perturb.ts';
@@ -13,6 +12,7 @@ import { renderContainers, renderProcesses } from '../render/tree.ts';
 import { detectFormat } from '../trace/detect.ts';
 import { isLogFormat, LOG_FORMATS } from '../trace/formats.ts';
 import { openSource, sourceHead, SourceError, type TraceSource } from '../trace/source.ts';
+import { readOptions } from './options.ts';
 import { Progress } from './progress.ts';
 import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
 
@@ -34,14 +34,6 @@ const OPTIONS = {
   'no-color': { type: 'boolean' },
 } as const;
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message.split('\n')[0] ?? 'bad options');
-  }
-}
-
 function abiOf(name: string | undefined): AbiName | undefined {
   if (name === undefined) return undefined;
   if (!isAbiName(name))
@@ -50,7 +42,7 @@ function abiOf(name: string | undefined): AbiName | undefined {
 }
 
 export async function replayCommand(args: string[]): Promise<number> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = readOptions(args, OPTIONS);
   if (positionals.length === 0)
     throw new UsageError('replay needs a file, or - for standard input');
   const abi = abiOf(values.abi);

@@ -1,5 +1,4 @@
 // `bulkhead stat`: of what share of the recorded calls the kernel predicts something.
-import { parseArgs } from 'node:util';
 import { renderStat, statReport } from '../render/stat.ts';
 import { styleFor } from '../render/style.ts';
 import type { ReplayResult } from '../replay/result.ts';
@@ -7,6 +6,7 @@ import { replayTrace } from '../replay.ts';
 import { detectFormat } from '../trace/detect.ts';
 import { isLogFormat } from '../trace/formats.ts';
 import { openSource, sourceHead, SourceError } from '../trace/source.ts';
+import { readOptions } from './options.ts';
 import { EXIT_OK, UsageError } from './status.ts';
 
 const HELP = `usage: bulkhead stat [options] FILE...
@@ -30,14 +30,6 @@ const OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message.split('\n')[0] ?? 'bad options');
-  }
-}
-
 async function replayed(name: string): Promise<ReplayResult> {
   const source = await openSource([name]);
   try {
@@ -53,7 +45,7 @@ async function replayed(name: string): Promise<ReplayResult> {
 }
 
 export async function statCommand(args: string[]): Promise<number> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = readOptions(args, OPTIONS);
   if (values.help) {
     process.stdout.write(HELP);
     return EXIT_OK;

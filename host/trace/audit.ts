@@ -6,7 +6,7 @@ import { AuditLine } from './audit/line.ts';
 import { type End, Lives } from './audit/lives.ts';
 import { type AuditPlan, type Birth, PlanBuilder } from './audit/plan.ts';
 import { AuditStream } from './audit/stream.ts';
-import type { CallTotals, LineTotals, TraceLine } from './event.ts';
+import { type CallTotals, type LineTotals, newCallTotals, type TraceLine } from './event.ts';
 import type { TraceSource } from './source.ts';
 
 export { AuditStream } from './audit/stream.ts';
@@ -29,14 +29,7 @@ function factsOf(event: AuditEvent, tables: AuditTables): CallFacts | undefined 
 /** One pass over a log; totals are right once it has ended. */
 export class AuditLog {
   readonly ordered = true;
-  readonly calls: CallTotals = {
-    calls: 0,
-    whole: 0,
-    unfinished: 0,
-    resumed: 0,
-    resumedAlone: 0,
-    neverResumed: 0,
-  };
+  readonly calls: CallTotals = newCallTotals();
   readonly #stream: AuditStream;
   readonly #plan: AuditPlan;
   readonly #tables: AuditTables;

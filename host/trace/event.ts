@@ -229,3 +229,8 @@ export function isInterrupted(call: {
 export function newLineTotals(): LineTotals {
   return { total: 0, calls: 0, signals: 0, exits: 0, other: 0, unparsed: 0 };
 }
+
+/** Totals of calls before the first one. */
+export function newCallTotals(): CallTotals {
+  return { calls: 0, whole: 0, unfinished: 0, resumed: 0, resumedAlone: 0, neverResumed: 0 };
+}

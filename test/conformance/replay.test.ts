@@ -3,7 +3,7 @@
 // subsystem that is not there yet.
 import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { replayStrace } from '../../host/replay.ts';
+import { replayTrace } from '../../host/replay.ts';
 import type { ReplayResult } from '../../host/replay/result.ts';
 import { openSource } from '../../host/trace/source.ts';
 import known from './known-divergences.json' with { type: 'json' };
@@ -14,7 +14,7 @@ const budget = known as Record<string, number>;
 
 async function replay(path: string): Promise<{ result: ReplayResult; findings: string[] }> {
   const source = await openSource([path]);
-  const { result, kernel } = await replayStrace(source, path);
+  const { result, kernel } = await replayTrace(source, path);
   source.close();
   return { result, findings: kernel.check() };
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, expect, test } from 'vitest';
-import { replayStrace } from '../../host/replay.ts';
+import { replayTrace } from '../../host/replay.ts';
 import { openSource } from '../../host/trace/source.ts';
 
 const traces = new URL('../traces/', import.meta.url);
@@ -67,7 +67,7 @@ const NAMES = [
 
 test.each(NAMES)('%s, torn into files without times', async (name) => {
   const source = await openSource(tear(name));
-  const { result, kernel } = await replayStrace(source, name);
+  const { result, kernel } = await replayTrace(source, name);
   source.close();
   expect(source.isSet).toBe(true);
   expect(result.divergences).toEqual([]);

@@ -3,7 +3,7 @@
 // replay reports are those of the run.
 import { expect, test } from 'vitest';
 import { signalNumber } from '../../host/trace/values.ts';
-import { replayStrace } from '../../host/replay.ts';
+import { replayTrace } from '../../host/replay.ts';
 import { openSource } from '../../host/trace/source.ts';
 import manifest from '../traces/manifest.json' with { type: 'json' };
 
@@ -43,7 +43,7 @@ const traces = manifest.traces.filter((one) => one.format.startsWith('strace'));
 test.each(traces)('$name', async ({ name, file, truth: facts }) => {
   const truth = facts as unknown as Truth;
   const source = await openSource([`test/traces/${file}`]);
-  const { result } = await replayStrace(source, file);
+  const { result } = await replayTrace(source, file);
   source.close();
   const ours = new Map(result.processes.map((process) => [process.pid, process]));
   const first = result.processes[0]?.pid;

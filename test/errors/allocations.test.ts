@@ -12,6 +12,7 @@ import * as OP from '../../assembly/uapi/op.ts';
 import * as P from '../../assembly/uapi/prctl.ts';
 import * as C from '../../assembly/uapi/sched.ts';
 import { SIGCHLD } from '../../assembly/uapi/signal.ts';
+import { ALL_NS } from '../unit/container/machine.ts';
 import {
   createKernel,
   DISP_BLOCKED,
@@ -42,13 +43,6 @@ const NAMESPACES =
   C.CLONE_NEWPID |
   C.CLONE_NEWNET |
   C.CLONE_NEWCGROUP;
-const NEW_NS =
-  U.CONTAINER_NEW_FS_NS |
-  U.CONTAINER_NEW_CGROUP_NS |
-  U.CONTAINER_NEW_UTS_NS |
-  U.CONTAINER_NEW_IPC_NS |
-  U.CONTAINER_NEW_PID_NS |
-  U.CONTAINER_NEW_NET_NS;
 /** SIGUSR1 is ignored from now on. */
 const ignore: Call = {
   op: OP.OP_RT_SIGACTION,
@@ -162,18 +156,18 @@ const CASES: Record<string, Case> = {
   pipe2: pipe,
   container_create: create(0),
   'container_create after fork': { ...create(0), before: [FORK], copies: ['fdTables'] },
-  'container_create with new namespaces': create(NEW_NS),
+  'container_create with new namespaces': create(ALL_NS),
   'container_create with an empty file system': create(U.CONTAINER_NEW_EMPTY_FS_NS),
   'container_create with a new user namespace': create(U.CONTAINER_NEW_USER_NS),
-  'container_create with everything': create(NEW_NS | U.CONTAINER_NEW_USER_NS | 0x300),
+  'container_create with everything': create(ALL_NS | U.CONTAINER_NEW_USER_NS | 0x300),
   'the first process of a container': { ...enter(3), before: [create(0)] },
-  'the first process of a container with namespaces': { ...enter(3), before: [create(NEW_NS)] },
+  'the first process of a container with namespaces': { ...enter(3), before: [create(ALL_NS)] },
   'the second process of a container': { ...enter(3), before: [create(0), enter(3)] },
   'the fifth process of a container': {
     ...enter(3),
-    before: [create(NEW_NS), ...Array<Call>(4).fill(enter(3))],
+    before: [create(ALL_NS), ...Array<Call>(4).fill(enter(3))],
   },
-  'a fork inside a container': { tid: 2, ...FORK, before: [create(NEW_NS), enter(3)] },
+  'a fork inside a container': { tid: 2, ...FORK, before: [create(ALL_NS), enter(3)] },
   'a key in a new session': { ...addKey(-3), ...KEYS },
   'a key in a new process keyring': { ...addKey(-2), ...KEYS },
   'a key for a container': {
@@ -242,8 +236,8 @@ const CASES: Record<string, Case> = {
   },
   'a nested container': {
     tid: 2,
-    ...create(NEW_NS, 'in'),
-    before: [create(NEW_NS), enter(3)],
+    ...create(ALL_NS, 'in'),
+    before: [create(ALL_NS), enter(3)],
     copies: ['fdTables'],
   },
   'rt_sigaction after fork': { ...ignore, before: [FORK] },

@@ -1,6 +1,6 @@
 // What a reader of strace lines remembers from line to line.
 import type { CallTotals, LineTotals } from '../event.ts';
-import { newLineTotals } from '../event.ts';
+import { newCallTotals, newLineTotals } from '../event.ts';
 import type { StraceLine } from './line.ts';
 
 /** What the files of one log share: halves of calls, totals, the running number. */
@@ -11,14 +11,7 @@ export class StraceContext {
    *  -ff set is read later */
   readonly early = new Map<number, StraceLine>();
   readonly lines: LineTotals = newLineTotals();
-  readonly calls: CallTotals = {
-    calls: 0,
-    whole: 0,
-    unfinished: 0,
-    resumed: 0,
-    resumedAlone: 0,
-    neverResumed: 0,
-  };
+  readonly calls: CallTotals = newCallTotals();
 
   /**
    * Call now and then: first halves may wait for millions of lines, and each would keep alive the

@@ -1,11 +1,11 @@
 // Drives a kernel through the container calls: one method per call, guest memory at USER.
 import * as U from '../../../assembly/uapi/container.ts';
 import * as OP from '../../../assembly/uapi/op.ts';
-import { createKernel, DISP_BLOCKED, DISP_DONE, DISP_EXITED } from '../../../host/index.ts';
+import { type Memory, trap, USER, words } from '../trap.ts';
+import { createKernel, DISP_BLOCKED, DISP_DONE } from '../../../host/index.ts';
 import type { BootConfig, Kernel, KernelTarget } from '../../../host/index.ts';
 
-/** Where the guest memory of a call begins. */
-export const USER = 0x1000;
+export { USER, words } from '../trap.ts';
 export const SLEEPS = 'sleeps';
 export const GONE = 'gone';
 export const TARGETS: readonly KernelTarget[] = ['release', 'debug', 'smp'];
@@ -18,12 +18,8 @@ export const ALL_NS =
   U.CONTAINER_NEW_NET_NS;
 
 export type Result = number | typeof SLEEPS | typeof GONE;
-/** Guest memory at USER: bytes, that many zero bytes, or no memory at all. */
-export type Memory = Uint8Array | number | 'unmapped';
 
 export const text = (s: string): Uint8Array => new TextEncoder().encode(`${s}\0`);
-export const words = (...values: number[]): Uint8Array =>
-  new Uint8Array(Int32Array.from(values).buffer.slice(0));
 
 export class Machine {
   readonly k: Kernel;
@@ -35,17 +31,10 @@ export class Machine {
   }
 
   call(tid: number, op: number, args: (number | bigint)[] = [], memory?: Memory): Result {
-    const frame = this.k.frame.begin(tid, 0, op);
-    args.forEach((arg, i) => frame.setArg(i, arg));
-    if (memory === 'unmapped') frame.window(USER, 4096, 'unmapped');
-    else if (memory !== undefined) frame.window(USER, memory, 'rw');
-    const disposition = this.k.trap();
-    if (disposition === DISP_BLOCKED) return SLEEPS;
-    if (disposition === DISP_EXITED) return GONE;
-    if (disposition !== DISP_DONE) throw new Error(`disposition ${disposition}`);
-    const length = memory instanceof Uint8Array ? memory.length : memory;
-    if (typeof length === 'number') this.out = frame.output(USER, length)!;
-    return frame.result;
+    const done = trap(this.k, tid, op, args, memory);
+    if (done.kind !== 'done') return done.kind === 'sleeps' ? SLEEPS : GONE;
+    if (done.out) this.out = done.out;
+    return done.result;
   }
 
   /** container_create; throws where the call fails. */

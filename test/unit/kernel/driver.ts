@@ -1,21 +1,16 @@
 // Drives a kernel in tests: a call by its operation, its result as a number, guest memory at USER.
-import { createKernel, DISP_BLOCKED, DISP_DONE, DISP_EXITED } from '../../../host/index.ts';
+import { createKernel, DISP_DONE } from '../../../host/index.ts';
 import type { Kernel, KernelTarget } from '../../../host/index.ts';
 import * as OP from '../../../assembly/uapi/op.ts';
+import { type Memory, trap } from '../trap.ts';
 
-/** Where the guest memory of a call begins. */
-export const USER = 0x1000;
+export { USER, words } from '../trap.ts';
 /** The call sleeps. */
 export const SLEEPS = -5000;
 /** The caller is gone. */
 export const GONE = -5001;
 
 type Arg = number | bigint;
-
-/** Words of 32 bits as guest memory. */
-export function words(...values: number[]): Uint8Array {
-  return new Uint8Array(Int32Array.from(values).buffer.slice(0));
-}
 
 /** Words of 64 bits as guest memory. */
 export function longs(...values: Arg[]): Uint8Array {
@@ -46,18 +41,11 @@ export class Driver {
     return this.run(tid, op, args, 'unmapped');
   }
 
-  run(tid: number, op: number, args: Arg[], memory?: Uint8Array | number | 'unmapped'): number {
-    const frame = this.k.frame.begin(tid, 0, op);
-    args.forEach((arg, i) => frame.setArg(i, arg));
-    if (memory === 'unmapped') frame.window(USER, 4096, 'unmapped');
-    else if (memory !== undefined) frame.window(USER, memory, 'rw');
-    const disposition = this.k.trap();
-    if (disposition === DISP_BLOCKED) return SLEEPS;
-    if (disposition === DISP_EXITED) return GONE;
-    if (disposition !== DISP_DONE) throw new Error(`disposition ${disposition}`);
-    if (memory instanceof Uint8Array) this.out = frame.output(USER, memory.length)!;
-    else if (typeof memory === 'number') this.out = frame.output(USER, memory)!;
-    return frame.result;
+  run(tid: number, op: number, args: Arg[], memory?: Memory): number {
+    const done = trap(this.k, tid, op, args, memory);
+    if (done.kind !== 'done') return done.kind === 'sleeps' ? SLEEPS : GONE;
+    if (done.out) this.out = done.out;
+    return done.result;
   }
 
   /** The sleeping call of `tid` goes on: its result, or SLEEPS. */

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { replayStrace } from '../../../host/replay.ts';
+import { replayTrace } from '../../../host/replay.ts';
 import type { ReplayResult } from '../../../host/replay/result.ts';
 import { openSource } from '../../../host/trace/source.ts';
 
@@ -28,7 +28,7 @@ export async function replayLog(text: string): Promise<Replayed> {
       `100 execve("/bin/x", ["x"], 0x7ffd00000000 /* 5 vars */) = 0\n${lines.join('\n')}\n`,
     );
     const source = await openSource([path]);
-    const { result, kernel } = await replayStrace(source, path);
+    const { result, kernel } = await replayTrace(source, path);
     source.close();
     const findings = kernel.check();
     if (findings.length) throw new Error(findings.join('; '));
