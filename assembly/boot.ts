@@ -1,29 +1,40 @@
 // start_kernel: the first objects, in a memory that holds nothing yet. Two boots with the same
 // parameters leave the same bytes.
-import { container, container_caches_init, container_join } from "./container.ts";
-import { cred, cred_caches_init, CAP_FULL_SET, get_cred } from "./cred.ts";
-import { IS_ERR, nil } from "./err.ts";
-import { alloc_file, alloc_files, fd_install, FILE_NULL, file_caches_init } from "./file.ts";
-import { boot_config, EVENT_BYTES, EVENT_RING_SIZE, MAX_TABLES } from "./frame.ts";
-import { alloc_fs, fs_caches_init } from "./fs.ts";
-import { itimer_caches_init } from "./itimer.ts";
-import { list_head } from "./list.ts";
-import { create_ns, get_ns, ns_common } from "./namespace.ts";
-import { alloc_ucounts, inc_nproc, UCOUNTS_HASH_BYTES, ucounts_caches_init } from "./ucounts.ts";
-import { create_uts_ns } from "./uts.ts";
-import { USERNS_SETGROUPS_ALLOWED, user_namespace } from "./user-namespace.ts";
-import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./nsproxy.ts";
-import { alloc_pid, create_pid_namespace, get_pid, pid_caches_init, pid_namespace } from "./pid.ts";
-import { proc_caches_init } from "./procfs.ts";
-import { epoll_caches_init } from "./epoll.ts";
-import { inotify_caches_init } from "./inotify.ts";
-import { locks_caches_init } from "./locks.ts";
-import { pipe_caches_init } from "./pipe.ts";
-import { FIRST_PAGE, root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./root.ts";
-import { sched_caches_init } from "./sched.ts";
-import { reserve_kill_queue } from "./signal.ts";
-import { sigqueue_caches_init } from "./sigqueue.ts";
-import * as S from "./signal-struct.ts";
+import { container, container_caches_init, container_join } from "./container/container.ts";
+import { cred, cred_caches_init, CAP_FULL_SET, get_cred } from "./cred/cred.ts";
+import { IS_ERR, nil } from "./lib/err.ts";
+import { alloc_file, alloc_files, fd_install, FILE_NULL, file_caches_init } from "./fs/file.ts";
+import { boot_config, EVENT_BYTES, EVENT_RING_SIZE, MAX_TABLES } from "./lib/frame.ts";
+import { alloc_fs, fs_caches_init } from "./fs/fs.ts";
+import { itimer_caches_init } from "./signal/itimer.ts";
+import { list_head } from "./lib/list.ts";
+import { create_ns, get_ns, ns_common } from "./namespace/namespace.ts";
+import {
+  alloc_ucounts,
+  inc_nproc,
+  UCOUNTS_HASH_BYTES,
+  ucounts_caches_init,
+} from "./cred/ucounts.ts";
+import { create_uts_ns } from "./namespace/uts.ts";
+import { USERNS_SETGROUPS_ALLOWED, user_namespace } from "./namespace/user-namespace.ts";
+import { get_nsproxy, nsproxy, nsproxy_caches_init } from "./namespace/nsproxy.ts";
+import {
+  alloc_pid,
+  create_pid_namespace,
+  get_pid,
+  pid_caches_init,
+  pid_namespace,
+} from "./process/pid.ts";
+import { proc_caches_init } from "./proc/procfs.ts";
+import { epoll_caches_init } from "./fs/epoll.ts";
+import { inotify_caches_init } from "./fs/inotify.ts";
+import { locks_caches_init } from "./fs/locks.ts";
+import { pipe_caches_init } from "./fs/pipe.ts";
+import { FIRST_PAGE, root, ROOT_ADDRESS, SNAPSHOT_MAGIC } from "./lib/root.ts";
+import { sched_caches_init } from "./process/sched.ts";
+import { reserve_kill_queue } from "./signal/signal.ts";
+import { sigqueue_caches_init } from "./signal/sigqueue.ts";
+import * as S from "./process/signal-struct.ts";
 import {
   CACHE_CONTAINER,
   CACHE_CRED,
@@ -32,16 +43,16 @@ import {
   kmalloc_init,
   kzalloc,
   kmem_cache_zalloc,
-} from "./slab.ts";
-import { alloc_task, cold, task_struct } from "./task.ts";
-import { keys_init } from "./key.ts";
-import { process_keys_init } from "./process-keys.ts";
-import { supervisor_caches_init } from "./supervisor.ts";
-import { upcall_caches_init } from "./upcall.ts";
-import { users_init } from "./user.ts";
-import { timerfd_caches_init } from "./timerfd.ts";
-import { unix_caches_init } from "./unix.ts";
-import { waiter_caches_init } from "./waitqueue.ts";
+} from "./lib/slab.ts";
+import { alloc_task, cold, task_struct } from "./process/task.ts";
+import { keys_init } from "./keys/key.ts";
+import { process_keys_init } from "./keys/process-keys.ts";
+import { supervisor_caches_init } from "./container/supervisor.ts";
+import { upcall_caches_init } from "./container/upcall.ts";
+import { users_init } from "./cred/user.ts";
+import { timerfd_caches_init } from "./fs/timerfd.ts";
+import { unix_caches_init } from "./net/unix.ts";
+import { waiter_caches_init } from "./process/waitqueue.ts";
 import { ENOMEM } from "./uapi/errno.ts";
 import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";

@@ -1,16 +1,16 @@
 // The calls on files, descriptors and sockets beyond the most frequent ones: their part of the
 // dispatch.
-import { sys_eventfd2 } from "./eventfd.ts";
-import { frame } from "./frame.ts";
-import { sys_signalfd4 } from "./signalfd.ts";
-import * as P from "./sys-epoll.ts";
-import * as V from "./sys-event.ts";
-import { sys_flock } from "./sys-lock.ts";
-import * as L from "./sys-poll.ts";
-import * as W from "./sys-rw.ts";
-import * as K from "./sys-socket.ts";
-import * as S from "./sys-splice.ts";
-import { task_struct } from "./task.ts";
+import { sys_eventfd2 } from "./fs/eventfd.ts";
+import { frame } from "./lib/frame.ts";
+import { sys_signalfd4 } from "./fs/signalfd.ts";
+import * as P from "./fs/sys-epoll.ts";
+import * as V from "./fs/sys-event.ts";
+import { sys_flock } from "./fs/sys-lock.ts";
+import * as L from "./fs/sys-poll.ts";
+import * as W from "./fs/sys-rw.ts";
+import * as K from "./net/sys-socket.ts";
+import * as S from "./fs/sys-splice.ts";
+import { task_struct } from "./process/task.ts";
 import { ENOSYS } from "./uapi/errno.ts";
 import * as O from "./uapi/op.ts";
 

@@ -1,16 +1,16 @@
 // The calls of users and namespaces: their part of the dispatch.
-import { sys_capget, sys_capset } from "./capability.ts";
-import { frame } from "./frame.ts";
-import * as I from "./sys-ids.ts";
-import { sys_setns } from "./setns.ts";
-import { sys_mount, sys_pivot_root, sys_umount2 } from "./sys-mount.ts";
-import { sys_chroot, sys_open, sys_openat2, sys_readlink } from "./sys-open.ts";
-import { task_struct } from "./task.ts";
+import { sys_capget, sys_capset } from "./cred/capability.ts";
+import { frame } from "./lib/frame.ts";
+import * as I from "./cred/sys-ids.ts";
+import { sys_setns } from "./namespace/setns.ts";
+import { sys_mount, sys_pivot_root, sys_umount2 } from "./fs/sys-mount.ts";
+import { sys_chroot, sys_open, sys_openat2, sys_readlink } from "./fs/sys-open.ts";
+import { task_struct } from "./process/task.ts";
 import { ENOSYS } from "./uapi/errno.ts";
 import { AT_FDCWD } from "./uapi/fcntl.ts";
 import { OVERFLOW_GID, OVERFLOW_UID } from "./uapi/limits.ts";
 import * as O from "./uapi/op.ts";
-import * as U from "./uts.ts";
+import * as U from "./namespace/uts.ts";
 
 /** Operations of users and namespaces. */
 export function do_op_ns(op: u32, p: task_struct, f: frame): i32 {

@@ -1,14 +1,14 @@
 // The part of the dispatch that is about processes and their signals beyond the calls of every
 // program: one switch that reads as a table, reached from syscall.ts by the range of its numbers.
-import { frame } from "./frame.ts";
-import * as Q from "./sys-pidfd.ts";
+import { frame } from "./lib/frame.ts";
+import * as Q from "./process/sys-pidfd.ts";
 import * as O from "./uapi/op.ts";
-import * as H from "./sys-thread.ts";
-import * as L from "./sys-limit.ts";
-import * as D from "./sys-sched.ts";
-import * as M from "./sys-timer.ts";
-import * as Z from "./sys-sigold.ts";
-import { task_struct } from "./task.ts";
+import * as H from "./process/sys-thread.ts";
+import * as L from "./process/sys-limit.ts";
+import * as D from "./process/sys-sched.ts";
+import * as M from "./signal/sys-timer.ts";
+import * as Z from "./signal/sys-sigold.ts";
+import { task_struct } from "./process/task.ts";
 import { EINVAL, ENOSYS } from "./uapi/errno.ts";
 
 /** Runs operation `op` (PROCESS_OPS_FIRST to PROCESS_OPS_LAST). Return: result, -errno, RET_*. */

@@ -1,37 +1,44 @@
 // The export surface: numbers in, numbers out. Everything else is behind it. Return values are
 // dispositions (DISP_*), actions (ACTION_*), addresses, counts, or a negative errno.
-import { adopt_cred, adopt_group, adopt_ns, adopt_parent, adopt_task, find_task } from "./adopt.ts";
-import { audit_ctl } from "./auditsc.ts";
+import {
+  adopt_cred,
+  adopt_group,
+  adopt_ns,
+  adopt_parent,
+  adopt_task,
+  find_task,
+} from "./process/adopt.ts";
+import { audit_ctl } from "./audit/auditsc.ts";
 import { start_kernel } from "./boot.ts";
-import { nil } from "./err.ts";
-import { die_now, fatal_signal } from "./exit.ts";
-import { alloc_file, fd_install, file, FILE_FLAGS_UNKNOWN, FILE_WORLD } from "./file.ts";
-import { get_unused_fd } from "./file.ts";
-import { expire_sleep, run_timers, tell_file } from "./hostfile.ts";
-import { boot_config, frame, syscall_table, MAX_TABLES } from "./frame.ts";
-import { run_itimers } from "./itimer.ts";
-import { list_head } from "./list.ts";
-import { next_pid_nr } from "./pid.ts";
-import { read_proc_path } from "./proc-text.ts";
-import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./root.ts";
-import { exit_to_user_step, peek_signal } from "./sigdeliver.ts";
-import * as G from "./signal.ts";
-import { unshare_sighand } from "./exec.ts";
+import { nil } from "./lib/err.ts";
+import { die_now, fatal_signal } from "./process/exit.ts";
+import { alloc_file, fd_install, file, FILE_FLAGS_UNKNOWN, FILE_WORLD } from "./fs/file.ts";
+import { get_unused_fd } from "./fs/file.ts";
+import { expire_sleep, run_timers, tell_file } from "./fs/hostfile.ts";
+import { boot_config, frame, syscall_table, MAX_TABLES } from "./lib/frame.ts";
+import { run_itimers } from "./signal/itimer.ts";
+import { list_head } from "./lib/list.ts";
+import { next_pid_nr } from "./process/pid.ts";
+import { read_proc_path } from "./proc/proc-text.ts";
+import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./lib/root.ts";
+import { exit_to_user_step, peek_signal } from "./signal/sigdeliver.ts";
+import * as G from "./signal/signal.ts";
+import { unshare_sighand } from "./process/exec.ts";
 import {
   action_of,
   sighand_must_copy,
   SIGNAL_GROUP_EXIT,
   SIGNAL_UNKILLABLE,
-} from "./signal-struct.ts";
-import { kfree, kzalloc } from "./slab.ts";
+} from "./process/signal-struct.ts";
+import { kfree, kzalloc } from "./lib/slab.ts";
 import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
-import { fire_itimer } from "./sys-timer.ts";
-import * as T from "./task.ts";
+import { fire_itimer } from "./signal/sys-timer.ts";
+import * as T from "./process/task.ts";
 import { EMFILE, ENOMEM, ESRCH } from "./uapi/errno.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";
-import { forget_upcall, host_answer } from "./upcall.ts";
-import { adopt_name } from "./uts.ts";
-import { abort_sleep } from "./waitqueue.ts";
+import { forget_upcall, host_answer } from "./container/upcall.ts";
+import { adopt_name } from "./namespace/uts.ts";
+import { abort_sleep } from "./process/waitqueue.ts";
 import * as F from "./uapi/frame.ts";
 import { SIG_DFL, SIG_IGN, SIGKILL } from "./uapi/signal.ts";
 

@@ -1,42 +1,47 @@
 // The dispatch: number -> operation by the active table, one switch, one result. Reads as a table.
-import { audit } from "./audit.ts";
-import { audit_exit_call, audit_syscall_exit } from "./auditsc.ts";
-import * as R from "./err.ts";
-import { event_ring_full } from "./event.ts";
-import { do_execve } from "./exec.ts";
-import { do_exit, do_group_exit } from "./exit.ts";
-import { close_fd, close_range } from "./file.ts";
-import { frame, syscall_table } from "./frame.ts";
-import { find_task_by_pid_ns, pid_namespace, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
-import { root } from "./root.ts";
-import { sys_rt_sigreturn } from "./sigdeliver.ts";
-import { recalc_sigpending } from "./signal.ts";
-import * as N from "./sys-container.ts";
-import { sys_fcntl } from "./sys-fcntl.ts";
-import * as D from "./sys-file.ts";
-import { ask_supervisor, end_override, is_refused } from "./sys-supervise.ts";
-import { is_supervised, supervised_result } from "./sys-supervise.ts";
-import * as I from "./sys-ids.ts";
+import { audit } from "./audit/audit.ts";
+import { audit_exit_call, audit_syscall_exit } from "./audit/auditsc.ts";
+import * as R from "./lib/err.ts";
+import { event_ring_full } from "./lib/event.ts";
+import { do_execve } from "./process/exec.ts";
+import { do_exit, do_group_exit } from "./process/exit.ts";
+import { close_fd, close_range } from "./fs/file.ts";
+import { frame, syscall_table } from "./lib/frame.ts";
+import {
+  find_task_by_pid_ns,
+  pid_namespace,
+  pid_nr_ns,
+  task_active_pid_ns,
+} from "./process/pid.ts";
+import { root } from "./lib/root.ts";
+import { sys_rt_sigreturn } from "./signal/sigdeliver.ts";
+import { recalc_sigpending } from "./signal/signal.ts";
+import * as N from "./container/sys-container.ts";
+import { sys_fcntl } from "./fs/sys-fcntl.ts";
+import * as D from "./fs/sys-file.ts";
+import { ask_supervisor, end_override, is_refused } from "./container/sys-supervise.ts";
+import { is_supervised, supervised_result } from "./container/sys-supervise.ts";
+import * as I from "./cred/sys-ids.ts";
 import { do_op_files } from "./dispatch-files.ts";
 import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
-import * as X from "./sys-clone.ts";
+import * as X from "./process/sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
-import * as H from "./sys-thread.ts";
-import { sys_sigaltstack } from "./sys-altstack.ts";
-import * as Q from "./sys-pidfd.ts";
-import * as L from "./sys-limit.ts";
-import * as Y from "./sys-process.ts";
-import { sys_read, sys_write } from "./sys-rw.ts";
-import * as G from "./sys-signal.ts";
-import * as T from "./task.ts";
-import { rare, task_struct } from "./task.ts";
+import * as H from "./process/sys-thread.ts";
+import { sys_sigaltstack } from "./signal/sys-altstack.ts";
+import * as Q from "./process/sys-pidfd.ts";
+import * as L from "./process/sys-limit.ts";
+import * as Y from "./process/sys-process.ts";
+import { sys_read, sys_write } from "./fs/sys-rw.ts";
+import * as G from "./signal/sys-signal.ts";
+import * as T from "./process/task.ts";
+import { rare, task_struct } from "./process/task.ts";
 import * as E from "./uapi/errno.ts";
 import * as F from "./uapi/frame.ts";
 import { MAX_ERRNO } from "./uapi/limits.ts";
 import * as O from "./uapi/op.ts";
-import { upcall_of } from "./upcall.ts";
-import { clear_woken } from "./waitqueue.ts";
-import { kernel_wait4, kernel_waitid } from "./wait.ts";
+import { upcall_of } from "./container/upcall.ts";
+import { clear_woken } from "./process/waitqueue.ts";
+import { kernel_wait4, kernel_waitid } from "./process/wait.ts";
 
 /** Runs operation `op` of frame `f` for `p`. Return: result, -errno, RET_*. */
 function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {

@@ -26,7 +26,7 @@ export class Errno extends Error {
   }
 }
 
-/** Reasons of a BUG in the kernel, by number (assembly/bug.ts). */
+/** Reasons of a BUG in the kernel, by number (assembly/lib/bug.ts). */
 const BUGS = [
   'no reason given',
   'a list is corrupt',

@@ -1,4 +1,4 @@
-// Events of the kernel, decoded from its ring (assembly/event.ts).
+// Events of the kernel, decoded from its ring (assembly/lib/event.ts).
 import * as F from '../assembly/uapi/frame.ts';
 import { layout } from './generated/layout.ts';
 

@@ -280,7 +280,7 @@ export class Kernel implements FrameOwner {
     return this.exports.set_group(tid, pgid, sid) === 0;
   }
 
-  /** Who a task is, as observed: a field of its cred, by the number of assembly/adopt.ts. */
+  /** Who a task is, as observed: a field of its cred, by assembly/process/adopt.ts's number. */
   setCred(tid: number, field: number, value: bigint): boolean {
     const halves = [Number(value & 0xffffffffn), Number((value >> 32n) & 0xffffffffn)] as const;
     return this.exports.set_cred(tid, field, ...halves) === 0;

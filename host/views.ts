@@ -96,7 +96,7 @@ const FLAG_TRACED = 4;
 const FLAG_WOKEN = 8;
 const UPIDS = 40;
 const FDS_END = 1;
-/** Where the parts of a task's chunk begin (assembly/task.ts). */
+/** Where the parts of a task's chunk begin (assembly/process/task.ts). */
 const COLD_PART = 0x10040;
 const RARE_PART = 0x20080;
 

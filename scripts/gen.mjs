@@ -1,5 +1,5 @@
 // Generates what must agree with the kernel's sources, from build/layout.json (the compiler's own
-// offsets), assembly/uapi, assembly/index.ts and assembly/spinlock.ts: host/generated/layout.ts,
+// offsets), assembly/uapi, assembly/index.ts, assembly/lib/spinlock.ts: host/generated/layout.ts,
 // include/layout.json, include/bulkhead.h and the tables between markers in assembly/README.md and
 // docs/containers.md.
 // `--check` compares instead of writing.
@@ -123,7 +123,7 @@ function layoutTable(structs) {
 }
 
 function lockTable() {
-  const text = readFileSync('assembly/spinlock.ts', 'utf8');
+  const text = readFileSync('assembly/lib/spinlock.ts', 'utf8');
   const rows = [...text.matchAll(/^export const LOCK_(\w+) = (\d+);/gm)].map(([, name, order]) => {
     const story = new RegExp(`^// {3}${name} {2,}(.*?)(?: {2,}(.*))?$`, 'm').exec(text);
     return `| ${order} | \`LOCK_${name}\` | ${story?.[1] ?? ''} | ${story?.[2] ?? ''} |`;

@@ -177,7 +177,7 @@ export const OP_SCHED_GET_PRIORITY_MIN = 116;
 export const OP_SCHED_RR_GET_INTERVAL = 117;
 export const OP_GETRUSAGE = 118;
 export const OP_TIMES = 119;
-// around containers: assembly/sys-container.ts; up to CONTAINER_CALLS_LAST ENOSYS without them.
+// around containers (assembly/container); up to CONTAINER_CALLS_LAST ENOSYS without them
 export const CONTAINER_OPS_FIRST = 190;
 export const OP_CONTAINER_OPEN = 190;
 export const OP_CONTAINER_SUPERVISE = 191;

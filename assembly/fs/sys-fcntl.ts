@@ -1,0 +1,187 @@
+// fcntl(2): descriptors, status flags, owners, record locks, the size of pipes.
+import { cred_ns_capable } from "../cred/cred.ts";
+import { nil, same } from "../lib/err.ts";
+import * as FD from "./file.ts";
+import { file } from "./file.ts";
+import { frame } from "../lib/frame.ts";
+import { find_pid_ns, pid_namespace, pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
+import { pipe_resize } from "./pipe.ts";
+import { root, SCRATCH_USER } from "../lib/root.ts";
+import { fcntl_getlk, fcntl_setlk } from "./sys-lock.ts";
+import { task_struct } from "../process/task.ts";
+import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
+import { CAP_SYS_RESOURCE } from "../uapi/capability.ts";
+import * as E from "../uapi/errno.ts";
+import * as O from "../uapi/fcntl.ts";
+import * as F from "../uapi/frame.ts";
+import { PAGE_SIZE, PIPE_MAX_SIZE } from "../uapi/limits.ts";
+import { awaited_file } from "../process/waitqueue.ts";
+import { init_user_ns } from "../namespace/user-namespace.ts";
+
+/** Flags that F_SETFL changes; O_ASYNC besides, where the file can tell an owner. */
+const SETFL_MASK: u32 = O.O_APPEND | O.O_NONBLOCK | O.O_DIRECT | O.O_NOATIME;
+
+/** What a descriptor of a mere path (O_PATH) allows. */
+function allowed_on_path(cmd: i32): bool {
+  switch (cmd) {
+    case O.F_DUPFD:
+    case O.F_DUPFD_CLOEXEC:
+    case O.F_DUPFD_QUERY:
+    case O.F_CREATED_QUERY:
+    case O.F_GETFD:
+    case O.F_SETFD:
+    case O.F_GETFL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+function dupfd(p: task_struct, at: file, arg: u64, cloexec: bool): i32 {
+  if (<u32>arg >= <u32>FD.nofile(p)) return -E.EINVAL;
+  const to = FD.get_unused_fd(p, <i32>arg);
+  if (to < 0) return to;
+  FD.fd_install(p, to, FD.get_file(at), cloexec);
+  return to;
+}
+
+/** Can this file send SIGIO? Anonymous files but sockets and pipes can't. */
+function has_fasync(at: file): bool {
+  const kind = at.kind;
+  const own = kind == FD.FILE_PIPE || kind == FD.FILE_SOCKET || kind == FD.FILE_INOTIFY;
+  return own || kind == FD.FILE_WORLD;
+}
+
+function setfl(at: file, arg: u32): i32 {
+  const direct = (arg & O.O_DIRECT) != 0;
+  const world = at.kind == FD.FILE_WORLD;
+  if (direct && !world && at.kind != FD.FILE_PIPE) return -E.EINVAL;
+  const mask = has_fasync(at) ? SETFL_MASK | O.O_ASYNC : SETFL_MASK;
+  at.flags = (at.flags & ~mask) | (arg & mask);
+  return 0;
+}
+
+/** Who is told of events: a number of the caller's namespace becomes one of the initial one. */
+function set_owner(p: task_struct, f: frame, at: file, type: u32, nr: i32): i32 {
+  let number = 0;
+  if (nr) {
+    const who = find_pid_ns(nr, task_active_pid_ns(p));
+    // a process that only the world knows
+    if (nil(who)) return f.assist & F.ASSIST_RET ? 0 : -E.ESRCH;
+    number = pid_nr_ns(who, changetype<pid_namespace>(<usize>root().init_pid_ns));
+  }
+  at.owner = number;
+  at.owner_type = type;
+  return 0;
+}
+
+/** The owner's number in the caller's namespace; 0: none, or it is gone. */
+function get_owner(p: task_struct, at: file): i32 {
+  if (!at.owner) return 0;
+  const who = find_pid_ns(at.owner, changetype<pid_namespace>(<usize>root().init_pid_ns));
+  return nil(who) ? 0 : pid_nr_ns(who, task_active_pid_ns(p));
+}
+
+function setown(p: task_struct, f: frame, at: file, arg: i32): i32 {
+  if (arg == i32.MIN_VALUE) return -E.EINVAL;
+  if (arg < 0) return set_owner(p, f, at, O.F_OWNER_PGRP, -arg);
+  return set_owner(p, f, at, O.F_OWNER_PID, arg);
+}
+
+function setown_ex(p: task_struct, f: frame, at: file, addr: u64): i32 {
+  const bad = copy_from_user(f, SCRATCH_USER, addr, 8);
+  if (bad) return bad;
+  const type = load<u32>(SCRATCH_USER);
+  if (type > <u32>O.F_OWNER_PGRP) return -E.EINVAL;
+  return set_owner(p, f, at, type, load<i32>(SCRATCH_USER, 4));
+}
+
+function getown_ex(p: task_struct, f: frame, at: file, addr: u64): i32 {
+  const need = prepare_write(f, addr, 8);
+  if (need) return need;
+  store<u32>(SCRATCH_USER, at.owner_type);
+  store<i32>(SCRATCH_USER, get_owner(p, at), 4);
+  return copy_to_user(f, addr, SCRATCH_USER, 8);
+}
+
+/** F_SETPIPE_SZ: up to the next power of two, never below what lies in the pipe. */
+function set_pipe_size(p: task_struct, at: file, arg: u64): i32 {
+  const size = <u32>arg;
+  if (size > 0x80000000) return -E.EINVAL;
+  let bytes: u32 = PAGE_SIZE;
+  while (bytes < size) bytes <<= 1;
+  const slots = bytes / <u32>PAGE_SIZE;
+  if (!slots) return -E.EINVAL;
+  const pipe = at.pipe;
+  const large = slots > pipe.ring_size && bytes > <u32>PIPE_MAX_SIZE;
+  if (large && !cred_ns_capable(p.cred, init_user_ns(), CAP_SYS_RESOURCE)) return -E.EPERM;
+  if (slots < pipe.head - pipe.tail) return -E.EBUSY;
+  if (!pipe_resize(pipe, slots)) return -E.ENOMEM;
+  return <i32>bytes;
+}
+
+function pipe_size(p: task_struct, f: frame, at: file, cmd: i32, arg: u64): i32 {
+  if (at.kind == FD.FILE_WORLD) return FD.world_result(f, -E.EBADF);
+  if (at.kind != FD.FILE_PIPE) return -E.EBADF;
+  if (cmd == O.F_GETPIPE_SZ) return <i32>(at.pipe.ring_size * PAGE_SIZE);
+  return set_pipe_size(p, at, arg);
+}
+
+/** fcntl(2): fd, command, argument. */
+export function sys_fcntl(p: task_struct, f: frame, fd: i32, cmd: i32, compat: bool): i32 {
+  let at = FD.fget(p, fd);
+  const arg = f.a2;
+  // F_SETLKW goes on with the file that it slept for, even when it has been closed
+  if (f.phase && !nil(awaited_file(p))) at = awaited_file(p);
+  if (nil(at)) return -E.EBADF;
+  if (at.flags & O.O_PATH && !allowed_on_path(cmd)) return -E.EBADF;
+  switch (cmd) {
+    case O.F_DUPFD:
+    case O.F_DUPFD_CLOEXEC:
+      return dupfd(p, at, arg, cmd == O.F_DUPFD_CLOEXEC);
+    case O.F_DUPFD_QUERY: {
+      const other = FD.fget(p, <i32>arg);
+      if (nil(other)) return -E.EBADF;
+      return same(other, at) ? 1 : 0;
+    }
+    case O.F_GETFD:
+      return FD.fd_cloexec(p, fd) ? O.FD_CLOEXEC : 0;
+    case O.F_SETFD:
+      return FD.set_cloexec(p, fd, (arg & O.FD_CLOEXEC) != 0);
+    case O.F_GETFL:
+      // what a file from before the log was opened with the world knows
+      if (f.assist & F.ASSIST_RET && FD.flags_unknown(at)) FD.learn_flags(at, <u32>f.assist_val);
+      return <i32>at.flags;
+    case O.F_SETFL:
+      return setfl(at, <u32>arg);
+    case O.F_SETOWN:
+      return setown(p, f, at, <i32>arg);
+    case O.F_GETOWN: {
+      const nr = get_owner(p, at);
+      return at.owner_type == O.F_OWNER_PGRP ? -nr : nr;
+    }
+    case O.F_SETOWN_EX:
+      return setown_ex(p, f, at, arg);
+    case O.F_GETOWN_EX:
+      return getown_ex(p, f, at, arg);
+    case O.F_SETSIG:
+      if (arg > 64) return -E.EINVAL;
+      at.signum = <i32>arg;
+      return 0;
+    case O.F_GETSIG:
+      return at.signum;
+    case O.F_GETLK:
+    case O.F_OFD_GETLK:
+      return fcntl_getlk(p, f, at, cmd, compat);
+    case O.F_SETLK:
+    case O.F_SETLKW:
+    case O.F_OFD_SETLK:
+    case O.F_OFD_SETLKW:
+      return fcntl_setlk(p, f, fd, at, cmd, compat);
+    case O.F_SETPIPE_SZ:
+    case O.F_GETPIPE_SZ:
+      return pipe_size(p, f, at, cmd, arg);
+    default:
+      return FD.world_result(f, -E.EINVAL);
+  }
+}

@@ -1,0 +1,239 @@
+// read, write and their vector forms: what a file's kind makes of them. The bytes of the world's
+// files are the world's; of pipes and sockets the kernel knows how many there are.
+import { nil, RET_BLOCKED, RET_SLEEPS } from "../lib/err.ts";
+import { eventfd_read, eventfd_write } from "./eventfd.ts";
+import * as FD from "./file.ts";
+import { file } from "./file.ts";
+import { frame } from "../lib/frame.ts";
+import { pipe_peek, pipe_put, pipe_room, pipe_take } from "./pipe.ts";
+import * as G from "../signal/signal.ts";
+import { proc_text_read, proc_text_seek } from "../proc/proc-text.ts";
+import { proc_is_kernels, proc_read, proc_write } from "../proc/proc-userns.ts";
+import { signalfd_read } from "./signalfd.ts";
+import { sys_world_call } from "./sys-file.ts";
+import { socket_read, socket_write } from "../net/sys-socket.ts";
+import { supervisor_read, supervisor_write } from "../container/sys-supervise.ts";
+import { task_struct } from "../process/task.ts";
+import { timerfd_read } from "./timerfd.ts";
+import { import_iovec, import_ubuf, segment_base, segment_len, vector_faults } from "../lib/uio.ts";
+import * as E from "../uapi/errno.ts";
+import * as O from "../uapi/fcntl.ts";
+import * as F from "../uapi/frame.ts";
+import { SI_USER, SIGPIPE } from "../uapi/signal.ts";
+import {
+  awaited_file,
+  remove_waiters,
+  signal_pending,
+  wait_on_file,
+} from "../process/waitqueue.ts";
+
+/** The open file of a call that goes on, or of descriptor `fd`; null: not open, or a mere path. */
+export function call_file(p: task_struct, f: frame, fd: i32): file {
+  if (f.phase) {
+    const awaited = awaited_file(p);
+    if (!nil(awaited)) return awaited;
+  }
+  f.cookie = 0;
+  const at = FD.fget(p, fd);
+  return !nil(at) && at.flags & O.O_PATH ? changetype<file>(0) : at;
+}
+
+/** The call of `p` ends with `r`, unless that is a sleep: it waits for nothing any more. */
+export function end_wait(p: task_struct, r: i32): i32 {
+  if (r != RET_BLOCKED) remove_waiters(p);
+  return r;
+}
+
+/** SIGPIPE for the caller; what was written before counts. */
+export function broken_pipe(p: task_struct, f: frame, done: i32): i32 {
+  if (!(f.assist & F.ASSIST_PEEK)) {
+    const info = G.scratch_siginfo();
+    G.fill_siginfo(info, SIGPIPE, SI_USER, p, p);
+    G.send_signal(p, info, false, false);
+  }
+  return done ? done : -E.EPIPE;
+}
+
+function pipe_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 {
+  const pipe = at.pipe;
+  if (pipe.opaque) return sys_world_call(f, 0);
+  if (!total) return 0;
+  const n = pipe_peek(pipe, total);
+  if (n) {
+    if (vector_faults(f, nr)) return -E.EFAULT;
+    return f.assist & F.ASSIST_PEEK ? <i32>n : <i32>pipe_take(pipe, total);
+  }
+  if (!pipe.writers) return 0;
+  if (at.flags & O.O_NONBLOCK) return -E.EAGAIN;
+  if (signal_pending(p)) return -E.ERESTARTSYS;
+  return wait_on_file(p, f, pipe.rd_wait, at);
+}
+
+function pipe_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 {
+  const pipe = at.pipe;
+  const done = f.cookie;
+  if (!total) return 0;
+  if (!pipe.readers) return broken_pipe(p, f, <i32>done);
+  if (pipe.opaque) return sys_world_call(f, <i32>total);
+  if (vector_faults(f, nr)) return -E.EFAULT;
+  const first = f.phase == 0;
+  const peek = (f.assist & F.ASSIST_PEEK) != 0;
+  const packet = (at.flags & O.O_DIRECT) != 0;
+  const more = peek
+    ? pipe_room(pipe, total - done, first)
+    : pipe_put(pipe, total - done, first, packet);
+  const sum = <i32>(done + more);
+  if (<u32>sum == total) return sum;
+  if (at.flags & O.O_NONBLOCK) return sum ? sum : -E.EAGAIN;
+  if (signal_pending(p)) return sum ? sum : -E.ERESTARTSYS;
+  if (peek) return RET_SLEEPS;
+  f.cookie = <u32>sum;
+  return wait_on_file(p, f, pipe.wr_wait, at);
+}
+
+/** Files that know nothing of vectors: one transfer for each buffer, as long as they are filled. */
+function by_segment(p: task_struct, f: frame, at: file, nr: u32, write: bool): i32 {
+  const a1 = f.a1;
+  const a2 = f.a2;
+  let done = 0;
+  for (let i: u32 = 0; i < nr; ++i) {
+    f.a1 = segment_base(i);
+    f.a2 = segment_len(i);
+    if (!f.a2 && nr > 1) continue;
+    let n: i32;
+    if (at.kind == FD.FILE_PROC) n = write ? proc_write(p, f, at) : proc_read(p, f, at);
+    else if (at.kind == FD.FILE_PROC_TEXT) n = proc_text_read(p, f, at);
+    else n = write ? supervisor_write(p, f, at) : supervisor_read(p, f, at);
+    if (n >= 0) done += n;
+    else if (!done) done = n;
+    if (n != <i32>f.a2 || at.kind == FD.FILE_SUPERVISOR) break;
+  }
+  f.a1 = a1;
+  f.a2 = a2;
+  return done;
+}
+
+/** A read of `total` bytes into the `nr` buffers of the scratch vector. */
+function vfs_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 {
+  if ((at.flags & O.O_ACCMODE) == O.O_WRONLY) return -E.EBADF;
+  switch (at.kind) {
+    case FD.FILE_PIPE:
+      return pipe_read(p, f, at, total, nr);
+    case FD.FILE_SOCKET:
+      return socket_read(p, f, at, total, nr);
+    case FD.FILE_EVENTFD:
+      return eventfd_read(p, f, at, total, nr);
+    case FD.FILE_TIMERFD:
+      return timerfd_read(p, f, at, total, nr);
+    case FD.FILE_SIGNALFD:
+      return signalfd_read(p, f, at, total, nr);
+    case FD.FILE_SUPERVISOR:
+    case FD.FILE_PROC_TEXT:
+      return by_segment(p, f, at, nr, false);
+    case FD.FILE_PROC:
+      if (proc_is_kernels(at.proc)) return by_segment(p, f, at, nr, false);
+      return sys_world_call(f, 0);
+    case FD.FILE_CONTAINER:
+      return -E.EBADF;
+    case FD.FILE_PIDFD:
+    case FD.FILE_NSFS:
+    case FD.FILE_EPOLL:
+      return -E.EINVAL;
+    default:
+      return sys_world_call(f, 0);
+  }
+}
+
+function vfs_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 {
+  if ((at.flags & O.O_ACCMODE) == O.O_RDONLY && at.kind != FD.FILE_WORLD) return -E.EBADF;
+  switch (at.kind) {
+    case FD.FILE_PIPE:
+      return pipe_write(p, f, at, total, nr);
+    case FD.FILE_SOCKET:
+      return socket_write(p, f, at, total, nr);
+    case FD.FILE_EVENTFD:
+      return eventfd_write(p, f, at, total, nr);
+    case FD.FILE_SUPERVISOR:
+      return by_segment(p, f, at, nr, true);
+    case FD.FILE_PROC_TEXT:
+      return sys_world_call(f, -E.EIO);
+    case FD.FILE_PROC:
+      if (proc_is_kernels(at.proc)) return by_segment(p, f, at, nr, true);
+      return sys_world_call(f, <i32>total);
+    case FD.FILE_CONTAINER:
+      return -E.EBADF;
+    case FD.FILE_PIDFD:
+    case FD.FILE_NSFS:
+    case FD.FILE_EPOLL:
+    case FD.FILE_TIMERFD:
+    case FD.FILE_SIGNALFD:
+      return -E.EINVAL;
+    case FD.FILE_INOTIFY:
+      return -E.EBADF;
+    default:
+      return sys_world_call(f, <i32>total);
+  }
+}
+
+/** read(2): fd, buffer, bytes. */
+export function sys_read(p: task_struct, f: frame, fd: i32): i32 {
+  const at = call_file(p, f, fd);
+  if (nil(at)) return -E.EBADF;
+  return end_wait(p, vfs_read(p, f, at, import_ubuf(f.a1, f.a2), 1));
+}
+
+/** write(2): fd, buffer, bytes. */
+export function sys_write(p: task_struct, f: frame, fd: i32): i32 {
+  const at = call_file(p, f, fd);
+  if (nil(at)) return -E.EBADF;
+  return end_wait(p, vfs_write(p, f, at, import_ubuf(f.a1, f.a2), 1));
+}
+
+/** readv(2): fd, buffers, their number. */
+export function sys_readv(p: task_struct, f: frame, fd: i32, compat: bool): i32 {
+  const at = call_file(p, f, fd);
+  if (nil(at)) return -E.EBADF;
+  if ((at.flags & O.O_ACCMODE) == O.O_WRONLY) return -E.EBADF;
+  const total = import_iovec(f, f.a1, f.a2, compat);
+  if (total < 0) return end_wait(p, total);
+  return end_wait(p, vfs_read(p, f, at, <u32>total, <u32>f.a2));
+}
+
+/** writev(2): fd, buffers, their number. */
+export function sys_writev(p: task_struct, f: frame, fd: i32, compat: bool): i32 {
+  const at = call_file(p, f, fd);
+  if (nil(at)) return -E.EBADF;
+  const total = import_iovec(f, f.a1, f.a2, compat);
+  if (total < 0) return end_wait(p, total);
+  return end_wait(p, vfs_write(p, f, at, <u32>total, <u32>f.a2));
+}
+
+function is_proc(at: file): bool {
+  return at.kind == FD.FILE_PROC || at.kind == FD.FILE_PROC_TEXT;
+}
+
+/** Does a file have an offset? Those of the kernel's own kinds have none. */
+function seekable(at: file): bool {
+  const kind = at.kind;
+  return kind == FD.FILE_WORLD || kind == FD.FILE_NULL || is_proc(at);
+}
+
+/** pread64(2), pwrite64(2) and the like: fd; an offset below zero is EINVAL before all else. */
+export function sys_pread(p: task_struct, f: frame, fd: i32): i32 {
+  const at = call_file(p, f, fd);
+  if (<i64>f.r10 < 0) return -E.EINVAL;
+  if (nil(at)) return -E.EBADF;
+  if (at.kind == FD.FILE_NSFS) return -E.EINVAL;
+  return seekable(at) ? sys_world_call(f, 0) : -E.ESPIPE;
+}
+
+/** lseek(2): fd, offset, whence. Where a file ends is the world's to know. */
+export function sys_lseek(p: task_struct, f: frame, fd: i32): i32 {
+  const at = call_file(p, f, fd);
+  if (nil(at)) return -E.EBADF;
+  if (<u32>f.a2 > <u32>O.SEEK_HOLE) return -E.EINVAL;
+  if (at.kind == FD.FILE_PROC_TEXT && !(f.assist & (F.ASSIST_RET | F.ASSIST_ERRNO))) {
+    return proc_text_seek(at, <i64>f.a1, <i32>f.a2);
+  }
+  return seekable(at) ? sys_world_call(f, 0) : -E.ESPIPE;
+}

@@ -1,0 +1,266 @@
+// wait4, waitpid, waitid: which child, which news, what of it is written (kernel/exit.c).
+import { seeded_fault } from "../lib/bug.ts";
+import { nil, same } from "../lib/err.ts";
+import { group_status, release_task, thread_group_empty } from "./exit.ts";
+import { fget, FILE_PIDFD } from "../fs/file.ts";
+import { frame } from "../lib/frame.ts";
+import { find_pid_ns, pid, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
+import { SCRATCH_USER } from "../lib/root.ts";
+import { SIGNAL_GROUP_EXIT, SIGNAL_STOP_CONTINUED, SIGNAL_STOP_STOPPED } from "./signal-struct.ts";
+import { cold, EXIT_ZOMBIE, from_thread_node, task_struct } from "./task.ts";
+import { copy_to_user, prepare_write, put_user32 } from "../lib/uaccess.ts";
+import { from_kuid_munged } from "../namespace/user-namespace.ts";
+import * as E from "../uapi/errno.ts";
+import { O_NONBLOCK } from "../uapi/fcntl.ts";
+import * as N from "../uapi/signal.ts";
+import * as W from "../uapi/wait.ts";
+import { remove_waiters, signal_pending, wait_on } from "./waitqueue.ts";
+
+/** struct wait_opts - what is waited for, and the news that was found. */
+@unmanaged
+export class wait_opts {
+  type: i32; // P_ALL, P_PID, P_PGID
+  options: i32;
+  id: pid; // of P_PID and P_PGID; null: no process has that number
+  // found:
+  nr: i32; // the child's number as the caller sees it, 0 = nothing
+  status: i32; // wait status form
+  code: i32; // CLD_*
+  uid: i32;
+  found_child: u32; // some child matches, ready or not
+}
+const WAIT_OPTS: usize = 0x2300;
+
+// Seeded fault (debug builds only): WNOWAIT reaps.
+const F_WNOWAIT = 104;
+
+function opts(): wait_opts {
+  return changetype<wait_opts>(WAIT_OPTS);
+}
+
+/** Does `child` match the id and the kind of child that is waited for? */
+function eligible(w: wait_opts, child: task_struct): bool {
+  if (w.type == W.P_PID && !same(child.thread_pid, w.id)) return false;
+  if (w.type == W.P_PGID && !same(child.signal.pgrp, w.id)) return false;
+  if (w.options & W.__WALL) return true;
+  const clone_child = cold(child).exit_signal != N.SIGCHLD;
+  return clone_child == ((w.options & W.__WCLONE) != 0);
+}
+
+function found(
+  w: wait_opts,
+  waiter: task_struct,
+  child: task_struct,
+  status: i32,
+  code: i32,
+): bool {
+  w.nr = pid_nr_ns(child.thread_pid, task_active_pid_ns(waiter));
+  w.uid = from_kuid_munged(waiter.cred.user_ns, child.cred.uid);
+  w.status = status;
+  w.code = code;
+  return true;
+}
+
+function wait_task_zombie(w: wait_opts, waiter: task_struct, child: task_struct): bool {
+  if (!(w.options & W.WEXITED)) return false;
+  w.found_child = 1;
+  const status = group_status(child);
+  let code = N.CLD_EXITED;
+  if (status & 0x7f) code = status & 0x80 ? N.CLD_DUMPED : N.CLD_KILLED;
+  found(w, waiter, child, status, code);
+  if (!(w.options & W.WNOWAIT) || seeded_fault(F_WNOWAIT)) release_task(child);
+  return true;
+}
+
+function wait_task_stopped(w: wait_opts, waiter: task_struct, child: task_struct): bool {
+  if (!(w.options & W.WUNTRACED)) return false;
+  const s = child.signal;
+  if (!(s.flags & SIGNAL_STOP_STOPPED) || !s.group_exit_code) return false;
+  const sig = s.group_exit_code;
+  if (!(w.options & W.WNOWAIT)) s.group_exit_code = 0;
+  return found(w, waiter, child, (sig << 8) | 0x7f, N.CLD_STOPPED);
+}
+
+function wait_task_continued(w: wait_opts, waiter: task_struct, child: task_struct): bool {
+  if (!(w.options & W.WCONTINUED)) return false;
+  const s = child.signal;
+  if (!(s.flags & SIGNAL_STOP_CONTINUED)) return false;
+  if (!(w.options & W.WNOWAIT)) s.flags &= ~SIGNAL_STOP_CONTINUED;
+  return found(w, waiter, child, 0xffff, N.CLD_CONTINUED);
+}
+
+/** News of one child? */
+function wait_consider_task(w: wait_opts, waiter: task_struct, child: task_struct): bool {
+  if (!eligible(w, child)) return false;
+  if (child.state == EXIT_ZOMBIE) {
+    // a dead child has no news but its end; a leader whose threads still run is not dead yet
+    if (thread_group_empty(child)) return wait_task_zombie(w, waiter, child);
+    w.found_child = 1;
+    if (child.signal.flags & SIGNAL_GROUP_EXIT) return false;
+  }
+  w.found_child = 1;
+  return wait_task_stopped(w, waiter, child) || wait_task_continued(w, waiter, child);
+}
+
+/** One child is asked for by its number: no list is walked (Linux: do_wait_pid). */
+function do_wait_pid(w: wait_opts, p: task_struct): bool {
+  if (nil(w.id)) return false;
+  const child = w.id.task;
+  if (nil(child) || nil(w.id.leader_of)) return false;
+  const parent = child.real_parent;
+  const mine = w.options & W.__WNOTHREAD ? same(parent, p) : same(parent.signal, p.signal);
+  return mine && wait_consider_task(w, p, child);
+}
+
+/** Looks at the children of `p`, and of the other threads of its group unless told not to. */
+function do_wait_scan(w: wait_opts, p: task_struct): bool {
+  if (w.type == W.P_PID) return do_wait_pid(w, p);
+  const threads = p.signal.threads;
+  for (let at = threads.next; at !== threads; at = at.next) {
+    const t = from_thread_node(at);
+    if (w.options & W.__WNOTHREAD && !same(t, p)) continue;
+    const head = t.children;
+    for (let link = head.next; link !== head; link = link.next) {
+      if (wait_consider_task(w, p, task_struct.from_sibling(link))) return true;
+    }
+  }
+  return false;
+}
+
+/** Return: 1 found, 0 nothing yet and WNOHANG, errno, RET_BLOCKED. */
+function do_wait(w: wait_opts, p: task_struct, f: frame): i32 {
+  if (f.phase) remove_waiters(p);
+  w.nr = 0;
+  w.found_child = 0;
+  if (do_wait_scan(w, p)) return 1;
+  if (!w.found_child) return -E.ECHILD;
+  if (w.options & W.WNOHANG) return 0;
+  if (signal_pending(p)) return -E.ERESTARTSYS;
+  f.phase = 1;
+  return wait_on(p, f, p.signal.wait_chldexit);
+}
+
+/** The rusage that wait reports is the world's: the kernel gives zeros where it is asked for. */
+function put_rusage(f: frame, addr: u64, len: u32): i32 {
+  if (!addr) return 0;
+  memory.fill(SCRATCH_USER, 0, len);
+  return copy_to_user(f, addr, SCRATCH_USER, len);
+}
+
+/** wait4(2): pid, status, options, rusage. */
+export function kernel_wait4(
+  p: task_struct,
+  f: frame,
+  upid: i32,
+  status: u64,
+  options: i32,
+  rusage: u64,
+  rusage_bytes: u32,
+): i32 {
+  const known = W.WNOHANG | W.WUNTRACED | W.WCONTINUED | W.__WNOTHREAD | W.__WCLONE | W.__WALL;
+  if (options & ~known) return -E.EINVAL;
+  if (upid == i32.MIN_VALUE) return -E.ESRCH;
+  const need = prepare_write(f, status, 4) | prepare_write(f, rusage, rusage_bytes);
+  if (need) return need;
+  const w = opts();
+  const ns = task_active_pid_ns(p);
+  w.options = options | W.WEXITED;
+  w.id = changetype<pid>(0);
+  w.type = W.P_PID;
+  if (upid == -1) {
+    w.type = W.P_ALL;
+  } else if (upid < 0) {
+    w.type = W.P_PGID;
+    w.id = find_pid_ns(-upid, ns);
+  } else if (upid == 0) {
+    w.type = W.P_PGID;
+    w.id = p.signal.pgrp;
+  } else {
+    w.id = find_pid_ns(upid, ns);
+  }
+  const r = do_wait(w, p, f);
+  if (r <= 0) return r;
+  // a bad address is reported after the child is gone, as Linux does
+  if (status && put_user32(f, status, w.status)) return -E.EFAULT;
+  if (put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
+  return w.nr;
+}
+
+/** siginfo of waitid: 64-bit and compat layouts differ in where si_pid begins. */
+function put_waitid_info(f: frame, addr: u64, w: wait_opts, compat: bool): i32 {
+  if (!addr) return 0;
+  const at = SCRATCH_USER;
+  const fields: usize = compat ? 12 : 16;
+  memory.fill(at, 0, 32);
+  if (w.nr) {
+    store<i32>(at, N.SIGCHLD);
+    store<i32>(at, w.code, 8);
+    store<i32>(at + fields, w.nr);
+    store<i32>(at + fields, w.uid, 4);
+    let status = w.status;
+    if (w.code == N.CLD_EXITED || w.code == N.CLD_STOPPED) status >>= 8;
+    else if (w.code == N.CLD_CONTINUED) status = N.SIGCONT;
+    else status &= 0x7f;
+    store<i32>(at + fields, status & 0xff, 8);
+  }
+  return copy_to_user(f, addr, at, <u32>fields + 12);
+}
+
+/** waitid(2): idtype, id, siginfo, options, rusage. */
+export function kernel_waitid(
+  p: task_struct,
+  f: frame,
+  which: i32,
+  upid: i32,
+  info: u64,
+  options: i32,
+  rusage: u64,
+  compat: bool,
+): i32 {
+  const known =
+    W.WNOHANG |
+    W.WNOWAIT |
+    W.WEXITED |
+    W.WSTOPPED |
+    W.WCONTINUED |
+    W.__WNOTHREAD |
+    W.__WCLONE |
+    W.__WALL;
+  if (options & ~known) return -E.EINVAL;
+  if (!(options & (W.WEXITED | W.WSTOPPED | W.WCONTINUED))) return -E.EINVAL;
+  const rusage_bytes: u32 = compat ? 72 : 144;
+  const need = prepare_write(f, info, compat ? 24 : 28) | prepare_write(f, rusage, rusage_bytes);
+  if (need) return need;
+  const w = opts();
+  const ns = task_active_pid_ns(p);
+  w.options = options;
+  w.type = which;
+  w.id = changetype<pid>(0);
+  let nonblock = false;
+  if (which == W.P_PID) {
+    if (upid <= 0) return -E.EINVAL;
+    w.id = find_pid_ns(upid, ns);
+  } else if (which == W.P_PGID) {
+    if (upid < 0) return -E.EINVAL;
+    w.id = upid ? find_pid_ns(upid, ns) : p.signal.pgrp;
+  } else if (which == W.P_PIDFD) {
+    if (upid < 0) return -E.EINVAL;
+    const file = fget(p, upid);
+    if (nil(file) || file.kind != FILE_PIDFD) return -E.EBADF;
+    w.type = W.P_PID;
+    w.id = file.pid;
+    nonblock = (file.flags & O_NONBLOCK) != 0;
+    if (nonblock) w.options |= W.WNOHANG;
+  } else if (which != W.P_ALL) {
+    return -E.EINVAL;
+  }
+  const r = do_wait(w, p, f);
+  if (r < 0) return r;
+  if (r == 0) {
+    if (nonblock && !(options & W.WNOHANG)) return -E.EAGAIN;
+    w.nr = 0;
+  }
+  if (put_waitid_info(f, info, w, compat)) return -E.EFAULT;
+  if (r > 0 && put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
+  return 0;
+}
