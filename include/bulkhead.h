@@ -865,7 +865,7 @@
 #define BH_OP_OLDUNAME (174)
 #define BH_OP_OLDOLDUNAME (175)
 #define BH_NS_OPS_LAST (189)
-#define BH_NR_OPS (256)
+#define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
 /* assembly/uapi/personality.ts */

@@ -217,6 +217,6 @@ export const OP_OLDUNAME = 174;
 export const OP_OLDOLDUNAME = 175;
 export const NS_OPS_LAST = 189;
 // areas have room to grow: numbers between them are no operation.
-export const NR_OPS = 256;
+export const NR_OPS = 512;
 // Added to the number of a call about ids: its old form with ids of 16 bits (i386).
 export const OP_ID16 = 4096;
