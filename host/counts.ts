@@ -1,6 +1,7 @@
 // How many live objects of each kind there are, by the slab caches.
 import { layout as L } from './generated/layout.ts';
 import type { Views } from './views.ts';
+import { SLAB_CACHES } from '../assembly/uapi/limits.ts';
 
 /** Live objects. `tasks` counts processes. */
 export interface Counts {
@@ -43,7 +44,6 @@ export interface Counts {
   scheds: number;
 }
 
-const SLAB_CACHES = 0x900;
 const CACHES = {
   signals: 0,
   pids: 1,

@@ -627,6 +627,7 @@
 #define BH_UID_GID_MAP_MAX_EXTENTS (340)
 #define BH_MAX_RW_COUNT (0x7ffff000)
 #define BH_PIPE_MAX_SIZE (1048576)
+#define BH_SLAB_CACHES (0x840)
 
 /* assembly/uapi/mount.ts */
 #define BH_MS_RDONLY (1)

@@ -147,7 +147,6 @@ export function root(): kernel_root {
 
 /** Free lists of pages by order follow the root, then the slab caches. */
 export const PAGE_LISTS: usize = 0x800;
-export const SLAB_CACHES: usize = 0x900;
 /** Buffers of the call under way: one call at a time runs on a CPU. */
 export const SCRATCH_SIGINFO: usize = 0x1000;
 export const SCRATCH_TAKEN: usize = 0x1040;

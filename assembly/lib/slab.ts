@@ -4,7 +4,8 @@
 import { zero } from "./zero.ts";
 import { BUG, BUG_DOUBLE_FREE } from "./bug.ts";
 import { LOCK_PAGES, spin_lock, spin_unlock } from "./spinlock.ts";
-import { FIRST_PAGE, kernel_root, PAGE_LISTS, root, SLAB_CACHES } from "./root.ts";
+import { FIRST_PAGE, kernel_root, PAGE_LISTS, root } from "./root.ts";
+import { SLAB_CACHES } from "../uapi/limits.ts";
 
 export const PAGE_SHIFT: u32 = 16;
 export const PAGE_BYTES: u32 = 1 << PAGE_SHIFT;
@@ -74,7 +75,7 @@ export class kmem_cache {
 }
 
 export function cache_at(id: i32): kmem_cache {
-  return changetype<kmem_cache>(SLAB_CACHES + <usize>(id << 5));
+  return changetype<kmem_cache>(<usize>(SLAB_CACHES + (id << 5)));
 }
 
 /** Sets up one cache; `size` is rounded up to 16 bytes. Boot only. */

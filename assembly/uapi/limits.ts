@@ -24,3 +24,5 @@ export const UID_GID_MAP_MAX_EXTENTS = 340;
 export const MAX_RW_COUNT = 0x7ffff000;
 /** fs.pipe-max-size: what may be asked for without CAP_SYS_RESOURCE. */
 export const PIPE_MAX_SIZE = 1048576;
+// Where the slab caches' heads lie: a host counts live objects there.
+export const SLAB_CACHES = 0x840;

@@ -304,7 +304,9 @@ async function findings(name: string, fault: number): Promise<string[]> {
 
 /** The faults that the kernel knows: its constants `const D_n = n;`, and F_ for our own. */
 function faults(): [string, number][] {
-  const sources = readdirSync(ASSEMBLY).filter((file) => file.endsWith('.ts'));
+  const files = readdirSync(ASSEMBLY, { recursive: true, encoding: 'utf8' });
+  // uapi/ has F_ constants of fcntl(2)
+  const sources = files.filter((file) => file.endsWith('.ts') && !file.startsWith('uapi/'));
   return sources.flatMap((file) => {
     const text = readFileSync(new URL(file, ASSEMBLY), 'utf8');
     const found = text.matchAll(/^(?:export )?const ([DF]_\w+)(?:: i32)? = (\d+);/gm);
