@@ -22,6 +22,7 @@ import {
   alloc_pid,
   create_pid_namespace,
   get_pid,
+  pid,
   pid_caches_init,
   pid_namespace,
 } from "./process/pid.ts";
@@ -196,6 +197,8 @@ function init_idle(): task_struct {
   s.leader = p;
   s.live = 1;
   s.nr_threads = 1;
+  s.pgrp = s.session = s.tgid_pid = changetype<pid>(0);
+  s.rlim = changetype<S.rlimit_table>(0);
   p.signal = s;
   p.real_parent = p;
   p.cred = get_cred(changetype<cred>(<usize>root().init_cred));
@@ -234,7 +237,6 @@ function init_init(idle: task_struct): bool {
   k.comm0 = NAME_INIT;
   init_rlimits(s);
   number.task = p;
-  number.leader_of = s;
   p.pid = 1;
   p.real_parent = idle;
   s.leader = p;

@@ -45,9 +45,9 @@ import { kernel_wait4, kernel_waitid } from "./process/wait.ts";
 
 /** Runs operation `op` of frame `f` for `p`. Return: result, -errno, RET_*. */
 function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
-  const a0 = <i32>f.a0;
-  const a1 = <i32>f.a1;
-  const a2 = <i32>f.a2;
+  const a0 = f.i0;
+  const a1 = f.i1;
+  const a2 = f.i2;
   switch (op) {
     case O.OP_FORK:
       return X.sys_fork(p, f);
@@ -129,17 +129,15 @@ function restart_syscall(p: task_struct, f: frame, compat: bool): i32 {
   const k = rare(p);
   if (!k.restart_op) return D.sys_world_call(f, -E.EINTR);
   f.op = k.restart_op;
-  f.a0 = k.restart_a0;
-  f.a1 = k.restart_a1;
-  f.a2 = k.restart_a2;
+  f.set_args(k.restart_a0, k.restart_a1, k.restart_a2);
   return do_op(f.op, p, f, compat);
 }
 
 /** The second half of the table. */
 function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): i32 {
-  const a0 = <i32>f.a0;
-  const a1 = <i32>f.a1;
-  const a2 = <i32>f.a2;
+  const a0 = f.i0;
+  const a1 = f.i1;
+  const a2 = f.i2;
   switch (op) {
     case O.OP_KILL:
       return G.sys_kill(p, a0, a1);
@@ -262,23 +260,29 @@ function finish(f: frame, r: i32): i32 {
   return set_disposition(f, F.DISP_DONE);
 }
 
-/**
- * Copies a register by halves: the host wrote halves, and a wide load right behind two narrow
- * stores has to wait until they have left the store buffer.
- */
-function copy_halves(at: usize, from: usize, to: usize): void {
-  store<u32>(at + to, load<u32>(at + from));
-  store<u32>(at + to, load<u32>(at + from, 4), 4);
+/** Arguments of a 32-bit call, widened: three of them beside the registers, three in place. */
+function widen_args(f: frame): void {
+  f.set_args(<u64>(<u32>f.rbx), <u64>(<u32>f.rcx), <u64>(<u32>f.rdx));
+  f.r10 = <u64>(<u32>f.rsi);
+  f.r8 = <u64>(<u32>f.rdi);
+  f.r9 = <u64>(<u32>f.rbp);
 }
 
-/** Looks the number up, spreads the arguments, runs the call. */
+/** Why task `p` (may be null) cannot make a call now. */
+function why_not(p: task_struct): i32 {
+  if (R.nil(p) || p.state == T.EXIT_ZOMBIE) return F.DISP_NOT_RUN;
+  return runs(p) ? F.DISP_DRAIN : F.DISP_BUSY;
+}
+
+/** Is `p` in user mode? */
+function runs(p: task_struct): bool {
+  return p.state == T.TASK_RUNNING && !(p.flags & (T.PF_WOKEN | T.PF_EXITING));
+}
+
+/** Looks the number up, finds the arguments, runs the call. */
 export function do_syscall(f: frame): i32 {
   const p = task_of_frame(f);
-  if (R.nil(p)) return set_disposition(f, F.DISP_NOT_RUN);
-  if (p.state != T.TASK_RUNNING || p.flags & (T.PF_WOKEN | T.PF_EXITING)) {
-    return set_disposition(f, p.state == T.EXIT_ZOMBIE ? F.DISP_NOT_RUN : F.DISP_BUSY);
-  }
-  if (event_ring_full()) return set_disposition(f, F.DISP_DRAIN);
+  if (R.nil(p) || !runs(p) || event_ring_full()) return set_disposition(f, why_not(p));
   // the group's signal that interrupted it may have been taken by another thread since
   if (p.flags & T.TIF_SIGPENDING) recalc_sigpending(p);
   const r = root();
@@ -290,20 +294,9 @@ export function do_syscall(f: frame): i32 {
   const nr_hi = load<u32>(at, offsetof<frame>("rax") + 4);
   store<u32>(at, nr, offsetof<frame>("orig_rax"));
   store<u32>(at, nr_hi, offsetof<frame>("orig_rax") + 4);
-  f.task = p;
   f.phase = 0;
-  if (compat) {
-    f.a0 = <u64>(<u32>f.rbx);
-    f.a1 = <u64>(<u32>f.rcx);
-    f.a2 = <u64>(<u32>f.rdx);
-    f.r10 = <u64>(<u32>f.rsi);
-    f.r8 = <u64>(<u32>f.rdi);
-    f.r9 = <u64>(<u32>f.rbp);
-  } else {
-    copy_halves(at, offsetof<frame>("rdi"), offsetof<frame>("a0"));
-    copy_halves(at, offsetof<frame>("rsi"), offsetof<frame>("a1"));
-    copy_halves(at, offsetof<frame>("rdx"), offsetof<frame>("a2"));
-  }
+  f.args = <u32>(at + offsetof<frame>("rdx"));
+  if (compat) widen_args(f);
   // a 64-bit number with a bit above 31 set is no number of the table
   const op = nr < table.len && (compat || !nr_hi) ? load<u16>(table.ops + (nr << 1)) : 0;
   f.op = op;

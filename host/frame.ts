@@ -243,7 +243,7 @@ export class Frame {
 
 function registerOffset(name: string): number {
   const offset = (L as Record<string, number>)[name === 'rflags' ? 'eflags' : name];
-  if (offset === undefined || offset >= L.task)
+  if (offset === undefined || offset >= L.args)
     throw new RangeError(`no register is called ${name}`);
   return offset;
 }

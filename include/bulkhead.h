@@ -1655,7 +1655,7 @@ struct bh_frame {
   uint64_t eflags;
   uint64_t rsp;
   uint64_t ss;
-  uint32_t task; /* address of a task_struct */
+  uint32_t args;
   int32_t tid;
   int32_t disposition;
   uint32_t table;
@@ -1671,9 +1671,9 @@ struct bh_frame {
   uint32_t cookie;
   uint32_t op;
   uint32_t expired;
-  uint64_t a0;
-  uint64_t a1;
-  uint64_t a2;
+  uint64_t arg2;
+  uint64_t arg1;
+  uint64_t arg0;
   uint64_t deadline;
 };
 _Static_assert(offsetof(struct bh_frame, r15) == 0, "r15");
@@ -1697,7 +1697,7 @@ _Static_assert(offsetof(struct bh_frame, cs) == 136, "cs");
 _Static_assert(offsetof(struct bh_frame, eflags) == 144, "eflags");
 _Static_assert(offsetof(struct bh_frame, rsp) == 152, "rsp");
 _Static_assert(offsetof(struct bh_frame, ss) == 160, "ss");
-_Static_assert(offsetof(struct bh_frame, task) == 168, "task");
+_Static_assert(offsetof(struct bh_frame, args) == 168, "args");
 _Static_assert(offsetof(struct bh_frame, tid) == 172, "tid");
 _Static_assert(offsetof(struct bh_frame, disposition) == 176, "disposition");
 _Static_assert(offsetof(struct bh_frame, table) == 180, "table");
@@ -1713,9 +1713,9 @@ _Static_assert(offsetof(struct bh_frame, phase) == 224, "phase");
 _Static_assert(offsetof(struct bh_frame, cookie) == 228, "cookie");
 _Static_assert(offsetof(struct bh_frame, op) == 232, "op");
 _Static_assert(offsetof(struct bh_frame, expired) == 236, "expired");
-_Static_assert(offsetof(struct bh_frame, a0) == 240, "a0");
-_Static_assert(offsetof(struct bh_frame, a1) == 248, "a1");
-_Static_assert(offsetof(struct bh_frame, a2) == 256, "a2");
+_Static_assert(offsetof(struct bh_frame, arg2) == 240, "arg2");
+_Static_assert(offsetof(struct bh_frame, arg1) == 248, "arg1");
+_Static_assert(offsetof(struct bh_frame, arg0) == 256, "arg0");
 _Static_assert(offsetof(struct bh_frame, deadline) == 264, "deadline");
 
 struct bh_fs_struct {
@@ -2185,7 +2185,7 @@ struct bh_pid {
   int32_t count;
   int32_t level;
   uint32_t task; /* address of a task_struct */
-  uint32_t leader_of; /* address of a signal_struct */
+  uint32_t ns; /* address of a pid_namespace */
   uint32_t members_next;
   uint32_t members_prev;
   uint32_t waitq_next;
@@ -2196,7 +2196,7 @@ struct bh_pid {
 _Static_assert(offsetof(struct bh_pid, count) == 0, "count");
 _Static_assert(offsetof(struct bh_pid, level) == 4, "level");
 _Static_assert(offsetof(struct bh_pid, task) == 8, "task");
-_Static_assert(offsetof(struct bh_pid, leader_of) == 12, "leader_of");
+_Static_assert(offsetof(struct bh_pid, ns) == 12, "ns");
 _Static_assert(offsetof(struct bh_pid, members_next) == 16, "members_next");
 _Static_assert(offsetof(struct bh_pid, members_prev) == 20, "members_prev");
 _Static_assert(offsetof(struct bh_pid, waitq_next) == 24, "waitq_next");
@@ -2907,7 +2907,6 @@ struct bh_wait_opts {
   uint32_t id; /* address of a pid */
   int32_t nr;
   int32_t status;
-  int32_t code;
   int32_t uid;
   uint32_t found_child;
 };
@@ -2916,9 +2915,8 @@ _Static_assert(offsetof(struct bh_wait_opts, options) == 4, "options");
 _Static_assert(offsetof(struct bh_wait_opts, id) == 8, "id");
 _Static_assert(offsetof(struct bh_wait_opts, nr) == 12, "nr");
 _Static_assert(offsetof(struct bh_wait_opts, status) == 16, "status");
-_Static_assert(offsetof(struct bh_wait_opts, code) == 20, "code");
-_Static_assert(offsetof(struct bh_wait_opts, uid) == 24, "uid");
-_Static_assert(offsetof(struct bh_wait_opts, found_child) == 28, "found_child");
+_Static_assert(offsetof(struct bh_wait_opts, uid) == 20, "uid");
+_Static_assert(offsetof(struct bh_wait_opts, found_child) == 24, "found_child");
 
 struct bh_waiter {
   uint32_t link_next;

@@ -93,12 +93,12 @@ function pipe_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i3
 
 /** Files that know nothing of vectors: one transfer for each buffer, as long as they are filled. */
 function by_segment(p: task_struct, f: frame, at: file, nr: u32, write: bool): i32 {
+  const a0 = f.a0;
   const a1 = f.a1;
   const a2 = f.a2;
   let done = 0;
   for (let i: u32 = 0; i < nr; ++i) {
-    f.a1 = segment_base(i);
-    f.a2 = segment_len(i);
+    f.set_args(a0, segment_base(i), segment_len(i));
     if (!f.a2 && nr > 1) continue;
     let n: i32;
     if (at.kind == FD.FILE_PROC) n = write ? proc_write(p, f, at) : proc_read(p, f, at);
@@ -108,8 +108,7 @@ function by_segment(p: task_struct, f: frame, at: file, nr: u32, write: bool): i
     else if (!done) done = n;
     if (n != <i32>f.a2 || at.kind == FD.FILE_SUPERVISOR) break;
   }
-  f.a1 = a1;
-  f.a2 = a2;
+  f.set_args(a0, a1, a2);
   return done;
 }
 

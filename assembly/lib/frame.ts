@@ -1,6 +1,5 @@
 // What crosses the boundary: trap frames, user windows, boot parameters, events. The host fills a
 // frame and calls do_syscall_64 once; everything a call needs of the guest lies in its windows.
-import { task_struct } from "../process/task.ts";
 
 /** struct pt_regs in the kernel's order, then what the trap interface adds. 272 bytes. */
 @unmanaged
@@ -26,7 +25,7 @@ export class frame {
   eflags: u64;
   rsp: u64;
   ss: u64;
-  task: task_struct; // set by the kernel from tid
+  args: u32; // set by the kernel: where the first three arguments lie, the third one first
   tid: i32; // who traps: number in the initial pid namespace
   disposition: i32; // DISP_*
   table: u32; // which syscall table rax is a number of
@@ -42,10 +41,43 @@ export class frame {
   cookie: u32; // of the sleeping call
   op: u32; // OP_* of the call
   expired: u32; // of a sleeping call with a timeout: 1: its time is over
-  a0: u64; // arguments as the table's convention has them
-  a1: u64;
-  a2: u64;
+  arg2: u64; // arguments that do not lie in registers as they are (32-bit calls, restarts)
+  arg1: u64;
+  arg0: u64;
   deadline: u64; // of a sleeping call with a timeout: when it is over; 0: never
+
+  // The first three arguments, wherever the table's convention has them. The host writes halves,
+  // and a wide load right behind two narrow stores has to wait until they have left the store
+  // buffer: they are read as halves, too.
+  get a0(): u64 {
+    return load_halves(this.args, 16);
+  }
+  get a1(): u64 {
+    return load_halves(this.args, 8);
+  }
+  get a2(): u64 {
+    return load_halves(this.args, 0);
+  }
+  /** ... as 32-bit numbers */
+  get i0(): i32 {
+    return load<i32>(this.args, 16);
+  }
+  get i1(): i32 {
+    return load<i32>(this.args, 8);
+  }
+  get i2(): i32 {
+    return load<i32>(this.args, 0);
+  }
+  set_args(a0: u64, a1: u64, a2: u64): void {
+    this.arg0 = a0;
+    this.arg1 = a1;
+    this.arg2 = a2;
+    this.args = <u32>(changetype<usize>(this) + offsetof<frame>("arg2"));
+  }
+}
+
+function load_halves(at: usize, offset: usize): u64 {
+  return (<u64>load<u32>(at + offset)) | ((<u64>load<u32>(at + offset, 4)) << 32);
 }
 export const FRAME_BYTES: u32 = 272;
 if (offsetof<frame>() > 272) ERROR("the frame outgrew its slot");

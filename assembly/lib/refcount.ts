@@ -20,7 +20,9 @@ export function refcount_inc(at: usize): void {
     if (old < 0 || old == i32.MAX_VALUE) store<i32>(at, REFCOUNT_SATURATED);
     return;
   }
-  store<i32>(at, old < 0 || old == i32.MAX_VALUE ? REFCOUNT_SATURATED : old + 1);
+  // below zero before, or now that it wrapped: either way the sum is not positive
+  const now = old + 1;
+  store<i32>(at, now > 0 ? now : REFCOUNT_SATURATED);
 }
 
 /** Takes a reference unless the object is already on its way out. */
@@ -42,18 +44,15 @@ export function refcount_inc_not_zero(at: usize): bool {
 
 /** Drops a reference; true when it was the last one and the caller must free the object. */
 export function refcount_dec_and_test(at: usize): bool {
-  const old = CONFIG_SMP ? atomic.sub<i32>(at, 1) : load<i32>(at);
-  if (old == 1) {
-    if (!CONFIG_SMP) store<i32>(at, 0);
-    return true;
+  if (CONFIG_SMP) {
+    const old = atomic.sub<i32>(at, 1);
+    if (old <= 0) store<i32>(at, REFCOUNT_SATURATED);
+    return old == 1;
   }
-  if (old <= 0) {
-    if (CONFIG_DEBUG) {
-      if (old == 0) BUG(BUG_REFCOUNT_UNDERFLOW);
-    }
-    store<i32>(at, REFCOUNT_SATURATED);
-    return false;
+  const now = load<i32>(at) - 1;
+  if (CONFIG_DEBUG) {
+    if (now == -1) BUG(BUG_REFCOUNT_UNDERFLOW);
   }
-  if (!CONFIG_SMP) store<i32>(at, old - 1);
-  return false;
+  store<i32>(at, now >= 0 ? now : REFCOUNT_SATURATED);
+  return now == 0;
 }

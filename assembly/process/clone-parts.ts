@@ -31,6 +31,13 @@ export function too_many(p: task_struct, parent: task_struct): bool {
   return !cred_ns_capable(c, all, CAP_SYS_RESOURCE) && !cred_ns_capable(c, all, CAP_SYS_ADMIN);
 }
 
+/** Has copy_rare() anything to do for a fork by `parent`, which has PF_RARE? */
+export function has_rare_heritage(parent: task_struct): bool {
+  if (parent.flags & PF_AUDIT) return true;
+  const k = rare(parent);
+  return !nil(k.sched) || k.sigframes != 0 || k.sas_size != 0;
+}
+
 /** What a child has of its parent's rare fields; false when memory is exhausted. */
 export function copy_rare(p: task_struct, parent: task_struct, flags: u32): bool {
   if (parent.flags & PF_AUDIT && !audit_inherit(p, parent)) return false;

@@ -212,19 +212,24 @@ export function do_notify_parent(p: task_struct): bool {
       if (action.handler == N.SIG_IGN) sig = 0;
     }
   }
-  if (sig > 0 && sig <= 64) {
-    const info = G.scratch_siginfo();
-    G.fill_siginfo(info, sig, N.CLD_EXITED, p, parent);
-    if (status & 0x7f) {
-      info.code = status & 0x80 ? N.CLD_DUMPED : N.CLD_KILLED;
-      info.status = status & 0x7f;
-    } else {
-      info.status = status >> 8;
-    }
-    G.send_signal(parent, info, true, false);
-  }
+  // the notice that most parents ignore is not even written
+  const ignored = sig == N.SIGCHLD && G.sig_ignored(parent, N.SIGCHLD, false);
+  if (sig > 0 && sig <= 64 && !ignored) send_death(p, parent, sig, status);
   wake_up_all(parent.signal.wait_chldexit);
   return autoreap;
+}
+
+/** The signal that tells `parent` of the end of `p` with `status`. */
+function send_death(p: task_struct, parent: task_struct, sig: i32, status: i32): void {
+  const info = G.scratch_siginfo();
+  G.fill_siginfo(info, sig, N.CLD_EXITED, p, parent);
+  if (status & 0x7f) {
+    info.code = status & 0x80 ? N.CLD_DUMPED : N.CLD_KILLED;
+    info.status = status & 0x7f;
+  } else {
+    info.status = status >> 8;
+  }
+  G.send_signal(parent, info, true, false);
 }
 
 /** The same for what most tasks do not have: the rare record. */
@@ -264,8 +269,7 @@ function exit_resources(p: task_struct): void {
  */
 export function do_exit(p: task_struct, code: i32): void {
   if (p.flags & T.PF_EXITING) return;
-  p.flags |= T.PF_EXITING;
-  p.flags &= ~(T.TIF_SIGPENDING | T.JOBCTL_STOP_PENDING);
+  p.flags = (p.flags | T.PF_EXITING) & ~(T.TIF_SIGPENDING | T.JOBCTL_STOP_PENDING);
   const k = cold(p);
   const signal = p.signal;
   signal.live -= 1;
@@ -375,7 +379,7 @@ export function release_task(p: task_struct): void {
   const leader = T.thread_group_leader(p);
   const r = root();
   if (leader) emit(EVENT_REAP, p.pid, p.real_parent.pid, 0, 0, 0);
-  flush_sigqueue_mask(k.queue, ~(<u64>0));
+  if (!list_head.empty(k.queue)) flush_sigqueue_mask(k.queue, ~(<u64>0));
   if (p.flags & T.PF_RARE) sched_free(p);
   list_head.del(k.thread_node);
   signal.nr_threads -= 1;
@@ -386,10 +390,9 @@ export function release_task(p: task_struct): void {
     r.nr_processes -= 1;
   }
   number.task = NULL<task_struct>();
-  if (leader) number.leader_of = NULL<S.signal_struct>();
   pid_detached(number);
   wake_up_all(number.waitq);
-  const ns = ns_of_pid(number);
+  const ns = number.ns;
   const level = number.level;
   S.put_sighand(k.sighand);
   if (!seeded_fault(F_NPROC)) dec_nproc(p.cred.ucounts);
@@ -397,13 +400,13 @@ export function release_task(p: task_struct): void {
   const waiting = leader ? NULL<task_struct>() : signal.leader;
   const last = signal.nr_threads == 0;
   if (last) {
-    flush_sigqueue_mask(signal.queue, ~(<u64>0));
+    if (!list_head.empty(signal.queue)) flush_sigqueue_mask(signal.queue, ~(<u64>0));
     remove_group_waiters(signal);
   }
   S.put_signal_struct(signal);
   T.free_task(p);
   if (!nil(waiting)) leader_alone(waiting);
-  namespaces_shrank(ns, level);
+  if (level) namespaces_shrank(ns, level);
   put_pid(number);
 }
 
@@ -434,7 +437,7 @@ function leader_alone(leader: task_struct): void {
 function detach_group(signal: S.signal_struct, number: pid): void {
   const pgrp = signal.pgrp;
   const session = signal.session;
-  list_head.del_init(signal.pgrp_link);
+  list_head.del(signal.pgrp_link);
   session.nr_sessions -= 1;
   if (nil(pgrp.task) && !same(pgrp, number)) number_left(pgrp);
   if (nil(session.task) && !same(session, number)) number_left(session);

@@ -14,31 +14,18 @@ import {
 } from "../container/container.ts";
 import { is_init_container } from "../container/container.ts";
 import { copy_rare, finish_clone, too_many } from "./clone-parts.ts";
-import { get_cred, prepare_creds, put_cred, set_cred_user_ns } from "../cred/cred.ts";
+import { put_cred } from "../cred/cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
 import { emit } from "../lib/event.ts";
-import { dup_files, files_struct, put_files } from "../fs/file.ts";
+import { files_struct, put_files } from "../fs/file.ts";
+import * as H from "./fork-share.ts";
 import { frame } from "../lib/frame.ts";
-import { copy_fs_struct, fs_struct, get_fs, put_fs } from "../fs/fs.ts";
+import { fs_struct, put_fs } from "../fs/fs.ts";
 import { list_head } from "../lib/list.ts";
 import { inc_nproc } from "../cred/ucounts.ts";
-import { create_user_ns } from "../namespace/user-namespace.ts";
 import { copy_namespaces, put_nsproxy } from "../namespace/nsproxy.ts";
-import {
-  alloc_pid,
-  get_pid,
-  ns_of_pid,
-  pid_namespace,
-  pid_nr_ns,
-  put_pid,
-  rewind_pid,
-} from "./pid.ts";
-import {
-  drop_private_keyrings,
-  fork_keyrings,
-  has_private_keyrings,
-} from "../keys/process-keys.ts";
-import { task_active_pid_ns, unhash_pid } from "./pid.ts";
+import { alloc_pid, get_pid, pid_nr_ns, put_pid, rewind_pid } from "./pid.ts";
+import { task_active_pid_ns, unhash_pid, upid_nr } from "./pid.ts";
 import { refcount_inc } from "../lib/refcount.ts";
 import { root } from "../lib/root.ts";
 import { reserve_kill_queue, sigmask } from "../signal/signal.ts";
@@ -52,13 +39,13 @@ import {
   PF_AUDIT,
   PF_EXITING,
   PF_FORKNOEXEC,
-  PF_NO_NEW_PRIVS,
+  PF_INHERITED,
   PF_RARE,
   PF_THREADED,
   rare,
   rare_for_write,
 } from "./task.ts";
-import { PF_TRACED, TASK_KILLABLE, task_struct } from "./task.ts";
+import { TASK_KILLABLE, task_struct } from "./task.ts";
 import { signal_pending, sleep_on } from "./waitqueue.ts";
 import * as E from "../uapi/errno.ts";
 import { ASSIST_ERRNO, EVENT_FORK } from "../uapi/frame.ts";
@@ -104,30 +91,6 @@ const BAD_FORK_NAMESPACES = 6;
 const BAD_FORK_FRAMES = 7;
 const BAD_FORK_PID = 8;
 
-/** A failed clone: the parent shares again what it had taken copies of. */
-function share_again(parent: task_struct, args: kernel_clone_args): void {
-  const k = cold(parent);
-  if (!nil(args.old_files)) {
-    put_files(k.files);
-    k.files = args.old_files;
-  }
-  if (!nil(args.old_fs)) {
-    put_fs(k.fs);
-    k.fs = args.old_fs;
-  }
-  if (!nil(args.old_sighand)) {
-    S.put_sighand(k.sighand);
-    k.sighand = args.old_sighand;
-  }
-}
-
-/** A clone that succeeded: the shares that the parent gave up go. */
-function drop_shares(args: kernel_clone_args): void {
-  if (!nil(args.old_files)) put_files(args.old_files);
-  if (!nil(args.old_fs)) put_fs(args.old_fs);
-  if (!nil(args.old_sighand)) S.put_sighand(args.old_sighand);
-}
-
 /** Undoes copy_process() from rung `stage` down; returns `error` as an ERR_PTR. */
 function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i32): task_struct {
   const k = cold(p);
@@ -157,14 +120,26 @@ function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i3
     default:
       free_task(p);
   }
-  share_again(parent, args);
+  H.share_again(parent, args);
   if (seeded_fault(D_13) && !nil(args.dest)) kill_container(args.dest, 0);
   return changetype<task_struct>(<usize>error);
 }
 
+/** Flags of which check_flags() has something to say. */
+const CHECKED_FLAGS: u32 =
+  C.CLONE_NEWNS |
+  C.CLONE_FS |
+  C.CLONE_NEWUSER |
+  C.CLONE_THREAD |
+  C.CLONE_SIGHAND |
+  C.CLONE_PARENT |
+  C.CLONE_PIDFD |
+  C.CLONE_NEWIPC;
+
 /** Which flags exclude each other (clone(2)). Return: 0 or -EINVAL. */
 function check_flags(p: task_struct, args: kernel_clone_args): i32 {
   const flags = args.flags;
+  if (!(flags & CHECKED_FLAGS)) return 0;
   const both_fs = C.CLONE_NEWNS | C.CLONE_FS;
   if ((flags & both_fs) == both_fs) return -E.EINVAL;
   const user_fs = C.CLONE_NEWUSER | C.CLONE_FS;
@@ -181,147 +156,12 @@ function check_flags(p: task_struct, args: kernel_clone_args): i32 {
   return 0;
 }
 
-/** The child's cred: the parent's, the container's, or a new one in a new user namespace. */
-function copy_creds(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {
-  if (!nil(args.dest)) {
-    p.cred = get_cred(args.dest.cred);
-    return 0;
-  }
-  const old = parent.cred;
-  if (!(args.flags & C.CLONE_NEWUSER)) {
-    if (!old.keyrings || !has_private_keyrings(old)) {
-      p.cred = get_cred(old);
-      return 0;
-    }
-    const own = fork_keyrings(old, (args.flags & C.CLONE_THREAD) != 0);
-    if (IS_ERR(own)) return PTR_ERR(own);
-    p.cred = own;
-    return 0;
-  }
-  const fresh = prepare_creds(old);
-  if (nil(fresh)) return -E.ENOMEM;
-  drop_private_keyrings(fresh);
-  const ns = create_user_ns(fresh, cold(parent).fs, parent.signal);
-  if (IS_ERR(ns)) {
-    put_cred(fresh);
-    return PTR_ERR(ns);
-  }
-  if (!set_cred_user_ns(fresh, ns)) {
-    put_cred(fresh);
-    return -E.ENOMEM;
-  }
-  p.cred = fresh;
-  return 0;
-}
-
-/** Descriptor table: shared for good, or until one of the two writes. */
-function copy_files(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {
-  const files = cold(parent).files;
-  if (args.flags & C.CLONE_FILES) {
-    let own = files;
-    if (files.count > 1 && !files.shared) {
-      own = dup_files(files);
-      if (nil(own)) return -E.ENOMEM;
-      args.old_files = files;
-      cold(parent).files = own;
-    }
-    own.shared = 1;
-    refcount_inc(changetype<usize>(own));
-    cold(p).files = own;
-    return 0;
-  }
-  // a table that owns record locks stays with its process
-  if ((files.shared && files.count > 1) || files.locks) {
-    const copy = dup_files(files);
-    if (nil(copy)) return -E.ENOMEM;
-    cold(p).files = copy;
-    return 0;
-  }
-  files.shared = 0;
-  refcount_inc(changetype<usize>(files));
-  cold(p).files = files;
-  return 0;
-}
-
-function copy_fs(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {
-  const fs = cold(parent).fs;
-  if (args.flags & C.CLONE_FS) {
-    if (fs.count > 1 && !fs.shared) {
-      const own = copy_fs_struct(fs);
-      if (nil(own)) return -E.ENOMEM;
-      args.old_fs = fs;
-      cold(parent).fs = own;
-    }
-    cold(parent).fs.shared = 1;
-    cold(p).fs = get_fs(cold(parent).fs);
-    return 0;
-  }
-  if (fs.shared && fs.count > 1) {
-    const copy = copy_fs_struct(fs);
-    if (nil(copy)) return -E.ENOMEM;
-    cold(p).fs = copy;
-    return 0;
-  }
-  fs.shared = 0;
-  cold(p).fs = get_fs(fs);
-  return 0;
-}
-
-function copy_sighand(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {
-  let h = cold(parent).sighand;
-  if (args.flags & C.CLONE_SIGHAND) {
-    if (S.sighand_must_copy(h)) {
-      const own = S.copy_sighand(h);
-      if (nil(own)) return -E.ENOMEM;
-      args.old_sighand = h;
-      cold(parent).sighand = own;
-      h = own;
-    }
-    h.shared = 1;
-    refcount_inc(changetype<usize>(h));
-    cold(p).sighand = h;
-    return 0;
-  }
-  const clear = (args.flags_hi & C.CLONE_CLEAR_SIGHAND_HI) != 0;
-  if (clear || (h.shared && h.count > 1)) {
-    const copy = S.copy_sighand(h);
-    if (nil(copy)) return -E.ENOMEM;
-    if (clear) S.clear_handlers(copy);
-    cold(p).sighand = copy;
-    return 0;
-  }
-  h.shared = 0;
-  refcount_inc(changetype<usize>(h));
-  cold(p).sighand = h;
-  return 0;
-}
-
-function copy_signal(p: task_struct, parent: task_struct, flags: u32): i32 {
-  if (flags & C.CLONE_THREAD) {
-    p.signal = parent.signal;
-    return 0;
-  }
-  const s = S.alloc_signal();
-  if (nil(s)) return -E.ENOMEM;
-  const old = parent.signal;
-  s.rlim = old.rlim;
-  refcount_inc(changetype<usize>(s.rlim));
-  s.leader = p;
-  const subreaper = S.SIGNAL_HAS_SUBREAPER | S.SIGNAL_CHILD_SUBREAPER;
-  if (old.flags & (subreaper | S.SIGNAL_NOT_DUMPABLE)) {
-    if (old.flags & subreaper) s.flags |= S.SIGNAL_HAS_SUBREAPER;
-    s.flags |= old.flags & S.SIGNAL_NOT_DUMPABLE;
-  }
-  p.signal = s;
-  return 0;
-}
-
 /** Fields that are plain copies of the parent's. */
 function copy_fields(p: task_struct, parent: task_struct, args: kernel_clone_args): void {
   const k = cold(p);
   const from = cold(parent);
   const flags = args.flags;
-  p.flags |= PF_FORKNOEXEC | (parent.flags & (PF_TRACED | PF_NO_NEW_PRIVS));
+  p.flags |= PF_FORKNOEXEC | (parent.flags & PF_INHERITED);
   if (!seeded_fault(F_MASK)) k.blocked = from.blocked;
   k.comm0 = from.comm0;
   k.comm1 = from.comm1;
@@ -343,33 +183,25 @@ function attach(
 ): void {
   const signal = p.signal;
   const number = p.thread_pid;
-  const ns = ns_of_pid(number);
-  const k = cold(p);
   const r = root();
   number.task = p;
   inc_nproc(p.cred.ucounts);
-  p.pid = pid_nr_ns(number, changetype<pid_namespace>(<usize>r.init_pid_ns));
+  p.pid = upid_nr(number, 0);
   if (args.flags & (C.CLONE_PARENT | C.CLONE_THREAD)) p.real_parent = parent.real_parent;
   else p.real_parent = parent;
-  list_head.add_tail(k.thread_node, signal.threads);
-  signal.nr_threads += 1;
-  signal.live += 1;
+  list_head.add_tail(cold(p).thread_node, signal.threads);
   r.nr_threads += 1;
   if (args.flags & C.CLONE_THREAD) {
+    signal.nr_threads += 1;
+    signal.live += 1;
     refcount_inc(changetype<usize>(signal));
     p.container = signal.leader.container;
     p.flags |= PF_THREADED;
     signal.leader.flags |= PF_THREADED;
     return;
   }
-  signal.tgid_pid = number;
-  number.leader_of = signal;
-  signal.pgrp = get_pid(parent.signal.pgrp);
-  signal.session = get_pid(parent.signal.session);
-  signal.session.nr_sessions += 1;
-  list_head.add_tail(signal.pgrp_link, signal.pgrp.members);
-  list_head.add_tail(p.sibling, p.real_parent.children);
-  r.nr_processes += 1;
+  attach_process(p, parent);
+  const ns = number.ns;
   if (nil(ns.child_reaper)) {
     ns.child_reaper = p;
     signal.flags |= S.SIGNAL_UNKILLABLE;
@@ -379,6 +211,24 @@ function attach(
   container_join(dest, p);
   if (starts) container_start(dest, signal, number);
   if (r.audit) audit_born(p, parent, dest, starts, !nil(args.made));
+}
+
+/** The leader of a new group: ids, lists. Its container is the caller's to join. */
+export function attach_process(p: task_struct, parent: task_struct): void {
+  const signal = p.signal;
+  const number = p.thread_pid;
+  const old = parent.signal;
+  const pgrp = old.pgrp;
+  const session = old.session;
+  signal.nr_threads = 1;
+  signal.live = 1;
+  signal.tgid_pid = number;
+  signal.pgrp = get_pid(pgrp);
+  signal.session = get_pid(session);
+  session.nr_sessions += 1;
+  list_head.add_tail(signal.pgrp_link, pgrp.members);
+  list_head.add_tail(p.sibling, p.real_parent.children);
+  root().nr_processes += 1;
 }
 
 /** Tests that need no allocation, in Linux's order. Return: 0 or a negative errno. */
@@ -407,16 +257,16 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   const p = alloc_task();
   if (nil(p)) return changetype<task_struct>(<usize>-E.ENOMEM);
   args.parent = parent;
-  error = copy_creds(p, parent, args);
+  error = H.copy_creds(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_FREE, error);
   if (p.cred.uid != 0 && too_many(p, parent)) return bad_fork(p, args, BAD_FORK_CRED, -E.EAGAIN);
-  error = copy_files(p, parent, args);
+  error = H.copy_files(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_CRED, error);
-  error = copy_fs(p, parent, args);
+  error = H.copy_fs(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_FILES, error);
-  error = copy_sighand(p, parent, args);
+  error = H.copy_sighand(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_FS, error);
-  error = copy_signal(p, parent, flags);
+  error = H.copy_signal(p, parent, flags);
   if (error) return bad_fork(p, args, BAD_FORK_SIGHAND, error);
   error = copy_namespaces(p, parent, args);
   if (error) return bad_fork(p, args, BAD_FORK_SIGNAL, error);
@@ -443,7 +293,7 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   // DEVIATION: D-13, D-14 - the child joins its container when nothing can fail any more, so a
   // failed first fork leaves the container startable.
   attach(p, parent, args, home);
-  drop_shares(args);
+  H.drop_shares(args);
   return p;
 }
 

@@ -32,7 +32,7 @@ export class pid {
   count: i32; // refcount_t: the task, groups and sessions named by it, pidfds, a container
   level: i32; // [C] depth of the deepest namespace it has a number in
   task: task_struct; // [tasklist] thread of this number, null once released
-  leader_of: signal_struct; // [tasklist] group whose leader bears this number
+  ns: pid_namespace; // [C] the deepest one it has a number in; holds a reference
   members_next: u32; // list_head: process group of this number, signal_struct.pgrp_link
   members_prev: u32;
   waitq_next: u32; // list_head: pollers of a pidfd
@@ -132,7 +132,7 @@ function reserve_leaf(ns: pid_namespace, nr: i32): bool {
     ns.table = <u32>table;
     ns.nr_leaves = leaves;
   }
-  const slot: usize = ns.table + (index << 3);
+  const slot = slot_of(ns, nr);
   if (load<u32>(slot)) return true;
   const leaf = kzalloc(LEAF_BYTES);
   if (!leaf) return false;
@@ -140,19 +140,22 @@ function reserve_leaf(ns: pid_namespace, nr: i32): bool {
   return true;
 }
 
-/** Address of the entry of `nr`, or 0 when no leaf holds it. */
-function entry_of(ns: pid_namespace, nr: i32): usize {
-  const index = nr >> LEAF_SHIFT;
-  if (<u32>index >= <u32>ns.nr_leaves) return 0;
-  const leaf = load<u32>(ns.table + (index << 3));
-  return leaf ? leaf + ((nr & (LEAF_NUMBERS - 1)) << 2) : 0;
+/** Address of the slot of the leaf that `nr` is in; the table must reach it. */
+function slot_of(ns: pid_namespace, nr: i32): usize {
+  return ns.table + ((nr >> LEAF_SHIFT) << 3);
+}
+
+/** Address of the entry of `nr` in `leaf`. */
+function entry_in(leaf: usize, nr: i32): usize {
+  return leaf + ((nr & (LEAF_NUMBERS - 1)) << 2);
 }
 
 /** The struct pid of number `nr` in `ns`, or null. */
 export function find_pid_ns(nr: i32, ns: pid_namespace): pid {
-  if (nr <= 0) return NULL<pid>();
-  const entry = entry_of(ns, nr);
-  return entry ? changetype<pid>(load<u32>(entry)) : NULL<pid>();
+  // a negative number is beyond every table
+  if (<u32>(nr >> LEAF_SHIFT) >= <u32>ns.nr_leaves) return NULL<pid>();
+  const leaf = load<u32>(slot_of(ns, nr));
+  return leaf ? changetype<pid>(load<u32>(entry_in(leaf, nr))) : NULL<pid>();
 }
 
 /** Next free number after the cursor, wrapping once; -EAGAIN when all are in use. */
@@ -167,14 +170,13 @@ function next_free(ns: pid_namespace): i32 {
       nr = RESERVED_PIDS;
       if (nr >= max) nr = 1;
     }
-    const index = nr >> LEAF_SHIFT;
-    if (index >= ns.nr_leaves) return nr;
-    const slot: usize = ns.table + (index << 3);
+    if (nr >> LEAF_SHIFT >= ns.nr_leaves) return nr;
+    const slot = slot_of(ns, nr);
     const leaf = load<u32>(slot);
     if (!leaf) return nr;
     // a full leaf is skipped whole
     if (load<i32>(slot, 4) < LEAF_NUMBERS) {
-      if (!load<u32>(leaf + ((nr & (LEAF_NUMBERS - 1)) << 2))) return nr;
+      if (!load<u32>(entry_in(leaf, nr))) return nr;
       nr += 1;
     } else {
       nr = (nr | (LEAF_NUMBERS - 1)) + 1;
@@ -182,23 +184,69 @@ function next_free(ns: pid_namespace): i32 {
   }
 }
 
-/** The number that `ns` would give next, without giving it; -EAGAIN when all are in use. */
-export function next_pid_nr(ns: pid_namespace): i32 {
-  return next_free(ns);
-}
-
 function hash_number(ns: pid_namespace, nr: i32, p: pid): void {
-  store<u32>(entry_of(ns, nr), <u32>changetype<usize>(p));
-  const slot: usize = ns.table + ((nr >> LEAF_SHIFT) << 3);
+  const slot = slot_of(ns, nr);
+  store<u32>(entry_in(load<u32>(slot), nr), <u32>changetype<usize>(p));
   store<u32>(slot, load<u32>(slot, 4) + 1, 4);
   ns.nr_hashed += 1;
 }
 
 function unhash_number(ns: pid_namespace, nr: i32): void {
-  store<u32>(entry_of(ns, nr), 0);
-  const slot: usize = ns.table + ((nr >> LEAF_SHIFT) << 3);
+  const slot = slot_of(ns, nr);
+  store<u32>(entry_in(load<u32>(slot), nr), 0);
   store<u32>(slot, load<u32>(slot, 4) - 1, 4);
   ns.nr_hashed -= 1;
+}
+
+/**
+ * The slot of the number after the cursor, if that number is free and its leaf is there, as it is
+ * nearly always; 0 else.
+ */
+export function next_at_hand(ns: pid_namespace): usize {
+  const nr = ns.last + 1;
+  if (nr >= root().pid_max || nr >> LEAF_SHIFT >= ns.nr_leaves) return 0;
+  const slot = slot_of(ns, nr);
+  const leaf = load<u32>(slot);
+  return leaf && !load<u32>(entry_in(leaf, nr)) ? slot : 0;
+}
+
+/** Gives `p` that number, `slot` being what next_at_hand() has said. Return: the number. */
+function take_next(ns: pid_namespace, slot: usize, p: pid): i32 {
+  const nr = ns.last + 1;
+  store<u32>(entry_in(load<u32>(slot), nr), <u32>changetype<usize>(p));
+  store<u32>(slot, load<u32>(slot, 4) + 1, 4);
+  ns.nr_hashed += 1;
+  ns.last = nr;
+  return nr;
+}
+
+/** The same for a whole struct pid of the initial namespace. */
+export function give_next(ns: pid_namespace, slot: usize, p: pid): i32 {
+  const nr = take_next(ns, slot, p);
+  set_upid(p, 0, nr, ns);
+  p.ns = ns;
+  get_ns(ns);
+  return nr;
+}
+
+/**
+ * Gives `p` number `nr` of `ns`, 0 for the next free one. `keep`: the cursor stays. `forced`: the
+ * recorder saw the number given, so a group that bears it without a process is gone there.
+ * Return: the number, -EAGAIN (all are in use), -EEXIST, -ENOMEM.
+ */
+function take_number(ns: pid_namespace, nr: i32, p: pid, keep: bool, forced: bool): i32 {
+  if (nr > 0) {
+    const old = find_pid_ns(nr, ns);
+    if (!nil(old) && forced && nil(old.task)) unhash_pid(old);
+    else if (!nil(old)) return -EEXIST;
+  } else {
+    nr = next_free(ns);
+    if (nr < 0) return nr;
+  }
+  if (!reserve_leaf(ns, nr)) return -ENOMEM;
+  if (!keep) ns.last = nr;
+  hash_number(ns, nr, p);
+  return nr;
 }
 
 /**
@@ -221,32 +269,26 @@ export function alloc_pid(
   if (nil(p)) return changetype<pid>(<usize>-ENOMEM);
   let at = ns;
   for (let i = level; i >= 0; --i) {
-    let nr: i32 = 0;
     const depth = level - i;
-    if (depth < nr_wanted) {
+    const chosen = depth < nr_wanted;
+    const known = !chosen && i == 0 && forced > 0;
+    let nr: i32 = 0;
+    if (chosen) {
       nr = load<i32>(wanted + ((<usize>depth) << 2));
       if (nr < 1 || nr >= root().pid_max) return undo_alloc(p, i, -EINVAL);
       // number 1 is a namespace's init and nobody else
       if (nr != 1 && nil(at.child_reaper)) return undo_alloc(p, i, -EINVAL);
       if (!may_choose_pid(who, at)) return undo_alloc(p, i, -EPERM);
-    } else if (i == 0 && forced > 0) {
-      nr = forced;
     }
-    if (nr > 0) {
-      const old = find_pid_ns(nr, at);
-      // the recorder saw the number given: the group that bears it here is gone there
-      if (!nil(old) && nr == forced && nil(old.task)) unhash_pid(old);
-      else if (!nil(old)) return undo_alloc(p, i, -EEXIST);
-    } else {
-      nr = next_free(at);
-      if (nr < 0) return undo_alloc(p, i, nr);
-    }
-    if (!reserve_leaf(at, nr)) return undo_alloc(p, i, -ENOMEM);
-    if (depth >= nr_wanted) at.last = nr;
-    set_upid(p, i, nr, at);
-    hash_number(at, nr, p);
+    let given: i32 = 0;
+    const slot = chosen || known ? 0 : next_at_hand(at);
+    if (slot) given = take_next(at, slot, p);
+    if (!given) given = take_number(at, known ? forced : nr, p, chosen, known);
+    if (given < 0) return undo_alloc(p, i, given);
+    set_upid(p, i, given, at);
     at = changetype<pid_namespace>(at.parent);
   }
+  p.ns = ns;
   get_ns(ns);
   return p;
 }
@@ -258,13 +300,12 @@ function may_choose_pid(who: cred, ns: pid_namespace): bool {
   return cred_ns_capable(who, owner, CAP_SYS_ADMIN);
 }
 
-function new_struct_pid(level: i32): pid {
+export function new_struct_pid(level: i32): pid {
   const p = changetype<pid>(kmem_cache_alloc(level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG));
   if (nil(p)) return p;
   p.count = 1;
   p.level = level;
   p.task = NULL<task_struct>();
-  p.leader_of = NULL<signal_struct>();
   list_head.init(p.members);
   list_head.init(p.waitq);
   p.nr_sessions = 0;
@@ -296,6 +337,11 @@ export function pid_detached(p: pid): bool {
   return true;
 }
 
+/** The number that `ns` would give next, without giving it; -EAGAIN when all are in use. */
+export function next_pid_nr(ns: pid_namespace): i32 {
+  return next_free(ns);
+}
+
 /** Takes the numbers out of every table. The struct lives on while referenced. */
 export function unhash_pid(p: pid): void {
   p.unhashed = 1;
@@ -318,20 +364,22 @@ export function get_pid(p: pid): pid {
 
 export function put_pid(p: pid): void {
   if (nil(p) || !refcount_dec_and_test(changetype<usize>(p))) return;
-  const ns = upid_ns(p, p.level);
+  const ns = p.ns;
   kmem_cache_free(p.level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG, changetype<usize>(p));
   put_pid_ns(ns);
 }
 
 /** Number of `p` as `ns` sees it, 0 when it has none there. */
 export function pid_nr_ns(p: pid, ns: pid_namespace): i32 {
-  if (nil(p) || ns.level > p.level || !same(upid_ns(p, ns.level), ns)) return 0;
+  if (nil(p)) return 0;
+  if (same(p.ns, ns)) return upid_nr(p, p.level);
+  if (ns.level > p.level || !same(upid_ns(p, ns.level), ns)) return 0;
   return upid_nr(p, ns.level);
 }
 
 /** The namespace a task's own number belongs to. */
 export function ns_of_pid(p: pid): pid_namespace {
-  return upid_ns(p, p.level);
+  return p.ns;
 }
 
 export function task_active_pid_ns(p: task_struct): pid_namespace {
@@ -352,16 +400,15 @@ export function find_task_by_pid_ns(nr: i32, ns: pid_namespace): task_struct {
 
 /** Next struct pid in use with a number >= `nr` in `ns`, null at the end. For kill(-1). */
 export function find_ge_pid(nr: i32, ns: pid_namespace): pid {
-  for (let index = nr >> LEAF_SHIFT; index < ns.nr_leaves; ++index) {
-    const slot: usize = ns.table + (index << 3);
-    const leaf = load<u32>(slot);
-    if (leaf && load<u32>(slot, 4)) {
-      for (let i = nr & (LEAF_NUMBERS - 1); i < LEAF_NUMBERS; ++i) {
-        const p = load<u32>(leaf + (i << 2));
-        if (p) return changetype<pid>(p);
-      }
+  while (nr >> LEAF_SHIFT < ns.nr_leaves) {
+    const slot = slot_of(ns, nr);
+    if (load<u32>(slot) && load<u32>(slot, 4)) {
+      const p = load<u32>(entry_in(load<u32>(slot), nr));
+      if (p) return changetype<pid>(p);
+      nr += 1;
+    } else {
+      nr = (nr | (LEAF_NUMBERS - 1)) + 1;
     }
-    nr = (index + 1) << LEAF_SHIFT;
   }
   return NULL<pid>();
 }

@@ -41,7 +41,7 @@ export class rlimit_table {
 }
 const RLIMITS_AT: usize = 8;
 
-/** struct signal_struct - one per thread group, 144 bytes. Guarded by tasklist_lock. */
+/** struct signal_struct - one per thread group. Guarded by tasklist_lock. */
 @unmanaged
 export class signal_struct {
   sigcnt: i32; // refcount_t: threads, the container whose init this is
@@ -112,13 +112,25 @@ export function signal_caches_init(): void {
   kmem_cache_init(CACHE_RLIMITS, 8 + RLIM_NLIMITS * 16);
 }
 
+/**
+ * A group without threads; its leader, limits, group and session are the caller's to set. What is
+ * not set here is undefined.
+ */
 export function alloc_signal(): signal_struct {
-  const s = changetype<signal_struct>(kmem_cache_zalloc(CACHE_SIGNAL));
+  const s = changetype<signal_struct>(kmem_cache_alloc(CACHE_SIGNAL));
   if (changetype<usize>(s) == 0) return s;
   s.sigcnt = 1;
+  s.live = 0;
+  s.nr_threads = 0;
+  s.flags = 0;
+  s.group_exit_code = 0;
+  s.group_stop_count = 0;
+  s.exec_task = changetype<task_struct>(0);
+  s.shared_pending = 0;
+  s.timers = changetype<k_itimer>(0);
+  s.tty = 0;
   list_head.init(s.queue);
   list_head.init(s.threads);
-  list_head.init(s.pgrp_link);
   list_head.init(s.wait_chldexit);
   return s;
 }

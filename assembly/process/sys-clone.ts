@@ -5,17 +5,19 @@ import { container_of_fd } from "../fs/file.ts";
 import { container } from "../container/container.ts";
 import { cred_ns_capable } from "../cred/cred.ts";
 import { IS_ERR, nil, PTR_ERR, same } from "../lib/err.ts";
+import { emit } from "../lib/event.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
+import { fork_plain } from "./fork-plain.ts";
 import { frame } from "../lib/frame.ts";
 import { nsproxy } from "../namespace/nsproxy.ts";
-import { task_active_pid_ns } from "./pid.ts";
+import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { CLONE_ARGS, SCRATCH_USER } from "../lib/root.ts";
 import { container_is_below } from "../container/sys-container.ts";
 import { task_struct } from "./task.ts";
 import { copy_from_user, prepare_write, put_user32 } from "../lib/uaccess.ts";
 import { CAP_SYS_ADMIN } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
-import { ASSIST_PID } from "../uapi/frame.ts";
+import { ASSIST_PID, EVENT_FORK } from "../uapi/frame.ts";
 import * as C from "../uapi/sched.ts";
 import { SIGCHLD } from "../uapi/signal.ts";
 
@@ -51,7 +53,20 @@ function clone(p: task_struct, f: frame, args: kernel_clone_args): i32 {
 }
 
 export function sys_fork(p: task_struct, f: frame): i32 {
+  if (!f.assist) {
+    const child = fork_plain(p);
+    if (!nil(child)) return fork_result(p, f, child);
+  }
   return kernel_clone(p, f, clone_args(f));
+}
+
+/** Tells of the child that fork_plain() made, or of its error. */
+function fork_result(p: task_struct, f: frame, child: task_struct): i32 {
+  if (IS_ERR(child)) return PTR_ERR(child);
+  emit(EVENT_FORK, p.pid, child.pid, 0, p.pid, 0);
+  const nr = pid_nr_ns(child.thread_pid, task_active_pid_ns(p));
+  f.cookie = <u32>nr;
+  return nr;
 }
 
 export function sys_vfork(p: task_struct, f: frame): i32 {

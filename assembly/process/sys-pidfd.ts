@@ -57,7 +57,7 @@ export function sys_pidfd_open(p: task_struct, nr: i32, flags: u32): i32 {
   const number = find_pid_ns(nr, task_active_pid_ns(p));
   if (nil(number) || nil(number.task)) return -E.ESRCH;
   // a thread that leads no group needs PIDFD_THREAD to be meant
-  if (!(flags & P.PIDFD_THREAD) && nil(number.leader_of)) return -E.ENOENT;
+  if (!(flags & P.PIDFD_THREAD) && !thread_group_leader(number.task)) return -E.ENOENT;
   return pidfd_create(p, number, flags);
 }
 

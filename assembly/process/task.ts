@@ -52,6 +52,8 @@ export const PF_BATCH_HELD: u32 = 0x400;
 export const PF_AUDIT: u32 = 0x1000000;
 /** Became a user that had more tasks than it may have: exec looks again. */
 export const PF_NPROC_EXCEEDED: u32 = 0x800;
+/** What a child has of its parent's flags. */
+export const PF_INHERITED: u32 = PF_TRACED | PF_NO_NEW_PRIVS;
 /** The rare record may hold something. */
 export const PF_RARE: u32 = 0x80000000;
 

@@ -7,7 +7,7 @@ import { frame } from "../lib/frame.ts";
 import { find_pid_ns, pid, pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
 import { SIGNAL_GROUP_EXIT, SIGNAL_STOP_CONTINUED, SIGNAL_STOP_STOPPED } from "./signal-struct.ts";
-import { cold, EXIT_ZOMBIE, from_thread_node, task_struct } from "./task.ts";
+import { cold, EXIT_ZOMBIE, from_thread_node, task_struct, thread_group_leader } from "./task.ts";
 import { copy_to_user, prepare_write, put_user32 } from "../lib/uaccess.ts";
 import { from_kuid_munged } from "../namespace/user-namespace.ts";
 import * as E from "../uapi/errno.ts";
@@ -25,8 +25,7 @@ export class wait_opts {
   // found:
   nr: i32; // the child's number as the caller sees it, 0 = nothing
   status: i32; // wait status form
-  code: i32; // CLD_*
-  uid: i32;
+  uid: i32; // kuid of the child
   found_child: u32; // some child matches, ready or not
 }
 const WAIT_OPTS: usize = 0x2300;
@@ -47,17 +46,10 @@ function eligible(w: wait_opts, child: task_struct): bool {
   return clone_child == ((w.options & W.__WCLONE) != 0);
 }
 
-function found(
-  w: wait_opts,
-  waiter: task_struct,
-  child: task_struct,
-  status: i32,
-  code: i32,
-): bool {
+function found(w: wait_opts, waiter: task_struct, child: task_struct, status: i32): bool {
   w.nr = pid_nr_ns(child.thread_pid, task_active_pid_ns(waiter));
-  w.uid = from_kuid_munged(waiter.cred.user_ns, child.cred.uid);
+  w.uid = child.cred.uid;
   w.status = status;
-  w.code = code;
   return true;
 }
 
@@ -65,9 +57,7 @@ function wait_task_zombie(w: wait_opts, waiter: task_struct, child: task_struct)
   if (!(w.options & W.WEXITED)) return false;
   w.found_child = 1;
   const status = group_status(child);
-  let code = N.CLD_EXITED;
-  if (status & 0x7f) code = status & 0x80 ? N.CLD_DUMPED : N.CLD_KILLED;
-  found(w, waiter, child, status, code);
+  found(w, waiter, child, status);
   if (!(w.options & W.WNOWAIT) || seeded_fault(F_WNOWAIT)) release_task(child);
   return true;
 }
@@ -78,7 +68,7 @@ function wait_task_stopped(w: wait_opts, waiter: task_struct, child: task_struct
   if (!(s.flags & SIGNAL_STOP_STOPPED) || !s.group_exit_code) return false;
   const sig = s.group_exit_code;
   if (!(w.options & W.WNOWAIT)) s.group_exit_code = 0;
-  return found(w, waiter, child, (sig << 8) | 0x7f, N.CLD_STOPPED);
+  return found(w, waiter, child, (sig << 8) | 0x7f);
 }
 
 function wait_task_continued(w: wait_opts, waiter: task_struct, child: task_struct): bool {
@@ -86,7 +76,7 @@ function wait_task_continued(w: wait_opts, waiter: task_struct, child: task_stru
   const s = child.signal;
   if (!(s.flags & SIGNAL_STOP_CONTINUED)) return false;
   if (!(w.options & W.WNOWAIT)) s.flags &= ~SIGNAL_STOP_CONTINUED;
-  return found(w, waiter, child, 0xffff, N.CLD_CONTINUED);
+  return found(w, waiter, child, 0xffff);
 }
 
 /** News of one child? */
@@ -106,7 +96,7 @@ function wait_consider_task(w: wait_opts, waiter: task_struct, child: task_struc
 function do_wait_pid(w: wait_opts, p: task_struct): bool {
   if (nil(w.id)) return false;
   const child = w.id.task;
-  if (nil(child) || nil(w.id.leader_of)) return false;
+  if (nil(child) || !thread_group_leader(child)) return false;
   const parent = child.real_parent;
   const mine = w.options & W.__WNOTHREAD ? same(parent, p) : same(parent.signal, p.signal);
   return mine && wait_consider_task(w, p, child);
@@ -160,8 +150,10 @@ export function kernel_wait4(
   const known = W.WNOHANG | W.WUNTRACED | W.WCONTINUED | W.__WNOTHREAD | W.__WCLONE | W.__WALL;
   if (options & ~known) return -E.EINVAL;
   if (upid == i32.MIN_VALUE) return -E.ESRCH;
-  const need = prepare_write(f, status, 4) | prepare_write(f, rusage, rusage_bytes);
-  if (need) return need;
+  if (status || rusage) {
+    const need = prepare_write(f, status, 4) | prepare_write(f, rusage, rusage_bytes);
+    if (need) return need;
+  }
   const w = opts();
   const ns = task_active_pid_ns(p);
   w.options = options | W.WEXITED;
@@ -182,24 +174,33 @@ export function kernel_wait4(
   if (r <= 0) return r;
   // a bad address is reported after the child is gone, as Linux does
   if (status && put_user32(f, status, w.status)) return -E.EFAULT;
-  if (put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
+  if (rusage && put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
   return w.nr;
 }
 
+/** What kind of news a wait status is. */
+function cld_code(status: i32): i32 {
+  if (status == 0xffff) return N.CLD_CONTINUED;
+  if ((status & 0x7f) == 0x7f) return N.CLD_STOPPED;
+  if (!(status & 0x7f)) return N.CLD_EXITED;
+  return status & 0x80 ? N.CLD_DUMPED : N.CLD_KILLED;
+}
+
 /** siginfo of waitid: 64-bit and compat layouts differ in where si_pid begins. */
-function put_waitid_info(f: frame, addr: u64, w: wait_opts, compat: bool): i32 {
+function put_waitid_info(p: task_struct, f: frame, addr: u64, w: wait_opts, compat: bool): i32 {
   if (!addr) return 0;
   const at = SCRATCH_USER;
   const fields: usize = compat ? 12 : 16;
   memory.fill(at, 0, 32);
   if (w.nr) {
     store<i32>(at, N.SIGCHLD);
-    store<i32>(at, w.code, 8);
+    const code = cld_code(w.status);
+    store<i32>(at, code, 8);
     store<i32>(at + fields, w.nr);
-    store<i32>(at + fields, w.uid, 4);
+    store<i32>(at + fields, from_kuid_munged(p.cred.user_ns, w.uid), 4);
     let status = w.status;
-    if (w.code == N.CLD_EXITED || w.code == N.CLD_STOPPED) status >>= 8;
-    else if (w.code == N.CLD_CONTINUED) status = N.SIGCONT;
+    if (code == N.CLD_EXITED || code == N.CLD_STOPPED) status >>= 8;
+    else if (code == N.CLD_CONTINUED) status = N.SIGCONT;
     else status &= 0x7f;
     store<i32>(at + fields, status & 0xff, 8);
   }
@@ -260,7 +261,7 @@ export function kernel_waitid(
     if (nonblock && !(options & W.WNOHANG)) return -E.EAGAIN;
     w.nr = 0;
   }
-  if (put_waitid_info(f, info, w, compat)) return -E.EFAULT;
+  if (put_waitid_info(p, f, info, w, compat)) return -E.EFAULT;
   if (r > 0 && put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
   return 0;
 }

@@ -143,7 +143,7 @@ export function clear_woken(p: task_struct): void {
 
 /** Wakes every task that sleeps on `queue`. Their waiters stay until they run. */
 export function wake_up_all(queue: list_head): void {
-  wake_up_poll(queue, 0);
+  if (!list_head.empty(queue)) wake_up_poll(queue, 0);
 }
 
 /**

@@ -77,7 +77,7 @@ function kill_everyone(p: task_struct, sig: i32): i32 {
     if (nil(number)) break;
     nr = pid_nr_ns(number, ns) + 1;
     const t = number.task;
-    if (nil(t) || nil(number.leader_of) || same(t.signal, p.signal)) continue;
+    if (nil(t) || !T.thread_group_leader(t) || same(t.signal, p.signal)) continue;
     const error = kill_one(p, t, sig, N.SI_USER, true);
     count += 1;
     if (error != -E.EPERM) result = error;

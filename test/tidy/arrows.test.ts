@@ -27,6 +27,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
     'operations',
     /^(adopt|boot|capability|clone-parts|containerfs|containerfs-stat|exec|exit|fork)\.ts$/,
   ],
+  ['operations', /^(exit-plain|fork-plain|fork-share)\.ts$/],
   ['operations', /^(nsfs|setns|proc-[a-z]+|sigdeliver|wait|sys-[a-z]+)\.ts$/],
   ['operations', /^(eploop|eventfd|hostfile|poll|scm|signalfd)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
