@@ -1,6 +1,7 @@
 // Replays a recorded trace: reads it twice (an index, then line by line), runs it on a fresh
 // kernel, and says where the two agree.
 import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
+import { AuditLog, type AuditOptions } from './replay/audit-log.ts';
 import { Replay } from './replay/engine.ts';
 import { type FirstPass, replayUnordered } from './replay/unordered.ts';
 import { newResult, type Replayed } from './replay/result.ts';
@@ -26,6 +27,8 @@ export interface ReplayOptions {
   watch?: (line: TraceLine, replay: Replay, after: boolean) => void;
   /** gets the `seq` of the first line of everything that was compared and matched */
   compared?: Set<number>;
+  /** writes the audit log of the replay */
+  audit?: AuditOptions;
   /** stops the replay; what was done so far is the result */
   signal?: AbortSignal;
 }
@@ -130,6 +133,7 @@ export async function replayTrace(
   replay.traced = reader.traced;
   replay.sparse = reader.sparse;
   replay.compared = options.compared;
+  if (options.audit) replay.audit = new AuditLog(kernel, options.audit, tables, replay.processes);
   if (pass.ordered || !log.cursors) {
     await feedInOrder(log, replay, source, options);
   } else {
@@ -137,6 +141,8 @@ export async function replayTrace(
     replayUnordered(replay, log.cursors(), pass, options);
   }
   replay.finish();
+  replay.audit?.settle();
+  if (replay.audit) result.audit = replay.audit.counts;
   result.lines = log.lines;
   result.skipped = log.lines.unparsed;
   result.seconds = (performance.now() - started) / 1000;

@@ -12,7 +12,7 @@ import { root } from "../lib/root.ts";
 import { kfree, kmalloc } from "../lib/slab.ts";
 import { cold, task_struct } from "../process/task.ts";
 import * as U from "../uapi/audit.ts";
-import { EINVAL, ENOMEM } from "../uapi/errno.ts";
+import { EINTR, EINVAL, ENOMEM, ERESTART_RESTARTBLOCK, ERESTARTSYS } from "../uapi/errno.ts";
 import { MAX_ERRNO } from "../uapi/limits.ts";
 
 /** struct audit_rule - copied from what the host hands in. All of its fields must match. */
@@ -179,6 +179,8 @@ export function audit_syscall_exit(
   let exit: i64 = r;
   let success: u32 = U.AUDITSC_INVALID;
   if (r == RET_RAW) exit = <i64>f.rax;
+  // restart codes are between the kernel and itself
+  if (exit <= -ERESTARTSYS && exit >= -ERESTART_RESTARTBLOCK) exit = -EINTR;
   if (!asleep) {
     success = exit < 0 && exit >= -MAX_ERRNO ? U.AUDITSC_FAILURE : U.AUDITSC_SUCCESS;
   }

@@ -21,6 +21,10 @@ const NS_NAMES = new Map<number, string>();
 for (const [name, flag] of Object.entries(NAMESPACES)) {
   if (!name.includes('_')) NS_NAMES.set(flag >>> 0, name);
 }
+/** What the kernel logs of a command line (kernel/audit.h, MAX_PROCTITLE_AUDIT_LEN). */
+const PROCTITLE_BYTES = 128;
+/** What an EXECVE line holds at most of arguments: tools read lines of 8970 bytes. */
+const EXECVE_CHARACTERS = 7500;
 /** Device of nsfs: 0:4. */
 const NSFS = 4;
 
@@ -83,17 +87,17 @@ function ip(bytes: Uint8Array): string {
 export interface FormatOptions {
   /** text of a rule's key, by its number from 1 */
   keys?: readonly string[];
-  /** the command line of a process; its name when this gives none */
-  titleOf?: (pid: number) => string | undefined;
+  /** the arguments of a process; its name when this gives none */
+  argvOf?: (pid: number) => readonly string[] | undefined;
 }
 
 export class AuditFormatter {
   readonly #keys: readonly string[];
-  readonly #titleOf: (pid: number) => string | undefined;
+  readonly #argvOf: (pid: number) => readonly string[] | undefined;
 
   constructor(options: FormatOptions = {}) {
     this.#keys = options.keys ?? [];
-    this.#titleOf = options.titleOf ?? (() => undefined);
+    this.#argvOf = options.argvOf ?? (() => undefined);
   }
 
   /** The lines of one event, those of its twins behind them. */
@@ -105,7 +109,8 @@ export class AuditFormatter {
       else this.#other(record, out);
     }
     if (event.leftOut > 0) out.add('KERNEL_OTHER', `op=truncated left-out=${event.leftOut}`);
-    if (title !== undefined) out.add('PROCTITLE', `proctitle=${encodeUntrusted(title)}`);
+    if (title !== undefined)
+      out.add('PROCTITLE', `proctitle=${encodeUntrusted(title.slice(0, PROCTITLE_BYTES))}`);
     event.twins.forEach((twin, i) => {
       const own = new EventLines(event.clockNs, event.serial + BigInt(i + 1));
       own.add('VIRT_CONTROL', virtBody(twin));
@@ -145,7 +150,9 @@ export class AuditFormatter {
         `key=${key === undefined ? '(null)' : encodeUntrusted(key)}`,
       list,
     );
-    return this.#titleOf(pid) ?? comm;
+    const argv = this.#argvOf(pid);
+    if (items > 0 && argv) execve(argv, out);
+    return argv ? argv.join('\0') : comm;
   }
 
   #other(record: RingRecord, out: EventLines): void {
@@ -203,6 +210,34 @@ class EventLines {
     this.list.push(`type=${type} ${this.#stamp} ${body} record=${nr}`);
     this.list.push(`type=CONTAINER_ID ${this.#stamp} record=${nr} contid=${list}`);
   }
+}
+
+/**
+ * The arguments of a new program, in as many records as they need: `argc=` in the first, and what
+ * is too long for one line in pieces, behind its length.
+ */
+function execve(argv: readonly string[], out: EventLines): void {
+  let body = `argc=${argv.length}`;
+  const add = (part: string): void => {
+    if (body.length + part.length > EXECVE_CHARACTERS) {
+      out.add('EXECVE', body.trimStart());
+      body = '';
+    }
+    body += ` ${part}`;
+  };
+  argv.forEach((arg, i) => {
+    const text = encodeUntrusted(arg);
+    if (text.length <= EXECVE_CHARACTERS) return add(`a${i}=${text}`);
+    // in hexadecimal each piece has whole bytes; otherwise each has its own quotes
+    const quoted = text.startsWith('"');
+    add(`a${i}_len=${quoted ? arg.length : text.length}`);
+    const whole = quoted ? arg : text;
+    for (let at = 0, piece = 0; at < whole.length; at += EXECVE_CHARACTERS, ++piece) {
+      const part = whole.slice(at, at + EXECVE_CHARACTERS);
+      add(`a${i}[${piece}]=${quoted ? `"${part}"` : part}`);
+    }
+  });
+  out.add('EXECVE', body.trimStart());
 }
 
 function loginBody(w: Words): string {

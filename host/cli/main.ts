@@ -19,19 +19,8 @@ usage: bulkhead replay [options] FILE...   replay a trace and compare (- is stan
        bulkhead layout                     the kernel's structures, as JSON
        bulkhead --help | --version
 
-options of replay:
-  --json             one JSON object instead of the summary
-  --tree             process tree at the end
-  --containers       containers at the end
-  --abi NAME         syscall table of the trace (bulkhead abi lists them)
-  --format NAME      strace, audit, ausearch, script; found out by content otherwise
-  --private-calls    the private block of calls, 1000 and up, also in a Linux table
-  --explain LINE     the state before and after that line
-  --perturb SEED     change recorded facts one by one: how many does the replay notice?
-  --perturb-count N  how many facts to change (100)
-  --no-strict        exit 0 whatever diverged
-  --quiet            no summary
-  --no-color         no colours (NO_COLOR is respected too)
+bulkhead COMMAND --help: options of a command, those of replay among them: --tree, --containers,
+--audit FILE, --explain LINE, --perturb SEED, --json.
 
 exit status: 0 everything compared agrees, 1 divergences, 2 usage, 3 input unreadable or not a
 trace, 4 internal fault, 130 interrupted

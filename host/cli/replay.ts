@@ -1,5 +1,6 @@
 // `bulkhead replay`: finds out the format, replays, prints.
 import { ABI_NAMES, type AbiName, isAbiName } from '../syscall-abi.ts';
+import { CONTAINER_OF, type ContainerOf, isContainerOf } from '../audit/containers.ts';
 import { explain } from '../replay/explain.ts';
 import { perturb } from '../replay/perturb.ts';
 import { replayTrace } from '../replay.ts';
@@ -10,19 +11,48 @@ import { styleFor } from '../render/style.ts';
 import { renderDivergences, renderSummary } from '../render/summary.ts';
 import { renderContainers, renderProcesses } from '../render/tree.ts';
 import { detectFormat } from '../trace/detect.ts';
-import { isLogFormat, LOG_FORMATS } from '../trace/formats.ts';
+import { isLogFormat, LOG_FORMATS, type LogFormat } from '../trace/formats.ts';
 import { openSource, sourceHead, SourceError, type TraceSource } from '../trace/source.ts';
 import { readOptions } from './options.ts';
 import { Progress } from './progress.ts';
+import { TextFile } from './text-file.ts';
 import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
 
 /** Formats that are read. */
 const FORMATS = [...LOG_FORMATS, 'script'];
 
+const HELP = `usage: bulkhead replay [options] FILE...
+
+Replays a trace in the kernel and compares each result with the recording. The FILEs are one trace:
+one log, or those of an strace -ff set; - is standard input. Compressed ones are read as they are.
+
+  --json               one JSON object instead of the summary
+  --tree               process tree at the end
+  --containers         containers at the end
+  --audit FILE         writes the audit log of the replay, with the container of every event;
+                       - is standard output, and there is no summary then
+  --container-of KIND  pid, mnt, user or any: each new namespace of that kind makes a container,
+                       in --audit and --containers
+  --abi NAME           syscall table of the trace (bulkhead abi lists them)
+  --format NAME        strace, audit, ausearch, script; found out by content otherwise
+  --private-calls      the private block of calls, 1000 and up, also in a Linux table
+  --explain LINE       the state before and after that line
+  --perturb SEED       change recorded facts one by one: how many does the replay notice?
+  --perturb-count N    how many facts to change (100)
+  --no-strict          exit 0 whatever diverged
+  --quiet              no summary
+  --no-color           no colours (NO_COLOR is respected too)
+
+exit status: 0 everything compared agrees, 1 divergences, 2 usage, 3 input unreadable or not a
+trace, 4 internal fault, 130 interrupted
+`;
+
 const OPTIONS = {
   json: { type: 'boolean' },
   tree: { type: 'boolean' },
   containers: { type: 'boolean' },
+  audit: { type: 'string' },
+  'container-of': { type: 'string' },
   explain: { type: 'string' },
   perturb: { type: 'string' },
   'perturb-count': { type: 'string' },
@@ -32,7 +62,9 @@ const OPTIONS = {
   'no-strict': { type: 'boolean' },
   quiet: { type: 'boolean' },
   'no-color': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
 } as const;
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values'];
 
 function abiOf(name: string | undefined): AbiName | undefined {
   if (name === undefined) return undefined;
@@ -41,66 +73,119 @@ function abiOf(name: string | undefined): AbiName | undefined {
   return name;
 }
 
+function containerOf(kind: string | undefined): ContainerOf | undefined {
+  if (kind !== undefined && !isContainerOf(kind)) {
+    throw new UsageError(`--container-of takes ${CONTAINER_OF.join(', ')}, not ${kind}`);
+  }
+  return kind;
+}
+
+async function formatOf(source: TraceSource, values: Values): Promise<LogFormat | 'script'> {
+  const wanted = values.format;
+  if (wanted !== undefined && !FORMATS.includes(wanted)) {
+    throw new UsageError(`no such format: ${wanted}; there are ${FORMATS.join(', ')}`);
+  }
+  const head = Buffer.from(await sourceHead(source)).toString('latin1');
+  const format = wanted ?? detectFormat(head);
+  if (format === 'script' || isLogFormat(format)) return format;
+  const why =
+    format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`;
+  throw new SourceError(`${source.name}: ${why}; --format names one`);
+}
+
 export async function replayCommand(args: string[]): Promise<number> {
   const { values, positionals } = readOptions(args, OPTIONS);
+  if (values.help) {
+    process.stdout.write(HELP);
+    return EXIT_OK;
+  }
   if (positionals.length === 0)
     throw new UsageError('replay needs a file, or - for standard input');
-  const abi = abiOf(values.abi);
-  const abort = new AbortController();
-  process.once('SIGINT', () => abort.abort());
+  // wrong options are told of before anything is read
+  abiOf(values.abi);
+  containerOf(values['container-of']);
   const source = await openSource(positionals);
   const progress = new Progress(process.stderr, values.quiet === true || values.json === true);
   try {
-    if (values.format !== undefined && !FORMATS.includes(values.format)) {
-      throw new UsageError(`no such format: ${values.format}; there are ${FORMATS.join(', ')}`);
-    }
-    const format =
-      values.format ?? detectFormat(Buffer.from(await sourceHead(source)).toString('latin1'));
-    if (format === 'script') {
-      const replayed = await replayScript(source, positionals[0]!);
-      print(replayed, values);
-      return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
-    }
-    if (!isLogFormat(format)) {
-      const why =
-        format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`;
-      throw new SourceError(`${positionals[0]}: ${why}; --format names one`);
-    }
+    const format = await formatOf(source, values);
     const name = positionals.join(' ');
-    if (values.explain !== undefined) {
-      const wanted = numberOption('explain', values.explain);
-      const text = await explain(source, name, wanted, format);
-      if (!text) throw new UsageError(`--explain ${wanted}: the log has no such line`);
-      console.log(text);
-      return EXIT_OK;
-    }
-    if (values.perturb !== undefined) {
-      const seed = numberOption('perturb', values.perturb);
-      const wanted = numberOption('perturb-count', values['perturb-count'] ?? '100');
-      const report = await perturb(source, name, seed, wanted, format);
-      console.log(values.json ? JSON.stringify(report) : report.text);
-      return report.share >= 0.99 || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
-    }
-    const replayed = await replayTrace(source, name, {
-      format,
-      ...(abi ? { abi } : {}),
-      privateCalls: values['private-calls'] === true,
-      progress: (share) => progress.update(share),
-      signal: abort.signal,
-    });
-    progress.end();
-    for (const warning of source.warnings) console.error(`bulkhead: ${warning}`);
-    const { lines } = replayed.result;
-    if (lines.calls + lines.signals + lines.exits === 0) {
-      throw new SourceError(`${name}: no line of a trace in it (${lines.unparsed} not understood)`);
-    }
-    print(replayed, values);
-    if (abort.signal.aborted) return EXIT_INTERRUPTED;
-    return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
+    if (format !== 'script' && values.explain !== undefined)
+      return await explainLine(source, name, format, values.explain);
+    if (format !== 'script' && values.perturb !== undefined)
+      return await perturbFacts(source, name, format, values);
+    return await replayAndPrint(source, name, format, values, progress);
   } finally {
     progress.end();
     source.close();
   }
+}
+
+async function explainLine(
+  source: TraceSource,
+  name: string,
+  format: LogFormat,
+  line: string,
+): Promise<number> {
+  const wanted = numberOption('explain', line);
+  const text = await explain(source, name, wanted, format);
+  if (!text) throw new UsageError(`--explain ${wanted}: the log has no such line`);
+  console.log(text);
+  return EXIT_OK;
+}
+
+async function perturbFacts(
+  source: TraceSource,
+  name: string,
+  format: LogFormat,
+  values: Values,
+): Promise<number> {
+  const seed = numberOption('perturb', values.perturb!);
+  const wanted = numberOption('perturb-count', values['perturb-count'] ?? '100');
+  const report = await perturb(source, name, seed, wanted, format);
+  console.log(values.json ? JSON.stringify(report) : report.text);
+  return report.share >= 0.99 || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
+}
+
+async function replayAndPrint(
+  source: TraceSource,
+  name: string,
+  format: LogFormat | 'script',
+  values: Values,
+  progress: Progress,
+): Promise<number> {
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort());
+  const out = values.audit === undefined ? undefined : new TextFile(values.audit);
+  const kind = containerOf(values['container-of']);
+  let replayed: Replayed;
+  try {
+    const write = (text: string): void => out?.write(text);
+    if (format === 'script') {
+      replayed = await replayScript(source, name, out ? write : undefined);
+    } else {
+      const abi = abiOf(values.abi);
+      const audited = out !== undefined || kind !== undefined;
+      replayed = await replayTrace(source, name, {
+        format,
+        ...(abi ? { abi } : {}),
+        ...(audited ? { audit: { write, ...(kind ? { containerOf: kind } : {}) } } : {}),
+        privateCalls: values['private-calls'] === true,
+        progress: (share) => progress.update(share),
+        signal: abort.signal,
+      });
+    }
+  } finally {
+    out?.close();
+  }
+  progress.end();
+  for (const warning of source.warnings) console.error(`bulkhead: ${warning}`);
+  const { lines } = replayed.result;
+  if (format !== 'script' && lines.calls + lines.signals + lines.exits === 0) {
+    throw new SourceError(`${name}: no line of a trace in it (${lines.unparsed} not understood)`);
+  }
+  if (values.audit !== '-') print(replayed, values);
+  if (abort.signal.aborted) return EXIT_INTERRUPTED;
+  return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
 }
 
 function numberOption(name: string, text: string): number {
@@ -109,12 +194,16 @@ function numberOption(name: string, text: string): number {
 }
 
 /** A trap script is read whole: authors write it, machines don't. */
-async function replayScript(source: TraceSource, name: string): Promise<Replayed> {
+async function replayScript(
+  source: TraceSource,
+  name: string,
+  audit: ((text: string) => void) | undefined,
+): Promise<Replayed> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of source.files[0]!.chunks()) chunks.push(Uint8Array.from(chunk));
   try {
     const script = readScript(Buffer.concat(chunks).toString('utf8'));
-    return { ...(await runScript(script, name)), processes: [] };
+    return { ...(await runScript(script, name, audit ? { audit } : {})), processes: [] };
   } catch (error) {
     if (error instanceof ScriptError) throw new SourceError(`${name}: ${error.message}`);
     throw error;

@@ -43,7 +43,7 @@ export interface ReplayTask {
   /** the call whose end the log has not shown yet */
   open: Call | undefined;
   /** exit or exit_group has been called and not carried out: its code */
-  exiting: { code: number; group: boolean } | undefined;
+  exiting: { code: number; group: boolean; nr: number; table: SyscallTable } | undefined;
   /** name of an open call whose end has been settled already */
   answered: string;
   dead: boolean;

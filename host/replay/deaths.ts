@@ -19,9 +19,11 @@ export function exitNow(r: Replay, task: ReplayTask): boolean {
   settleWaitsBefore(r, task);
   task.exiting = undefined;
   const alone = r.kernel.task(task.pid)?.threads === 1;
-  const op = exiting.group ? OP.OP_EXIT_GROUP : OP.OP_EXIT;
-  r.kernel.frame.begin(task.pid, 0, op).setArg(0, exiting.code);
+  const table = r.tableIndex.get(exiting.table) ?? 0;
+  r.kernel.frame.begin(task.pid, table, exiting.nr).setArg(0, exiting.code);
+  r.audit?.settle();
   r.kernel.trap();
+  r.audit?.exited();
   r.kernel.events();
   if (alone || exiting.group) task.ended = (exiting.code & 0xff) << 8;
   r.settleInterrupted();

@@ -7,7 +7,7 @@ import type { ReplayTask } from './call.ts';
 import { adoptSender } from './creds.ts';
 import { exitNow, INIT } from './deaths.ts';
 import type { Replay } from './engine.ts';
-import { noteEvent, runNow } from './execute.ts';
+import { noteEvent, resume, runNow } from './execute.ts';
 import { bring, help } from './order.ts';
 import { addReason, countCall, countEvent } from './result.ts';
 import { fireBySignal } from './timers.ts';
@@ -319,7 +319,8 @@ export function onSuperseded(r: Replay, line: TraceLine): void {
   if (view && view.state !== 'Z' && pendingStatus(r, leader.pid) >= 0)
     r.kernel.die(leader.pid, false);
   r.kernel.events();
-  const resumed = r.kernel.isWoken(task.pid) && r.kernel.resume(task.pid) === DISP_DONE;
+  const resumed = r.kernel.isWoken(task.pid) && resume(r, call) === DISP_DONE;
+  r.audit?.conclude(call);
   task.open = undefined;
   // the thread's own state goes on under the leader's number
   const merged: ReplayTask = { ...task, pid: line.pid, answered: call.name };

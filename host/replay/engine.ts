@@ -8,6 +8,7 @@ import { isInterrupted, type TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import { parseArgs } from '../trace/strace.ts';
 import { Adopter } from './adopt.ts';
+import type { AuditLog } from './audit-log.ts';
 import { type Call, callOf, retPathOf, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { exitNow } from './deaths.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
@@ -35,6 +36,8 @@ export class Replay {
   readonly living = new Set<ReplayTask>();
   readonly adopter: Adopter;
   readonly files: Files;
+  /** the log that is written of it, if one is */
+  audit: AuditLog | undefined;
   readonly flows = new Flows(this);
   /** every process, in order of appearance, with its end */
   readonly processes = new Processes();
@@ -85,10 +88,12 @@ export class Replay {
     // a log without pids is of one task; it gets the number that no log gives
     if (line.seq === 1) this.attached = line.name !== 'execve';
     if (line.pid === 0) line.pid = this.index.firstPid || UNNUMBERED;
+    this.audit?.at(line);
     this.merged.endDue(line);
     const taken = this.#feed(line, tentative);
     if (this.interruptible.size) this.settleInterrupted();
     this.flows.stir(line);
+    this.audit?.settle();
     return taken;
   }
 
@@ -273,7 +278,8 @@ export class Replay {
 
   #beginExit(task: ReplayTask, call: Call): void {
     const code = Number(call.args[0]?.kind === 'int' ? call.args[0].value : 0);
-    task.exiting = { code, group: call.row!.op === OP.OP_EXIT_GROUP };
+    const { op, nr } = call.row!;
+    task.exiting = { code, group: op === OP.OP_EXIT_GROUP, nr, table: call.table };
     countCall(this.result, call.name, 'emulated', 'matched');
     note(task, call, '?');
     // a leader's end is shown when its last thread is gone, but it has left by then

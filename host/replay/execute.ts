@@ -44,6 +44,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (cls === 'unmodelled' || cls === 'injected') {
     countCall(r.result, call.name, cls, undefined, { listed: isListed(r, call) });
     remember(task, call, expectedRax(call) ?? 0n);
+    r.audit?.conclude(call);
     r.files.learn(call, cls);
     return true;
   }
@@ -51,6 +52,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
     countCall(r.result, call.name, cls, 'blind');
     addReason(r.result.reasons.blind, `${call.name}: ENOSYS, an x32 number under its plain name`);
     remember(task, call, expectedRax(call)!);
+    r.audit?.conclude(call);
     return true;
   }
   r.adopter.prepare(task, call);
@@ -113,7 +115,18 @@ function isX32(call: Call): boolean {
 }
 
 function run(r: Replay, call: Call, child: number): Outcome {
-  return runCall(r, call, r.tableIndex.get(call.table) ?? 0, child);
+  r.audit?.settle();
+  const outcome = runCall(r, call, r.tableIndex.get(call.table) ?? 0, child);
+  r.audit?.tried(call);
+  return outcome;
+}
+
+/** Goes on with a call that slept and was woken. Return: its disposition. */
+export function resume(r: Replay, call: Call): number {
+  r.audit?.settle();
+  const disposition = r.kernel.resume(call.pid);
+  r.audit?.tried(call);
+  return disposition;
 }
 
 /** A wait that the log shows to have timed out does so in the kernel, if nothing else ends it. */
@@ -121,7 +134,7 @@ function expire(r: Replay, call: Call, outcome: Outcome): Outcome {
   r.files.forget(call);
   if (outcome.disposition !== DISP_BLOCKED || !r.files.timesOut(call)) return outcome;
   if (!r.kernel.expire(call.pid)) return outcome;
-  const disposition = r.kernel.resume(call.pid);
+  const disposition = resume(r, call);
   return { ...outcome, disposition, rax: outcome.frame.resultBig };
 }
 
@@ -160,7 +173,7 @@ function resumed(r: Replay, call: Call, step: () => boolean): Outcome | undefine
   let outcome: Outcome | undefined;
   for (let tries = 0; tries < STEPS && frame; ++tries) {
     if (r.kernel.isWoken(call.pid)) {
-      const disposition = r.kernel.resume(call.pid);
+      const disposition = resume(r, call);
       outcome = { disposition, rax: frame.resultBig, frame, unknown: false, kind };
       if (disposition !== DISP_BLOCKED) return outcome;
     } else if (!step()) {
@@ -176,7 +189,7 @@ export function goOn(r: Replay, call: Call): boolean {
   const frame = r.kernel.frameOf(call.pid);
   if (!task || !call.asleep || !frame || !r.kernel.isWoken(call.pid)) return false;
   if (!r.flows.concerns(call)) return false;
-  const disposition = r.kernel.resume(call.pid);
+  const disposition = resume(r, call);
   if (disposition === DISP_BLOCKED) return true;
   call.asleep = false;
   call.answer = frame.resultBig;
@@ -196,6 +209,7 @@ function conclude(
   wrong: string | undefined,
   cls: 'emulated' | 'assisted' | 'unmodelled' | 'injected',
 ): void {
+  r.audit?.conclude(call);
   let verdict: Verdict = outcome.unknown ? 'blind' : 'matched';
   if (outcome.unknown) addReason(r.result.reasons.blind, `${call.name}: an argument is not shown`);
   if (wrong && r.adopter.adoptFact(task, call, outcome, wrong)) {

@@ -22,6 +22,11 @@ export class Processes {
     this.#latest.set(pid, process);
   }
 
+  /** The number of its parent, 0 when that is not known. */
+  parentOf(pid: number): number {
+    return this.#latest.get(pid)?.ppid ?? 0;
+  }
+
   /** How it ended, and what the kernel says it was called. */
   end(pid: number, end: string, view: TaskView | undefined): void {
     const process = this.#latest.get(pid);

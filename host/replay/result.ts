@@ -1,5 +1,6 @@
 // What a replay says in the end; the shape of `--json`.
 import type { Kernel } from '../kernel.ts';
+import type { AuditCounts } from '../audit/log.ts';
 import type { LineTotals } from '../trace/event.ts';
 import type { TaskView } from '../views.ts';
 import type { TreeProcess } from './processes.ts';
@@ -71,6 +72,8 @@ export interface ReplayResult {
   };
   /** numbers of lines that could not be parsed */
   unparsedLines: number[];
+  /** the audit log that was written of the replay */
+  audit?: AuditCounts;
   seconds: number;
 }
 

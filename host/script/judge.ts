@@ -1,6 +1,6 @@
 // What a script expects of the kernel between calls, and what stands in buffers afterwards.
 import { AuditFormatter } from '../audit/format.ts';
-import { drainAudit, enableAudit } from '../audit-ring.ts';
+import { addAuditRule, drainAudit, enableAudit } from '../audit-ring.ts';
 import { errnoName } from '../abi/constants.ts';
 import type { Kernel } from '../kernel.ts';
 import type { ExpectEvent, Num, Piece } from '../trace/script.ts';
@@ -179,16 +179,32 @@ function judgeFd(kernel: Kernel, e: ExpectEvent, resolve: Resolve): Difference |
 export class AuditLines {
   readonly #kernel: Kernel;
   readonly #format = new AuditFormatter();
+  readonly #write: ((text: string) => void) | undefined;
+  readonly #lines: string[] = [];
 
-  /** on: the script asks for records, so the log is kept from the start */
-  constructor(kernel: Kernel, on: boolean) {
+  /**
+   * on: the script asks for records, so the log is kept from the start; it says itself which ones.
+   * write: gets the whole log, of a script that does not ask with a record of every call.
+   */
+  constructor(kernel: Kernel, on: boolean, write?: (text: string) => void) {
     this.#kernel = kernel;
-    if (on) enableAudit(kernel, { virt: true });
+    this.#write = write;
+    if (on || write) enableAudit(kernel, { virt: true });
+    if (write && !on) addAuditRule(kernel, {});
+  }
+
+  /** Takes what a line of the script has logged. */
+  drain(): void {
+    const lines = drainAudit(this.#kernel).flatMap((event) => this.#format.lines(event));
+    if (lines.length === 0) return;
+    this.#lines.push(...lines);
+    this.#write?.(`${lines.join('\n')}\n`);
   }
 
   /** Every record since the last time. */
   take(): string[] {
-    return drainAudit(this.#kernel).flatMap((event) => this.#format.lines(event));
+    this.drain();
+    return this.#lines.splice(0);
   }
 }
 

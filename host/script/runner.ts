@@ -47,12 +47,12 @@ export class ScriptRun {
   readonly #saved = new Map<string, bigint>();
   readonly #audit: AuditLines;
 
-  constructor(kernel: Kernel, result: ReplayResult, audit = false) {
+  constructor(kernel: Kernel, result: ReplayResult, audit = false, write?: (text: string) => void) {
     this.kernel = kernel;
     this.#report = new Report(kernel, result);
     this.#tasks = new Tasks(kernel);
     this.#tables = new Tables(kernel);
-    this.#audit = new AuditLines(kernel, audit);
+    this.#audit = new AuditLines(kernel, audit, write);
   }
 
   #resolve = (num: Num): bigint => {
@@ -85,6 +85,7 @@ export class ScriptRun {
       this.#report.verdict(nameOf(event), this.#taskOf(event), error.difference);
     }
     this.#tasks.settle();
+    this.#audit.drain();
   }
 
   #run(event: ScriptEvent): void {
@@ -365,6 +366,8 @@ export interface ScriptOptions {
   target?: KernelTarget;
   /** a kernel of the caller's, just booted, with all events on */
   kernel?: Kernel;
+  /** gets the audit log of the run, in whole lines */
+  audit?: (text: string) => void;
 }
 
 /** Runs a whole script. */
@@ -378,7 +381,7 @@ export async function runScript(
   const kernel = options.kernel ?? (await createKernel({ target }));
   const result = newResult(file, 'script', script.abi);
   const audit = script.events.some((event) => event.type === 'expect' && event.what === 'audit');
-  const run = new ScriptRun(kernel, result, audit);
+  const run = new ScriptRun(kernel, result, audit, options.audit);
   const count = (...types: string[]): number =>
     script.events.filter((event) => types.includes(event.type)).length;
   for (const event of script.events) run.feed(event);

@@ -1,7 +1,7 @@
 // Protects: the command line against wrong input. Each mistake ends with status 2 (usage) or 3 (not
 // a trace), one message that names the remedy, nothing on standard output and no stack trace.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,6 +81,16 @@ const MISTAKES: Record<string, Mistake> = {
     status: USAGE,
     says: /try: bulkhead --help/,
   },
+  'an unknown kind of container': {
+    args: ['replay', '--container-of', 'docker', TRACE],
+    status: USAGE,
+    says: /--container-of takes pid, mnt, user, any, not docker/,
+  },
+  'an audit log in a folder that is not there': {
+    args: ['replay', '--audit', 'nowhere/audit.log', TRACE],
+    status: UNREADABLE,
+    says: /nowhere\/audit\.log: ENOENT/,
+  },
   'a missing file': {
     args: ['replay', 'nowhere.log'],
     status: UNREADABLE,
@@ -147,4 +157,25 @@ it.each(Object.entries(MISTAKES))('%s', (_name, mistake) => {
   expect(run.stderr).not.toMatch(/^\s+at .*:\d+|please report it|node:internal/m);
   expect({ status: run.status, signal: run.signal }).toEqual({ status, signal: null });
   expect(run.stdout).toBe('');
+});
+
+it('tells each command’s options', () => {
+  for (const command of ['replay', 'stat', 'audit']) {
+    const run = spawnSync(process.execPath, [CLI, command, '--help'], { encoding: 'utf8' });
+    expect(run.stdout).toMatch(new RegExp(`^usage: bulkhead ${command} `));
+    expect(run.status).toBe(0);
+  }
+});
+
+it('writes the audit log of a trace, and of a script, where it is told to', () => {
+  const script = fileURLToPath(new URL('../traces/script/fork-wait-orphan.jsonl', import.meta.url));
+  const to = join(dir, 'audit.log');
+  for (const trace of [TRACE, script]) {
+    const file = spawnSync(process.execPath, [CLI, 'replay', '--audit', to, trace]);
+    const out = spawnSync(process.execPath, [CLI, 'replay', '--audit', '-', trace]);
+    expect([file.status, out.status]).toEqual([0, 0]);
+    const log = readFileSync(to, 'latin1');
+    expect(out.stdout.toString('latin1')).toBe(log);
+    expect(log).toMatch(/^type=SYSCALL msg=audit\(\d+\.\d{3}:1\): arch=c000003e /);
+  }
 });
