@@ -80,7 +80,7 @@ export class AuditLog {
     }
   }
 
-  /** A call of the recording has been tried: what it logged is its own, an earlier try's is void. */
+  /** A call has been tried: what it logged is its own, what an earlier try logged is void. */
   tried(call: Call): void {
     this.#attempts.set(call, drainAudit(this.#kernel));
   }
