@@ -304,7 +304,7 @@ export class Views {
   }
 
   #name(container: number): string {
-    return new TextDecoder().decode(this.#text(container + L.container.name0, 24));
+    return utf8.decode(this.#text(container + L.container.name0, 24));
   }
 
   /** Addresses of all containers, parents before their children. */
@@ -411,6 +411,10 @@ export class Views {
   }
 }
 
+const utf8 = new TextDecoder();
+
 function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
 }

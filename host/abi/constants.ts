@@ -79,6 +79,8 @@ export function constant(name: string): bigint | undefined {
 
 /** Value of `A|B|0x10`; undefined when a part is not known. */
 export function evaluate(expression: string): bigint | undefined {
+  const name = VALUES.get(expression);
+  if (name !== undefined) return name;
   let sum = 0n;
   for (const raw of expression.split('|')) {
     const part = raw.trim();

@@ -1,11 +1,17 @@
 // A recorded call as the replay handles it: where it stands, what it was asked, what it answered.
 import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
 import { errnoNumber } from '../abi/constants.ts';
+import type { History } from './history.ts';
 import type { Namespaces } from './identities.ts';
 import type { ArgNode } from '../trace/args.ts';
 import type { RetKind, TraceLine } from '../trace/event.ts';
 
-export interface Call {
+/** What shows the arguments of a call: they are decoded when somebody asks for them. */
+export interface ShowsArgs {
+  readonly args: ArgNode[];
+}
+
+export class Call {
   seq: number;
   /** line to report */
   line: number;
@@ -13,7 +19,8 @@ export interface Call {
   name: string;
   row: SyscallRow | undefined;
   table: SyscallTable;
-  args: ArgNode[];
+  /** the line, or the pair of halves, that shows the arguments */
+  shown: ShowsArgs;
   retKind: RetKind;
   ret: number | bigint | undefined;
   errno: string | undefined;
@@ -23,18 +30,39 @@ export interface Call {
   retText: string;
   injected: boolean;
   /** what it shows names namespaces by the recorder's numbers */
-  names: Namespaces | undefined;
+  names: Namespaces | undefined = undefined;
   /** the kernel has run it */
-  done: boolean;
+  done = false;
   /** what interrupts it is being carried out */
-  settling: boolean;
+  settling = false;
   /** it sleeps in the kernel */
-  asleep: boolean;
+  asleep = false;
   /** what the kernel answered, once it has */
-  answer: bigint | undefined;
+  answer: bigint | undefined = undefined;
   /** why what it shows can't be compared: it was taken from the log itself */
-  blind: string | undefined;
+  blind: string | undefined = undefined;
   text: string;
+
+  constructor(line: TraceLine, row: SyscallRow | undefined, table: SyscallTable) {
+    this.seq = line.seq;
+    this.line = line.line;
+    this.pid = line.pid;
+    this.name = line.name;
+    this.row = row;
+    this.table = table;
+    this.shown = line;
+    this.retKind = line.retKind;
+    this.ret = line.ret;
+    this.errno = line.errno;
+    this.retPath = retPathOf(line);
+    this.retText = line.retText;
+    this.injected = line.injected;
+    this.text = line.text;
+  }
+
+  get args(): ArgNode[] {
+    return this.shown.args;
+  }
 }
 
 /** A recorded task. */
@@ -57,13 +85,13 @@ export interface ReplayTask {
   /** wait status of its end line */
   end: number | undefined;
   /** result register and number of the last call, for the return to user mode */
-  lastRet: bigint;
+  lastRet: number | bigint;
   lastNr: number;
   lastName: string;
   /** the last call shown was interrupted by a signal */
   interrupted: boolean;
   lastTable: SyscallTable;
-  history: string[];
+  readonly history: History;
   /** facts from before the log, or that the log doesn't show */
   maskKnown: boolean;
   ppidKnown: boolean;
@@ -76,54 +104,40 @@ export interface ReplayTask {
 }
 
 /** The recorded result as the kernel's register would hold it; undefined when it isn't shown. */
-export function expectedRax(call: Call): bigint | undefined {
+export function registerOf(call: Call): number | bigint | undefined {
   switch (call.retKind) {
     case 'value':
-      return call.ret === undefined ? undefined : BigInt(call.ret);
+      return call.ret;
     case 'error':
     case 'restart': {
       const errno = errnoNumber(call.errno ?? '');
-      return errno === undefined ? undefined : BigInt(-errno);
+      return errno === undefined ? undefined : -errno;
     }
     default:
       return undefined;
   }
 }
 
-/** The recorded result for people. */
-export function expectedText(call: Call): string {
+/** As {@link registerOf}, for comparing with what the kernel answered. */
+export function expectedRax(call: Call): bigint | undefined {
+  const register = registerOf(call);
+  return register === undefined ? undefined : BigInt(register);
+}
+
+/** The recorded result for people, as far as it has to be put together. */
+export function shownResult(call: Call): number | bigint | string {
   if (call.retKind === 'error') return `-1 ${call.errno ?? ''}`;
   if (call.retKind === 'restart') return `? ${call.errno ?? ''}`;
-  return call.ret === undefined ? '?' : String(call.ret);
+  return call.ret ?? '?';
+}
+
+/** The recorded result for people. */
+export function expectedText(call: Call): string {
+  return String(shownResult(call));
 }
 
 export function failed(call: Call): boolean {
   return call.retKind === 'error' || call.retKind === 'restart';
-}
-
-export function callOf(line: TraceLine, row: SyscallRow | undefined, table: SyscallTable): Call {
-  return {
-    seq: line.seq,
-    line: line.line,
-    pid: line.pid,
-    name: line.name,
-    row,
-    table,
-    args: line.args,
-    retKind: line.retKind,
-    ret: line.ret,
-    errno: line.errno,
-    retPath: retPathOf(line),
-    retText: line.retText,
-    injected: line.injected,
-    names: undefined,
-    done: false,
-    settling: false,
-    asleep: false,
-    answer: undefined,
-    blind: undefined,
-    text: line.text,
-  };
 }
 
 /** A path stands behind the result only where the recorder was asked for paths. */

@@ -7,7 +7,7 @@ import type { ReplayTask } from './call.ts';
 import { adoptSender } from './creds.ts';
 import { exitNow, INIT } from './deaths.ts';
 import type { Replay } from './engine.ts';
-import { noteEvent, resume, runNow } from './execute.ts';
+import { resume, runNow } from './execute.ts';
 import { bring, help } from './order.ts';
 import { addReason, countCall, countEvent } from './result.ts';
 import { fireBySignal } from './timers.ts';
@@ -130,7 +130,7 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
 export function onSignalLine(r: Replay, line: TraceLine): void {
   const task = r.task(line.pid, line.seq);
   const info = line.siginfo;
-  noteEvent(task, `${line.line}: ${signalName(line.signo)}`);
+  task.history.note(line.line, signalName(line.signo));
   if (!line.signo) return;
   let unseen = false;
   if (isDeath(info) && info) {

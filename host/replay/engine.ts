@@ -6,15 +6,15 @@ import type { Kernel } from '../kernel.ts';
 import type { SyscallTable } from '../syscall-abi.ts';
 import { isInterrupted, type TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
-import { parseArgs } from '../trace/strace.ts';
 import { Adopter } from './adopt.ts';
 import type { AuditLog } from './audit-log.ts';
-import { type Call, callOf, retPathOf, type ReplayTask, rowOf, type Tables } from './call.ts';
+import { Call, retPathOf, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { exitNow } from './deaths.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { execute, note, recheck, runNow, wake } from './execute.ts';
 import { Files } from './files.ts';
 import { Flows } from './flows.ts';
+import { History } from './history.ts';
 import { MergedEnds } from './merged.ts';
 import { closeOpenCalls, numberFits, TIMERS, WAITS } from './order.ts';
 import { Namespaces } from './identities.ts';
@@ -183,7 +183,7 @@ export class Replay {
       lastName: '',
       interrupted: false,
       lastTable: this.tables.x86,
-      history: [],
+      history: new History(),
       maskKnown: parent?.maskKnown ?? false,
       ppidKnown: known,
       groupKnown: parent?.groupKnown ?? false,
@@ -228,7 +228,7 @@ export class Replay {
   /** The end of a task; what led to it is not asked for any more. */
   bury(task: ReplayTask): void {
     task.dead = true;
-    task.history = [];
+    task.history.clear();
     this.living.delete(task);
   }
 
@@ -242,7 +242,7 @@ export class Replay {
 
   #callOf(line: TraceLine): Call {
     const [row, table] = rowOf(this.tables, line);
-    return callOf(line, row, table);
+    return new Call(line, row, table);
   }
 
   #onCall(line: TraceLine, tentative: boolean): boolean {
@@ -302,7 +302,7 @@ export class Replay {
     const call = this.#callOf(line);
     const split = this.index.splits.get(line.seq);
     if (split) {
-      call.args = parseArgs(split.argText);
+      call.shown = split;
       call.retKind = split.retKind;
       call.ret = split.ret;
       call.errno = split.errno;
@@ -354,7 +354,7 @@ export class Replay {
       if (!this.#isExit(call)) execute(this, task, call);
       return;
     }
-    open.args = line.args;
+    open.shown = line;
     open.retKind = line.retKind;
     open.ret = line.ret;
     open.errno = line.errno;

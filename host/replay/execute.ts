@@ -2,7 +2,15 @@
 // asleep in the kernel until their end; and what is made of the outcome.
 import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import * as OP from '../../assembly/uapi/op.ts';
-import { type Call, expectedRax, expectedText, failed, type ReplayTask } from './call.ts';
+import {
+  type Call,
+  expectedRax,
+  expectedText,
+  failed,
+  registerOf,
+  type ReplayTask,
+  shownResult,
+} from './call.ts';
 import { isInterrupted } from '../trace/event.ts';
 import type { Replay } from './engine.ts';
 import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
@@ -43,7 +51,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   const cls = r.adopter.classOf(task, call);
   if (cls === 'unmodelled' || cls === 'injected') {
     countCall(r.result, call.name, cls, undefined, { listed: isListed(r, call) });
-    remember(task, call, expectedRax(call) ?? 0n);
+    remember(task, call, registerOf(call) ?? 0);
     r.audit?.conclude(call);
     r.files.learn(call, cls);
     return true;
@@ -51,7 +59,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (isX32(call)) {
     countCall(r.result, call.name, cls, 'blind');
     addReason(r.result.reasons.blind, `${call.name}: ENOSYS, an x32 number under its plain name`);
-    remember(task, call, expectedRax(call)!);
+    remember(task, call, registerOf(call)!);
     r.audit?.conclude(call);
     return true;
   }
@@ -231,8 +239,7 @@ function conclude(
   countCall(r.result, call.name, cls, verdict, { listed: isListed(r, call), given });
   const compared = verdict === 'matched' && !given;
   if (compared) r.compared?.add(call.seq);
-  const rax = expectedRax(call) ?? outcome.rax;
-  remember(task, call, rax);
+  remember(task, call, registerOf(call) ?? outcome.rax);
   if (isFork(call.row!.op) && !call.asleep) born(r, task, call);
   r.adopter.learn(task, call, outcome);
   r.files.learn(call, cls);
@@ -240,7 +247,7 @@ function conclude(
   if (wrong || outcome.unknown) r.files.taintCall(call);
 }
 
-function remember(task: ReplayTask, call: Call, rax: bigint): void {
+function remember(task: ReplayTask, call: Call, rax: number | bigint): void {
   task.lastRet = rax;
   task.lastName = call.name;
   task.interrupted = isInterrupted(call);
@@ -248,7 +255,7 @@ function remember(task: ReplayTask, call: Call, rax: bigint): void {
     task.lastNr = call.row.nr;
     task.lastTable = call.table;
   }
-  note(task, call, expectedText(call));
+  note(task, call, shownResult(call));
 }
 
 /** What is left of a timer is the clock's to say. */
@@ -257,16 +264,8 @@ function isClock(call: Call): boolean {
   return (op === OP.OP_ALARM || op === OP.OP_TIMER_GETOVERRUN) && Number(call.ret ?? 0) > 0;
 }
 
-/** How many of a task's last events a divergence shows. */
-const HISTORY = 5;
-
-export function noteEvent(task: ReplayTask, event: string): void {
-  task.history.push(event);
-  if (task.history.length > HISTORY) task.history.shift();
-}
-
-export function note(task: ReplayTask, call: Call, result: string): void {
-  noteEvent(task, `${call.line}: ${call.name} = ${result}`);
+export function note(task: ReplayTask, call: Call, result: number | bigint | string): void {
+  task.history.note(call.line, call.name, result);
 }
 
 /** The child of a fork gets its record, once the kernel has made it. */

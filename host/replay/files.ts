@@ -93,8 +93,9 @@ export class Files {
     return waits && !this.#trusted ? 'unmodelled' : cls;
   }
 
-  /** Kind of the file that a call's first descriptor is. */
+  /** Kind of the file that a call's first descriptor is; empty where it takes none. */
   kindOf(call: Call): string {
+    if (call.row?.kinds[0]?.kind !== 'fd') return '';
     return this.#r.kernel.file(call.pid, fdOf(call.args[0]))?.kind ?? '';
   }
 
@@ -259,10 +260,10 @@ export class Files {
   /** A transfer that is not modelled: contents of what it acts on are no longer known. */
   #hidden(call: Call): void {
     const { kernel } = this.#r;
-    const first = kernel.file(call.pid, fdOf(call.args[0]));
-    if (HIDDEN_TRANSFERS.has(call.name)) this.#taint(first);
+    // by its name first: most calls that are not modelled need not be decoded at all
+    if (HIDDEN_TRANSFERS.has(call.name)) this.#taint(kernel.file(call.pid, fdOf(call.args[0])));
     if (call.name === 'io_uring_setup' || call.name === 'io_setup') this.taintAll(call.pid);
-    if (/^(sendmsg|sendmmsg)$/.test(call.name)) {
+    if (call.name === 'sendmsg' || call.name === 'sendmmsg') {
       // somebody outside may get these files
       for (const fd of descriptorsOf(call.args[1])) this.#taint(kernel.file(call.pid, fd));
     }

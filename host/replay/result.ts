@@ -3,6 +3,7 @@ import type { Kernel } from '../kernel.ts';
 import type { AuditCounts } from '../audit/log.ts';
 import type { LineTotals } from '../trace/event.ts';
 import type { TaskView } from '../views.ts';
+import type { History } from './history.ts';
 import type { TreeProcess } from './processes.ts';
 
 export type CallClass = 'emulated' | 'assisted' | 'unmodelled' | 'injected';
@@ -193,7 +194,7 @@ const TEXT_MAX = 200;
 export function addDivergence(
   result: ReplayResult,
   about: { line: number; name: string; expected: string; actual: string; text: string },
-  task: { pid: number; history: readonly string[] },
+  task: { pid: number; history: History },
   view: TaskView | undefined,
 ): void {
   if (result.divergences.length >= DIVERGENCES_MAX) return;
@@ -203,6 +204,6 @@ export function addDivergence(
       `pending 0x${view.pending.toString(16)} blocked 0x${view.blocked.toString(16)}`
     : `${task.pid} is gone`;
   const call = text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}...` : text || about.name;
-  const history = [...task.history];
+  const history = task.history.texts();
   result.divergences.push({ line, pid: task.pid, call, expected, actual, tasks: [state], history });
 }

@@ -15,6 +15,14 @@ const UNLIMITED = (1n << 64n) - 1n;
 const NICE = -1;
 const POLICY = -2;
 const PERSONALITY = -3;
+/** Calls that show or set one of these. */
+const MARKS: ReadonlyMap<number, number> = new Map([
+  [OP.OP_GETPRIORITY, NICE],
+  [OP.OP_SETPRIORITY, NICE],
+  [OP.OP_SCHED_SETSCHEDULER, POLICY],
+  [OP.OP_SCHED_GETSCHEDULER, POLICY],
+  [OP.OP_PERSONALITY, PERSONALITY],
+]);
 /** Calls that privilege, or a limit from before the log, allows. */
 const RAISING = new Set([
   OP.OP_SETPRIORITY,
@@ -109,13 +117,6 @@ export function prepareSetting(k: Kernel, task: ReplayTask, call: Call): string 
 
 /** What a call that agreed has made known. */
 export function learnSetting(task: ReplayTask, call: Call): void {
-  const marks = new Map<number, number>([
-    [OP.OP_GETPRIORITY, NICE],
-    [OP.OP_SETPRIORITY, NICE],
-    [OP.OP_SCHED_SETSCHEDULER, POLICY],
-    [OP.OP_SCHED_GETSCHEDULER, POLICY],
-    [OP.OP_PERSONALITY, PERSONALITY],
-  ]);
-  const mark = marks.get(call.row!.op);
+  const mark = MARKS.get(call.row!.op);
   if (mark !== undefined && !failed(call)) task.limitsKnown.add(mark);
 }

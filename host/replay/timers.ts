@@ -60,12 +60,23 @@ function shownFired(call: Call, number: number): number | undefined {
   }
 }
 
+/** Calls whose results may show that a timer went off. */
+const SHOW_TIMERS: ReadonlySet<number> = new Set([
+  OP.OP_ALARM,
+  OP.OP_GETITIMER,
+  OP.OP_SETITIMER,
+  OP.OP_TIMER_GETTIME,
+  OP.OP_TIMER_GETTIME64,
+  OP.OP_TIMER_SETTIME,
+  OP.OP_TIMER_SETTIME64,
+  OP.OP_RT_SIGTIMEDWAIT,
+  OP.OP_RT_SIGPENDING,
+]);
+
 /** A call whose result shows that a timer went off before it. */
 export function fireByCall(r: Replay, task: ReplayTask, call: Call): void {
   const op = call.row!.op;
-  if (failed(call) || (!call.name.includes('timer') && !call.name.includes('sig'))) {
-    if (op !== OP.OP_ALARM) return;
-  }
+  if (!SHOW_TIMERS.has(op) || (failed(call) && op !== OP.OP_ALARM)) return;
   const armed = (): TimerView[] => timersOf(r.kernel, task.pid).filter((timer) => timer.armed);
   const id = shownFired(call, Number(valueOf(call.args[0]) ?? -1n));
   if (id !== undefined) {

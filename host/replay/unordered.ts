@@ -5,7 +5,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import { isInterrupted, type TraceLine } from '../trace/event.ts';
 import type { FileCursor } from '../trace/strace.ts';
-import { type Call, callOf, rowOf } from './call.ts';
+import { Call, rowOf } from './call.ts';
 import type { TaskView } from '../views.ts';
 import type { Replay } from './engine.ts';
 import { FAULTS, worldly } from './ends.ts';
@@ -182,7 +182,7 @@ class Schedule {
     if (line.name === 'futex') return this.#joinFit(line);
     const [row, table] = rowOf(r.tables, line);
     if (!row) return 'now';
-    const call = callOf(line, row, table);
+    const call = new Call(line, row, table);
     if (isInterrupted(call)) {
       const cause = r.index.interruptions.get(line.seq);
       if (cause && worldly(r, cause.info, cause.signo)) return 'now';

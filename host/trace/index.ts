@@ -1,6 +1,8 @@
 // First pass over a log: what a replay must know before it comes to it. A child's lines may come
 // before its parent's fork returns, and options of a call may stand only in its second half.
 import { isInterrupted, type RetKind, type SigInfoFields, type TraceLine } from './event.ts';
+import type { ArgNode } from './args.ts';
+import { parseArgs } from './strace/arg-parser.ts';
 import { ownCopy } from './strace/text.ts';
 
 /** A fork, vfork, clone or clone3 that made a task, by the `seq` of its first line. */
@@ -23,19 +25,27 @@ export interface ForkEntry {
 }
 
 /** The whole of a call whose first half stands at `start`. */
-export interface SplitCall {
+export class SplitCall {
   start: number;
-  end: number;
-  pid: number;
-  name: string;
   /** complete argument text, both halves joined */
   argText: string;
   retKind: RetKind;
   ret: number | bigint | undefined;
   errno: string | undefined;
   retText: string;
-  /** signal lines of this task between the halves */
-  signals: number;
+
+  constructor(start: number, whole: TraceLine) {
+    this.start = start;
+    this.argText = ownCopy(whole.argText);
+    this.retKind = whole.retKind;
+    this.ret = whole.ret;
+    this.errno = whole.errno;
+    this.retText = ownCopy(whole.retText);
+  }
+
+  get args(): ArgNode[] {
+    return parseArgs(this.argText);
+  }
 }
 
 /** The signal that a task took right after a call that it had interrupted. */
@@ -153,8 +163,6 @@ export class IndexBuilder {
   readonly #keep: (name: string) => boolean;
   readonly #attached = new Set<number>();
   #someHidden = false;
-  readonly #signals = new Map<number, number>();
-  readonly #open = new Set<number>();
   /** calls to be restarted whose signal has not come yet, by pid */
   readonly #restarts = new Map<number, number>();
   #ordered = true;
@@ -182,22 +190,16 @@ export class IndexBuilder {
         if (FORKS.has(line.name) && line.start === undefined) {
           this.#putFork(line, line.seq, 0, 0, 0);
         }
-        this.#open.add(line.pid);
         break;
       case 'resumed':
         if (line.start === undefined) this.#name(line.name);
         if (FORKS.has(line.name)) this.#fork(line, line.start?.seq ?? line.seq);
         if (line.start !== undefined && this.#keep(line.name)) this.#split(line, line.start);
         this.#restart(line, line.start?.seq ?? line.seq);
-        this.#open.delete(line.pid);
-        this.#signals.delete(line.pid);
         break;
       case 'signal':
         this.#interrupt(line);
         if (line.signo === SIGCHLD) this.#childSignal(line);
-        if (this.#open.has(line.pid)) {
-          this.#signals.set(line.pid, (this.#signals.get(line.pid) ?? 0) + 1);
-        }
         break;
       case 'attach':
         if (this.index.tasks.size === 0 && this.index.firstPid === 0) {
@@ -235,9 +237,8 @@ export class IndexBuilder {
 
   /** Gives the first process its number where lines didn't show it. */
   #nameHidden(firstPid: number): void {
-    const { forks, splits, tasks } = this.index;
+    const { forks, tasks } = this.index;
     for (const fork of forks.values()) if (fork.pid === 0) fork.pid = firstPid;
-    for (const split of splits.values()) if (split.pid === 0) split.pid = firstPid;
     const hidden = tasks.get(0);
     if (hidden === undefined) return;
     tasks.delete(0);
@@ -325,18 +326,7 @@ export class IndexBuilder {
   }
 
   #split(line: TraceLine, start: TraceLine): void {
-    this.index.splits.set(start.seq, {
-      start: start.seq,
-      end: line.seq,
-      pid: start.pid,
-      name: line.name,
-      argText: ownCopy(line.argText),
-      retKind: line.retKind,
-      ret: line.ret,
-      errno: line.errno,
-      retText: ownCopy(line.retText),
-      signals: this.#signals.get(line.pid) ?? 0,
-    });
+    this.index.splits.set(start.seq, new SplitCall(start.seq, line));
   }
 
   /**

@@ -1,7 +1,16 @@
 // Decoding of strace's argument notation into a tree. Total: any text gives some tree, in linear
 // time, and what isn't understood becomes an `other` node that keeps its text.
 import type { ArgNode, FlagsNode, IntNode } from '../args.ts';
-import { isDigit, isHex, isWord, isWordStart, parseInteger, unescapeString } from './text.ts';
+import { Lately } from '../lately.ts';
+import {
+  isDigit,
+  isHex,
+  isWord,
+  isWordStart,
+  ownCopy,
+  parseInteger,
+  unescapeString,
+} from './text.ts';
 import { waitStatusOf } from '../values.ts';
 
 // Deeper nesting than any recorder writes; beyond it the rest is kept as text.
@@ -335,9 +344,26 @@ class ArgParser {
   }
 }
 
-/** Decodes the text between a call's parentheses. */
-export function parseArgs(text: string): ArgNode[] {
+/** Longer texts hardly come twice. */
+const MAX_KEPT = 400;
+const NONE: ArgNode[] = [];
+/** Trees of texts that came lately. They are cut from copies, so that no chunk is kept alive. */
+const trees = new Lately<string, ArgNode[]>(4096);
+
+function parse(text: string): ArgNode[] {
   const out: ArgNode[] = [];
-  if (text !== '') new ArgParser(text).list('', out);
+  new ArgParser(text).list('', out);
   return out;
+}
+
+/** Decodes the text between a call's parentheses. Nobody changes a tree: others may share it. */
+export function parseArgs(text: string): ArgNode[] {
+  if (text === '') return NONE;
+  if (text.length > MAX_KEPT) return parse(text);
+  const known = trees.get(text);
+  if (known) return known;
+  const own = ownCopy(text);
+  const tree = parse(own);
+  trees.set(own, tree);
+  return tree;
 }
