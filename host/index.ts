@@ -33,4 +33,8 @@ export type { WindowMode } from './frame.ts';
 export type { Counts } from './counts.ts';
 export type { ContainerView, FdView, TaskView } from './views.ts';
 export type { Answer, Hooks, Upcall } from './upcalls.ts';
+export { ABI_NAMES, opTable, syscallTable } from './syscall-abi.ts';
+export type { AbiName, SyscallRow, SyscallTable } from './syscall-abi.ts';
+export { gateAt, REG, Registers, X86Trap } from './x86-trap.ts';
+export type { Gate, GuestMemory, RegName, TrapCall, TrapOptions } from './x86-trap.ts';
 export { layout } from './generated/layout.ts';

@@ -4,7 +4,7 @@
 import { DISP_BLOCKED, DISP_DONE, DISP_NEED, DISP_UPCALL } from '../assembly/uapi/frame.ts';
 import type { Frame } from './frame.ts';
 import { layout } from './generated/layout.ts';
-import type { Kernel } from './kernel.ts';
+import type { Kernel, SignalAction } from './kernel.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './syscall-abi.ts';
 
 const L = layout.frame;
@@ -151,6 +151,29 @@ const COMPAT: Readonly<Record<AbiName, AbiName>> = {
 const PAGE = 4096n;
 const EFAULT = 14;
 
+/** The argument registers, in order. */
+const ARGS_64 = [REG.rdi, REG.rsi, REG.rdx, REG.r10, REG.r8, REG.r9] as const;
+const ARGS_32 = [REG.rbx, REG.rcx, REG.rdx, REG.rsi, REG.rdi, REG.rbp] as const;
+
+/** A call that a task stands before. */
+export interface TrapCall {
+  readonly tid: number;
+  readonly nr: number;
+  /** in the table of the instruction; undefined: no call has the number */
+  readonly name: string | undefined;
+  /** the six argument registers */
+  readonly args: readonly bigint[];
+}
+
+export interface TrapOptions {
+  /** howells-2017 where nothing else is said */
+  abi?: AbiName;
+  /** the private block of calls also in a Linux table */
+  privateCalls?: boolean;
+  /** what the world says of a call before it runs: facts for the frame, as Frame.assistErrno */
+  world?: (call: TrapCall, frame: Frame) => void;
+}
+
 /**
  * Runs the calls of an emulated processor: `step` where a task stands before a trapping
  * instruction, `finish` when its sleeping call is over.
@@ -159,9 +182,11 @@ export class X86Trap {
   readonly #kernel: Kernel;
   readonly #tables = new Map<Gate, { table: SyscallTable; index: number }>();
   readonly #shown = new Map<number, Shown[]>();
+  readonly #world: TrapOptions['world'];
 
-  constructor(kernel: Kernel, options: { abi?: AbiName; privateCalls?: boolean } = {}) {
+  constructor(kernel: Kernel, options: TrapOptions = {}) {
     this.#kernel = kernel;
+    this.#world = options.world;
     const abi = options.abi ?? 'howells-2017';
     const register = (name: AbiName): { table: SyscallTable; index: number } => {
       const table = syscallTable(name, options.privateCalls);
@@ -170,6 +195,21 @@ export class X86Trap {
     const compat = register(COMPAT[abi]);
     this.#tables.set('int80', compat).set('sysenter', compat);
     if (!syscallTable(abi).compat) this.#tables.set('syscall', register(abi));
+  }
+
+  /** The call that `tid` stands before; undefined where no instruction that traps is at rip. */
+  callAt(tid: number, regs: Registers, memory: GuestMemory): TrapCall | undefined {
+    const code = memory.read(regs.big(REG.rip), GATE_BYTES);
+    const gate = code && gateAt(code);
+    return gate && this.#call(tid, regs, gate);
+  }
+
+  #call(tid: number, regs: Registers, gate: Gate): TrapCall | undefined {
+    const known = this.#tables.get(gate);
+    if (!known) return undefined;
+    const nr = regs.lo(REG.rax);
+    const args = (gate === 'syscall' ? ARGS_64 : ARGS_32).map((reg) => regs.big(reg));
+    return { tid, nr, name: known.table.byNumber.get(nr)?.name, args };
   }
 
   /**
@@ -191,6 +231,8 @@ export class X86Trap {
       regs.set(REG.rax, -EFAULT);
       return DISP_DONE;
     }
+    const call = this.#world && this.#call(tid, regs, gate);
+    if (call) this.#world?.(call, frame);
     const shown: Shown[] = [];
     let disposition = kernel.trap();
     while (disposition === DISP_NEED) {
@@ -212,6 +254,19 @@ export class X86Trap {
     const frame = this.#kernel.frameOf(tid);
     if (frame) this.#store(frame, regs, memory, this.#shown.get(tid) ?? []);
     this.#shown.delete(tid);
+  }
+
+  /**
+   * One step of the return to user mode, as Kernel.exitToUser: an interrupted call is set up to
+   * begin again, or is EINTR. What a handler's frame looks like is the host's to write.
+   */
+  exitToUser(tid: number, regs: Registers, gate: Gate = 'syscall'): SignalAction {
+    const kernel = this.#kernel;
+    const frame = kernel.frame.begin(tid, this.#tables.get(gate)?.index ?? 0, 0);
+    loadFrame(kernel, frame, regs);
+    const action = kernel.exitToUser(tid, frame);
+    storeFrame(kernel, frame, regs);
+    return action;
   }
 
   /** sysenter: ebp points at the stack, where the sixth argument lies. */

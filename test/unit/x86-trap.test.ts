@@ -174,3 +174,60 @@ describe('no trap', () => {
     expect(trap.step(1, new Registers(), memory)).toBe(-1);
   });
 });
+
+describe('a simulator', () => {
+  const PIPE = 22n;
+  const READ = 0n;
+  const FORK = 57n;
+  const EXECVE = 59n;
+  const SIGCONT = 18;
+  const SIGSTOP = 19;
+
+  it('is told which call a task stands before', async () => {
+    const { trap, memory } = await machine('0f0590');
+    const set = new Registers().setBig(REG.rip, BASE).setBig(REG.rax, 335n).setBig(REG.r10, 7n);
+    const call = trap.callAt(1, set, memory);
+    expect(call).toEqual({
+      ...{ tid: 1, nr: 335, name: 'container_create' },
+      args: [0n, 0n, 0n, 7n, 0n, 0n],
+    });
+    expect(trap.callAt(1, set.setBig(REG.rax, 9999n), memory)?.name).toBeUndefined();
+    expect(trap.callAt(1, set.setBig(REG.rip, BASE + 2n), memory)).toBeUndefined();
+  });
+
+  it('says what the world decides, before the call runs', async () => {
+    const kernel = await createKernel();
+    const seen: string[] = [];
+    const trap = new X86Trap(kernel, {
+      abi: 'linux-x86_64',
+      world: (call, frame) => {
+        seen.push(`${call.tid} ${call.name} ${call.args[0]}`);
+        if (call.name === 'execve') frame.assistErrno(2);
+      },
+    });
+    const memory = new Memory(BASE, '0f05');
+    const set = new Registers().setBig(REG.rip, BASE).setBig(REG.rax, EXECVE);
+    expect(trap.step(1, set.setBig(REG.rdi, memory.text(64, '/x')), memory)).toBe(DISP_DONE);
+    expect(signed(set)).toBe(-2n);
+    expect(seen).toEqual([`1 execve ${BASE + 64n}`]);
+  });
+
+  it('sets an interrupted call up to begin again', async () => {
+    const { kernel, trap, memory, call } = await machine('0f05');
+    expect(signed(call({ rax: PIPE, rdi: BASE + 4096n }).set)).toBe(0n);
+    expect(signed(call({ rax: FORK }).set)).toBe(2n);
+    const { set, disposition } = call({ rax: READ, rdi: 3n, rsi: BASE + 4200n, rdx: 1n }, 2);
+    expect(disposition).toBe(DISP_BLOCKED);
+    kernel.raise(2, true, { signo: SIGSTOP });
+    expect(kernel.resume(2)).toBe(DISP_DONE);
+    trap.finish(2, set, memory);
+    // -ERESTARTSYS: not to be seen by a program
+    expect([set.big(REG.rip), signed(set)]).toEqual([BASE + 2n, -512n]);
+    expect(trap.exitToUser(2, set).action).toBe('stopped');
+    kernel.raise(2, true, { signo: SIGCONT });
+    const actions: string[] = [];
+    for (let at = ''; at !== 'none'; actions.push(at)) at = trap.exitToUser(2, set).action;
+    expect(actions).toEqual(['continued', 'none']);
+    expect([set.big(REG.rip), signed(set)]).toEqual([BASE, READ]);
+  });
+});
