@@ -18,6 +18,12 @@ import { Progress } from './progress.ts';
 import { TextFile } from './text-file.ts';
 import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
 
+/** Formats that are known and not read: what to record instead. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  'perf-trace':
+    'perf trace leaves arguments out; perf record -e raw_syscalls:* and perf script keep them',
+  jsonl: 'JSON lines without a head {"bulkhead": 1}: not a trap script',
+};
 /** Formats that are read. */
 const FORMATS = [...LOG_FORMATS, 'script'];
 
@@ -34,7 +40,8 @@ one log, or those of an strace -ff set; - is standard input. Compressed ones are
   --container-of KIND  pid, mnt, user or any: each new namespace of that kind makes a container,
                        in --audit and --containers
   --abi NAME           syscall table of the trace (bulkhead abi lists them)
-  --format NAME        strace, audit, ausearch, script; found out by content otherwise
+  --format NAME        strace, audit, ausearch, ftrace, perf-script, ltrace, script; found out by
+                       content otherwise
   --private-calls      the private block of calls, 1000 and up, also in a Linux table
   --explain LINE       the state before and after that line
   --perturb SEED       change recorded facts one by one: how many does the replay notice?
@@ -88,9 +95,8 @@ async function formatOf(source: TraceSource, values: Values): Promise<LogFormat 
   const head = Buffer.from(await sourceHead(source)).toString('latin1');
   const format = wanted ?? detectFormat(head);
   if (format === 'script' || isLogFormat(format)) return format;
-  const why =
-    format === 'unknown' ? 'not a trace that is known' : `format ${format} is not read yet`;
-  throw new SourceError(`${source.name}: ${why}; --format names one`);
+  const why = REMEDIES[format] ?? 'not a trace that is known; --format names one';
+  throw new SourceError(`${source.name}: ${why}`);
 }
 
 export async function replayCommand(args: string[]): Promise<number> {

@@ -10,6 +10,7 @@ import type { Replay } from './engine.ts';
 import { resume, runNow } from './execute.ts';
 import { bring, help } from './order.ts';
 import { addReason, countCall, countEvent } from './result.ts';
+import { adoptHandler } from './sparse.ts';
 import { fireBySignal } from './timers.ts';
 
 const SIGCHLD = 17;
@@ -132,6 +133,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   const info = line.siginfo;
   task.history.note(line.line, signalName(line.signo));
   if (!line.signo) return;
+  if (!r.traced && !deliverable(r, task.pid, line.signo)) adoptHandler(r, task.pid, line.signo);
   let unseen = false;
   if (isDeath(info) && info) {
     const status = info.status ?? 0;

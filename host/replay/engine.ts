@@ -315,6 +315,7 @@ export class Replay {
       this.#beginExit(task, call);
       return;
     }
+    if (this.sparse) beforeKill(this, call);
     task.open = call;
     this.#begin(call);
   }

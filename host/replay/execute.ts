@@ -273,7 +273,8 @@ function born(r: Replay, task: ReplayTask, call: Call): void {
   const child = childOf(r, call);
   const view = child ? r.kernel.task(child) : undefined;
   const old = r.tasks.get(child);
-  if (view && (!old || old.dead)) r.newTask(child, task);
+  // a vfork's child may be dead when its parent goes on
+  if (view && view.state !== 'Z' && (!old || old.dead)) r.newTask(child, task);
   // what it does with its descriptors nobody will see
   if (view && !r.index.tasks.has(child)) r.files.taintAll(child);
 }

@@ -2,6 +2,7 @@
 // not every call. What the records determine is carried out; what they leave open is adopted.
 import * as OP from '../../assembly/uapi/op.ts';
 import { INR_OPEN_MAX } from '../../assembly/uapi/limits.ts';
+import { WCONTINUED, WUNTRACED } from '../../assembly/uapi/wait.ts';
 import { signalName } from '../abi/constants.ts';
 import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
@@ -14,6 +15,10 @@ import { numberArg, type Outcome } from './run.ts';
 const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
 const USES = new Set([OP.OP_CLOSE, OP.OP_DUP2, OP.OP_DUP3, ...MAKES_FD]);
 const SIG_IGN = 1;
+/** Some address of user code. */
+const HANDLER = 0x1000;
+const USER = 0x1000;
+const ACTION_BYTES = 32;
 /** Signals without an effect by default: CHLD, CONT, URG, WINCH. */
 const HARMLESS = new Set([0, 17, 18, 23, 28]);
 
@@ -90,12 +95,26 @@ export function beforeKill(r: Replay, call: Call): void {
   for (const pid of targets(r, call, op)) {
     const spans = r.index.tasks.get(pid) ?? [];
     if (!spans.some((span) => span.first <= call.seq && span.last > call.seq + 1)) continue;
-    const action = new Uint8Array(32);
-    action[0] = SIG_IGN;
-    const frame = r.kernel.frame.begin(pid, 0, OP.OP_RT_SIGACTION);
-    frame.setArg(0, signo).setArg(1, 0x1000).setArg(3, 8).window(0x1000, action, 'r');
-    if (r.kernel.trap() === DISP_DONE) r.adopted('signal that its target survived');
+    if (setAction(r, pid, signo, SIG_IGN)) r.adopted('signal that its target survived');
   }
+}
+
+/** A signal that was delivered has a handler, though the log does not show which one. */
+export function adoptHandler(r: Replay, pid: number, signo: number): void {
+  const frame = r.kernel.frame.begin(pid, 0, OP.OP_RT_SIGACTION).setArg(0, signo);
+  frame.setArg(2, USER).setArg(3, 8).window(USER, ACTION_BYTES, 'w');
+  if (r.kernel.trap() !== DISP_DONE) return;
+  const handler = frame.output(USER, ACTION_BYTES)?.subarray(0, 8);
+  if (handler?.some((byte, i) => byte > (i ? 0 : SIG_IGN))) return;
+  if (setAction(r, pid, signo, HANDLER)) r.adopted('handler of a signal that was delivered');
+}
+
+function setAction(r: Replay, pid: number, signo: number, handler: number): boolean {
+  const action = new Uint8Array(ACTION_BYTES);
+  new DataView(action.buffer).setUint32(0, handler, true);
+  const frame = r.kernel.frame.begin(pid, 0, OP.OP_RT_SIGACTION);
+  frame.setArg(0, signo).setArg(1, USER).setArg(3, 8).window(USER, action, 'r');
+  return r.kernel.trap() === DISP_DONE;
 }
 
 function targets(r: Replay, call: Call, op: number): number[] {
@@ -114,9 +133,16 @@ export function adoptSparse(r: Replay, call: Call, outcome: Outcome): string | u
   const op = call.row!.op;
   if (outcome.disposition === DISP_BLOCKED) {
     if (call.retKind === 'restart' || call.errno === 'EINTR') return 'a signal is not shown';
-    return WAITS.has(op) && call.retKind === 'value'
-      ? 'the end of a child is not shown'
-      : undefined;
+    if (!WAITS.has(op) || call.retKind !== 'value') return undefined;
+    const child = Number(call.ret);
+    const task = r.tasks.get(child);
+    const stops = (numberArg(call, 2) ?? WUNTRACED) & (WUNTRACED | WCONTINUED);
+    if (task && child > 1 && op !== OP.OP_WAITID && !stops) {
+      r.processes.end(child, 'ended', r.kernel.task(child));
+      r.bury(task);
+      r.adopter.removeStale(child);
+    }
+    return 'the end of a child is not shown';
   }
   if (outcome.disposition !== DISP_DONE) return undefined;
   if (call.retKind === 'restart') return 'a signal is not shown';

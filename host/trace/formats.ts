@@ -4,6 +4,9 @@ import type { AuditTables } from './audit/facts.ts';
 import type { CallTotals, LineTotals, TraceLine } from './event.ts';
 import type { TraceSource } from './source.ts';
 import { type FileCursor, StraceLog } from './strace.ts';
+import { eventsOf, FtraceTranslator } from './translate/ftrace.ts';
+import { LtraceTranslator } from './translate/ltrace.ts';
+import { translated } from './translate/source.ts';
 
 /** One pass over a log. Make a new one for another pass. */
 export interface TraceLog {
@@ -27,7 +30,14 @@ export interface LogReader {
   open(options?: { firstPid?: number }): TraceLog;
 }
 
-export const LOG_FORMATS = ['strace', 'audit', 'ausearch'] as const;
+export const LOG_FORMATS = [
+  'strace',
+  'audit',
+  'ausearch',
+  'ftrace',
+  'perf-script',
+  'ltrace',
+] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export function isLogFormat(name: string): name is LogFormat {
@@ -43,6 +53,17 @@ export async function logReader(
   if (format === 'strace') {
     const open = (options = {}): TraceLog => new StraceLog(source, options);
     return { format, traced: true, sparse: false, open };
+  }
+  if (format === 'ltrace') {
+    const inStrace = translated(source, () => new LtraceTranslator(tables.x86));
+    const open = (options = {}): TraceLog => new StraceLog(inStrace, options);
+    return { format, traced: true, sparse: false, open };
+  }
+  if (format === 'ftrace' || format === 'perf-script') {
+    const shows = await eventsOf(source);
+    const inStrace = translated(source, () => new FtraceTranslator(tables.x86, shows));
+    const open = (options = {}): TraceLog => new StraceLog(inStrace, options);
+    return { format, traced: false, sparse: !shows.ends || !shows.signals, open };
   }
   const plan = await planAudit(source, tables);
   const open = (): TraceLog => new AuditLog(source, plan, tables);

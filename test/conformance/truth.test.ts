@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest';
 import { signalNumber } from '../../host/trace/values.ts';
 import { replayTrace } from '../../host/replay.ts';
+import type { LogFormat } from '../../host/trace/formats.ts';
 import { openSource } from '../../host/trace/source.ts';
 import manifest from '../traces/manifest.json' with { type: 'json' };
 
@@ -22,7 +23,7 @@ const SIGRTMIN = 34;
 /** Signals by which the recorder starts the program, and those that no log has lines for. */
 const UNSEEN = new Set([9, 18, 19]);
 /** Logs that show a part of the run only, by their options. */
-const PARTIAL = new Set(['attach_bash', 'opt_nofollow_stderr', 'killstorm_60']);
+const PARTIAL = new Set(['attach_bash', 'opt_nofollow_stderr', 'killstorm_60', 'ltrace_pipes']);
 
 function statusOf(end: string): string {
   return end.startsWith('SIG') ? `sig ${signalNumber(end)}` : end;
@@ -39,11 +40,17 @@ function byNumber(counts: Record<string, number>, libc: boolean): Map<number, nu
 }
 
 const traces = manifest.traces.filter((one) => one.format.startsWith('strace'));
+/** Other recorders whose log shows ends and signals: as they are called here. */
+const OTHERS: Readonly<Record<string, LogFormat>> = {
+  ftrace_pipes: 'ftrace',
+  ltrace_pipes: 'ltrace',
+};
+traces.push(...manifest.traces.filter((one) => one.name in OTHERS));
 
 test.each(traces)('$name', async ({ name, file, truth: facts }) => {
   const truth = facts as unknown as Truth;
   const source = await openSource([`test/traces/${file}`]);
-  const { result } = await replayTrace(source, file);
+  const { result } = await replayTrace(source, file, { format: OTHERS[name] ?? 'strace' });
   source.close();
   const ours = new Map(result.processes.map((process) => [process.pid, process]));
   const first = result.processes[0]?.pid;

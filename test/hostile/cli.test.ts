@@ -69,7 +69,7 @@ const MISTAKES: Record<string, Mistake> = {
   'an unknown format': {
     args: ['replay', '--format', 'pdf', TRACE],
     status: USAGE,
-    says: /no such format: pdf; there are strace, audit, ausearch, script/,
+    says: /no such format: pdf; there are strace, audit, .*, ftrace, perf-script, ltrace, script/,
   },
   'a line that is no number': {
     args: ['replay', '--explain', 'x', TRACE],
