@@ -2,15 +2,17 @@
 // had its task in, the tree rebuilt from the log alone is the kernel's, making containers of
 // namespaces changes no result, and stock tools read all of it.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { auditTree } from '../../host/audit/tree.ts';
+import { createKernel, type Kernel } from '../../host/kernel.ts';
 import { replayTrace } from '../../host/replay.ts';
-import type { Replay } from '../../host/replay/engine.ts';
+import { runScript } from '../../host/script/runner.ts';
 import { detectFormat } from '../../host/trace/detect.ts';
 import { type LogFormat } from '../../host/trace/formats.ts';
+import { readScript } from '../../host/trace/script.ts';
 import { openSource, sourceHead } from '../../host/trace/source.ts';
 
 const TRACES = 'test/traces';
@@ -30,10 +32,10 @@ class Witness {
   readonly parents = new Map<string, string>();
   /** events whose container is not the one that the kernel had the task in */
   readonly wrong: string[] = [];
-  replay: Replay | undefined;
+  kernel: Kernel | undefined;
 
   look(): void {
-    for (const { id, parentId } of this.replay!.kernel.containers()) {
+    for (const { id, parentId } of this.kernel!.containers()) {
       if (String(id) !== INIT) this.parents.set(String(id), String(parentId));
     }
   }
@@ -43,7 +45,7 @@ class Witness {
     const call = /^type=SYSCALL .* pid=(\d+) .* record=1$/m.exec(text);
     if (!call) return;
     const [, inside] = /^type=CONTAINER_ID .* record=1 contid=(\d+)/m.exec(text) ?? [];
-    const task = this.replay?.kernel.task(Number(call[1]));
+    const task = this.kernel?.task(Number(call[1]));
     // a process that has ended is in none
     if (!task || task.state === 'Z' || inside === String(task.containerId)) return;
     this.wrong.push(`task ${call[1]} is in ${task.containerId}: ${text}`);
@@ -64,13 +66,45 @@ async function logOf(name: string) {
     format,
     audit: { write, containerOf: 'any' },
     watch: (_line, replay) => {
-      witness.replay = replay;
+      witness.kernel = replay.kernel;
       witness.look();
     },
   });
   source.close();
   return { result, witness, text: parts.join('') };
 }
+
+/** The tree that a log tells of, and the tasks whose container it does not tell. */
+async function rebuilt(file: string) {
+  const source = await openSource([file]);
+  const { containers, unknown } = await auditTree(source);
+  source.close();
+  const inner = containers.filter(({ id }) => id !== INIT);
+  return { parents: new Map(inner.map(({ id, parent }) => [id, parent])), unknown };
+}
+
+const SCRIPTS = `${TRACES}/script`;
+
+describe.each(readdirSync(SCRIPTS))('%s', (name) => {
+  it('has a log whose tree is the kernel’s', async () => {
+    const script = readScript(readFileSync(`${SCRIPTS}/${name}`, 'utf8'));
+    const witness = new Witness();
+    const kernel = await createKernel({ target: script.needsDebug ? 'debug' : 'release' });
+    witness.kernel = kernel;
+    const parts: string[] = [];
+    const audit = (text: string): void => {
+      parts.push(text);
+      witness.look();
+    };
+    await runScript(script, name, { kernel, audit });
+    const file = join(folder, `${name}.log`);
+    writeFileSync(file, parts.join(''), 'latin1');
+    const { parents } = await rebuilt(file);
+    expect(parents).toEqual(witness.parents);
+    const makes = /"container_create".*"ret": 3/.test(readFileSync(`${SCRIPTS}/${name}`, 'utf8'));
+    if (makes) expect(parents.size).toBeGreaterThan(0);
+  });
+});
 
 const hasTools = spawnSync('ausearch', ['--version']).status === 0;
 
@@ -91,13 +125,7 @@ describe.each(names)('%s', (name) => {
     expect(calls.filter((line) => !/ record=1$/.test(line))).toEqual([]);
 
     writeFileSync(file(), text, 'latin1');
-    const source = await openSource([file()]);
-    const tree = await auditTree(source);
-    source.close();
-    const rebuilt = tree.containers.filter(({ id }) => id !== INIT);
-    const parents = new Map(rebuilt.map(({ id, parent }) => [id, parent]));
-    expect(parents).toEqual(witness.parents);
-    expect(tree.unknown).toEqual([]);
+    expect(await rebuilt(file())).toEqual({ parents: witness.parents, unknown: [] });
   });
 
   it.skipIf(!hasTools)('is read whole by ausearch and aureport (Debian package auditd)', () => {
