@@ -1,18 +1,11 @@
-// `npm run bench`: builds, then measures (bench/README.md).
+// `npm run bench -- [options] [NAME...]`: builds what is stale, then `bulkhead bench`.
+import { resolve } from 'node:path';
 import { buildAll } from './build.mjs';
 import { run } from './setup.mjs';
 
+// npm runs this in the project's folder; file names are meant from where the user stands
+const from = process.env.INIT_CWD ?? process.cwd();
+const isFile = /^[^-].*\.(json|svg)$/;
+const args = process.argv.slice(2).map((arg) => (isFile.test(arg) ? resolve(from, arg) : arg));
 await buildAll();
-const { build } = await import('esbuild');
-await build({
-  entryPoints: ['bench/run.ts'],
-  // beside the kernels, where host/module.ts looks for them
-  outfile: 'build/bench.mjs',
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  external: ['fzstd'],
-  logLevel: 'warning',
-});
-run(process.execPath, ['--expose-gc', 'build/bench.mjs', ...process.argv.slice(2)]);
+run(process.execPath, ['dist/cli.js', 'bench', ...args]);

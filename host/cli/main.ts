@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { abiCommand } from './abi.ts';
 import { auditCommand } from './audit.ts';
+import { benchCommand } from './bench.ts';
 import { layoutCommand } from './layout.ts';
 import { replayCommand } from './replay.ts';
 import { statCommand } from './stat.ts';
@@ -16,6 +17,7 @@ usage: bulkhead replay [options] FILE...   replay a trace and compare (- is stan
        bulkhead stat FILE...               share of the recorded calls that are predicted
        bulkhead audit tree FILE...         containers and tasks, from an audit log alone
        bulkhead audit attribute FILE...    an audit log again, with container ids
+       bulkhead bench [NAME...]            benchmarks against C and JavaScript (bench --help)
        bulkhead layout                     the kernel's structures, as JSON
        bulkhead --help | --version
 
@@ -40,6 +42,8 @@ async function main(argv: string[]): Promise<number> {
       return statCommand(rest);
     case 'audit':
       return auditCommand(rest);
+    case 'bench':
+      return benchCommand(rest);
     case 'abi':
       return abiCommand(rest);
     case 'layout':

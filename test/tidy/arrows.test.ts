@@ -45,6 +45,7 @@ const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['audit', /^audit\/.*\.ts$/],
   ['replay', /^(replay|script-runner|(replay|script|render)\/.*)\.ts$/],
   ['index', /^index\.ts$/],
+  ['bench', /^bench\/.*\.ts$/],
   ['front', /^(cli|web)\/.*\.ts$/],
 ];
 
