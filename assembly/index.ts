@@ -8,8 +8,10 @@ import {
   adopt_task,
   find_task,
 } from "./process/adopt.ts";
-import { audit_ctl } from "./audit/auditsc.ts";
+import { audit_ctl, audit_mark_tables } from "./audit/auditsc.ts";
 import { start_kernel } from "./boot.ts";
+import { do_batch } from "./batch.ts";
+import * as K from "./calls.ts";
 import { nil } from "./lib/err.ts";
 import { die_now, fatal_signal } from "./process/exit.ts";
 import { alloc_file, fd_install, file, FILE_FLAGS_UNKNOWN, FILE_WORLD } from "./fs/file.ts";
@@ -23,15 +25,10 @@ import { read_proc_path } from "./proc/proc-text.ts";
 import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./lib/root.ts";
 import { exit_to_user_step, peek_signal } from "./signal/sigdeliver.ts";
 import * as G from "./signal/signal.ts";
-import { unshare_sighand } from "./process/exec.ts";
-import {
-  action_of,
-  sighand_must_copy,
-  SIGNAL_GROUP_EXIT,
-  SIGNAL_UNKILLABLE,
-} from "./process/signal-struct.ts";
+import { SIGNAL_GROUP_EXIT } from "./process/signal-struct.ts";
 import { kfree, kzalloc } from "./lib/slab.ts";
-import { do_resume, do_syscall, task_of_frame } from "./syscall.ts";
+import { do_resume, do_syscall } from "./syscall.ts";
+import { is_fault, unprotect } from "./signal/fault.ts";
 import { fire_itimer } from "./signal/sys-timer.ts";
 import * as T from "./process/task.ts";
 import { EMFILE, ENOMEM, ESRCH } from "./uapi/errno.ts";
@@ -39,8 +36,9 @@ import { O_RDWR } from "./uapi/fcntl.ts";
 import { forget_upcall, host_answer } from "./container/upcall.ts";
 import { adopt_name } from "./namespace/uts.ts";
 import { abort_sleep } from "./process/waitqueue.ts";
+import { last_wait_status } from "./process/wait.ts";
 import * as F from "./uapi/frame.ts";
-import { SIG_DFL, SIG_IGN, SIGKILL } from "./uapi/signal.ts";
+import { SIGKILL } from "./uapi/signal.ts";
 
 /** Version of this interface; changes with every incompatible change of exports or layouts. */
 export function abi_version(): i32 {
@@ -89,6 +87,7 @@ export function register_table(ops: usize, len: u32, flags: u32): i32 {
   table.flags = flags;
   table.pad = 0;
   r.nr_tables = index + 1;
+  audit_mark_tables();
   return <i32>index;
 }
 
@@ -103,37 +102,63 @@ export function do_syscall_64(at: usize): i32 {
  * exits or needs something, later ones of the same task are DISP_NOT_RUN. Return: frames done.
  */
 export function do_syscall_batch(ring: usize, n: u32): u32 {
-  let done: u32 = 0;
-  let held = false;
-  for (let i: u32 = 0; i < n; ++i) {
-    const f = changetype<frame>(<usize>load<u32>(ring + (i << 2)));
-    if (held) {
-      const p = task_of_frame(f);
-      if (!nil(p) && p.flags & T.PF_BATCH_HELD) {
-        f.disposition = F.DISP_NOT_RUN;
-        continue;
-      }
-    }
-    const d = do_syscall(f);
-    if (d == F.DISP_DONE) {
-      done += 1;
-    } else if (d == F.DISP_NEED || d == F.DISP_DRAIN) {
-      held = true;
-      const p = task_of_frame(f);
-      if (!nil(p)) p.flags |= T.PF_BATCH_HELD;
-    } else if (d == F.DISP_BUSY) {
-      f.disposition = F.DISP_NOT_RUN;
-    }
-  }
-  if (held) release_batch(ring, n);
-  return done;
+  return do_batch(ring, n);
 }
 
-function release_batch(ring: usize, n: u32): void {
-  for (let i: u32 = 0; i < n; ++i) {
-    const p = task_of_frame(changetype<frame>(<usize>load<u32>(ring + (i << 2))));
-    if (!nil(p)) p.flags &= ~T.PF_BATCH_HELD;
-  }
+/**
+ * Typed calls: what the trap of that name does for task `tid`, without a frame. Return: the result,
+ * a negative errno, or CALL_TRAP where it has to be a trap (it would sleep, or cannot be made now).
+ */
+export function call_getpid(tid: i32): i32 {
+  return K.do_call_getpid(tid);
+}
+
+export function call_getppid(tid: i32): i32 {
+  return K.do_call_getppid(tid);
+}
+
+export function call_fork(tid: i32): i32 {
+  return K.do_call_fork(tid);
+}
+
+/** clone(2) with flags that need no memory of the caller's; their low byte: the exit signal. */
+export function call_clone(tid: i32, flags: u32): i32 {
+  return K.do_call_clone(tid, flags);
+}
+
+export function call_fork_into_container(tid: i32, fd: i32): i32 {
+  return K.do_call_fork_into_container(tid, fd);
+}
+
+export function call_exit(tid: i32, code: i32): i32 {
+  return K.do_call_exit(tid, code);
+}
+
+export function call_exit_group(tid: i32, code: i32): i32 {
+  return K.do_call_exit_group(tid, code);
+}
+
+/** wait4(2); the status is wait_status(). */
+export function call_wait4(tid: i32, pid: i32, options: i32): i32 {
+  return K.do_call_wait4(tid, pid, options);
+}
+
+/** Wait status of the child that the last call_wait4() has returned. */
+export function wait_status(): i32 {
+  return last_wait_status();
+}
+
+export function call_kill(tid: i32, pid: i32, sig: i32): i32 {
+  return K.do_call_kill(tid, pid, sig);
+}
+
+export function call_close(tid: i32, fd: i32): i32 {
+  return K.do_call_close(tid, fd);
+}
+
+/** `name`: address of a NUL-terminated string in a block of host_alloc(), 24 bytes at least. */
+export function call_container_create(tid: i32, name: u32, flags: u32): i32 {
+  return K.do_call_container_create(tid, name, flags);
 }
 
 /** A woken task goes on with its sleeping call. Return: DISP_*. */
@@ -356,24 +381,6 @@ export function set_temporary_mask(tid: i32, lo: u32, hi: u32): i32 {
   return set_blocked(tid, lo, hi);
 }
 
-/** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS. */
-const FAULTS: u64 = 0x400004d8;
-
-/** A fault cannot be ignored, put off, or survived by being an init. */
-function unprotect(p: T.task_struct, signo: i32): void {
-  const k = T.cold(p);
-  const blocked = (k.blocked & G.sigmask(signo)) != 0;
-  const handler = action_of(k.sighand, signo).handler;
-  if (blocked || handler == SIG_IGN) {
-    if (sighand_must_copy(k.sighand) && !unshare_sighand(p)) return;
-    action_of(k.sighand, signo).handler = SIG_DFL;
-    k.blocked &= ~G.sigmask(signo);
-  } else if (handler != SIG_DFL) {
-    return;
-  }
-  if (!(p.flags & T.PF_TRACED)) p.signal.flags &= ~SIGNAL_UNKILLABLE;
-}
-
 /** A signal of the world's (a timer, a fault, a terminal): to `tid` or, with `group`, its group. */
 export function raise(
   tid: i32,
@@ -396,7 +403,7 @@ export function raise(
   info.uid = uid;
   info.status = status;
   info.value = (<u64>value_lo) | ((<u64>value_hi) << 32);
-  if (!group && code > 0 && (FAULTS >> (signo - 1)) & 1) unprotect(p, signo);
+  if (!group && code > 0 && is_fault(signo)) unprotect(p, signo);
   G.send_signal(p, info, group != 0, true);
   return 0;
 }

@@ -1,12 +1,12 @@
 // The dispatch: number -> operation by the active table, one switch, one result. Reads as a table.
-import { audit } from "./audit/audit.ts";
-import { audit_exit_call, audit_syscall_exit } from "./audit/auditsc.ts";
+import { audit_exit_call, audit_exit_unseen, audit_syscall_exit } from "./audit/auditsc.ts";
 import * as R from "./lib/err.ts";
 import { event_ring_full } from "./lib/event.ts";
 import { do_execve } from "./process/exec.ts";
 import { do_exit, do_group_exit } from "./process/exit.ts";
+import { exit_plain } from "./process/exit-plain.ts";
 import { close_fd, close_range } from "./fs/file.ts";
-import { frame, syscall_table } from "./lib/frame.ts";
+import { ENTRY_AUDITED, ENTRY_OP, frame, syscall_table } from "./lib/frame.ts";
 import {
   find_task_by_pid_ns,
   pid_namespace,
@@ -54,11 +54,13 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_WAIT4:
       return kernel_wait4(p, f, a0, f.a1, a2, f.r10, compat ? 72 : 144);
     case O.OP_EXIT_GROUP:
-      if (root().audit) audit_exit_call(p, f, compat);
+      if (audit_exit_unseen(f) && exit_plain(p, (a0 & 0xff) << 8)) return R.RET_EXITED;
+      audit_exit_call(p, f, compat);
       do_group_exit(p, (a0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_EXIT:
-      if (root().audit) audit_exit_call(p, f, compat);
+      if (audit_exit_unseen(f) && exit_plain(p, (a0 & 0xff) << 8)) return R.RET_EXITED;
+      audit_exit_call(p, f, compat);
       do_exit(p, (a0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_VFORK:
@@ -275,7 +277,7 @@ function why_not(p: task_struct): i32 {
 }
 
 /** Is `p` in user mode? */
-function runs(p: task_struct): bool {
+export function runs(p: task_struct): bool {
   return p.state == T.TASK_RUNNING && !(p.flags & (T.PF_WOKEN | T.PF_EXITING));
 }
 
@@ -298,11 +300,13 @@ export function do_syscall(f: frame): i32 {
   f.args = <u32>(at + offsetof<frame>("rdx"));
   if (compat) widen_args(f);
   // a 64-bit number with a bit above 31 set is no number of the table
-  const op = nr < table.len && (compat || !nr_hi) ? load<u16>(table.ops + (nr << 1)) : 0;
+  const known = nr < table.len && (compat || !nr_hi);
+  const entry: u32 = known ? load<u16>(table.ops + (nr << 1)) : ENTRY_AUDITED;
+  const op = entry & ENTRY_OP;
   f.op = op;
   let result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
   if (result == -E.EPERM && is_supervised()) result = refused(p, f, compat);
-  if (r.audit) audit_syscall_exit(audit(), p, f, compat, result);
+  if ((entry & ENTRY_AUDITED) | r.audit_pending) audit_syscall_exit(p, f, compat, result);
   return finish(f, result);
 }
 
@@ -342,6 +346,6 @@ export function do_resume(p: task_struct): i32 {
     result = do_op(f.op, p, f, compat);
     if (result == -E.EPERM && is_supervised()) result = refused(p, f, compat);
   }
-  if (root().audit) audit_syscall_exit(audit(), p, f, compat, result);
+  audit_syscall_exit(p, f, compat, result);
   return finish(f, result);
 }

@@ -11,6 +11,18 @@ export interface KernelExports {
   register_table(ops: number, len: number, flags: number): number;
   do_syscall_64(at: number): number;
   do_syscall_batch(ring: number, n: number): number;
+  call_getpid(tid: number): number;
+  call_getppid(tid: number): number;
+  call_fork(tid: number): number;
+  call_clone(tid: number, flags: number): number;
+  call_fork_into_container(tid: number, fd: number): number;
+  call_exit(tid: number, code: number): number;
+  call_exit_group(tid: number, code: number): number;
+  call_wait4(tid: number, pid: number, options: number): number;
+  wait_status(): number;
+  call_kill(tid: number, pid: number, sig: number): number;
+  call_close(tid: number, fd: number): number;
+  call_container_create(tid: number, name: number, flags: number): number;
   resume(tid: number): number;
   run_woken(max: number): number;
   first_woken(): number;

@@ -507,6 +507,7 @@
 #define BH_DISP_BUSY (6)
 #define BH_DISP_NOT_RUN (7)
 #define BH_DISP_SLEEPS (8)
+#define BH_CALL_TRAP (-0x10000)
 #define BH_WINDOW_READ (1)
 #define BH_WINDOW_WRITE (2)
 #define BH_WINDOW_UNMAPPED (4)
@@ -1952,6 +1953,7 @@ struct bh_kernel_root {
   uint32_t timers_prev;
   uint32_t ep_walk;
   uint32_t inodes;
+  uint32_t audit_pending;
 };
 _Static_assert(offsetof(struct bh_kernel_root, magic) == 0, "magic");
 _Static_assert(offsetof(struct bh_kernel_root, layout_hash) == 4, "layout_hash");
@@ -2036,6 +2038,7 @@ _Static_assert(offsetof(struct bh_kernel_root, timers_next) == 328, "timers_next
 _Static_assert(offsetof(struct bh_kernel_root, timers_prev) == 332, "timers_prev");
 _Static_assert(offsetof(struct bh_kernel_root, ep_walk) == 336, "ep_walk");
 _Static_assert(offsetof(struct bh_kernel_root, inodes) == 340, "inodes");
+_Static_assert(offsetof(struct bh_kernel_root, audit_pending) == 344, "audit_pending");
 
 struct bh_key {
   int32_t usage;
@@ -2970,6 +2973,27 @@ typedef int32_t bh_do_syscall_64_fn(uint32_t at);
  * exits or needs something, later ones of the same task are DISP_NOT_RUN. Return: frames done.
  */
 typedef uint32_t bh_do_syscall_batch_fn(uint32_t ring, uint32_t n);
+/*
+ * Typed calls: what the trap of that name does for task tid, without a frame. Return: the result,
+ * a negative errno, or CALL_TRAP where it has to be a trap (it would sleep, or cannot be made
+ * now).
+ */
+typedef int32_t bh_call_getpid_fn(int32_t tid);
+typedef int32_t bh_call_getppid_fn(int32_t tid);
+typedef int32_t bh_call_fork_fn(int32_t tid);
+/* clone(2) with flags that need no memory of the caller's; their low byte: the exit signal. */
+typedef int32_t bh_call_clone_fn(int32_t tid, uint32_t flags);
+typedef int32_t bh_call_fork_into_container_fn(int32_t tid, int32_t fd);
+typedef int32_t bh_call_exit_fn(int32_t tid, int32_t code);
+typedef int32_t bh_call_exit_group_fn(int32_t tid, int32_t code);
+/* wait4(2); the status is wait_status(). */
+typedef int32_t bh_call_wait4_fn(int32_t tid, int32_t pid, int32_t options);
+/* Wait status of the child that the last call_wait4() has returned. */
+typedef int32_t bh_wait_status_fn(void);
+typedef int32_t bh_call_kill_fn(int32_t tid, int32_t pid, int32_t sig);
+typedef int32_t bh_call_close_fn(int32_t tid, int32_t fd);
+/* name: address of a NUL-terminated string in a block of host_alloc(), 24 bytes at least. */
+typedef int32_t bh_call_container_create_fn(int32_t tid, uint32_t name, uint32_t flags);
 /* A woken task goes on with its sleeping call. Return: DISP_*. */
 typedef int32_t bh_resume_fn(int32_t tid);
 /* Resumes every task that is woken now, in order of waking. Return: how many. */

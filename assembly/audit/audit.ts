@@ -121,6 +121,7 @@ export function audit_drop(a: audit_state): void {
   a.left_out = 0;
   a.call_wanted = 0;
   a.forced = 0;
+  root().audit_pending = 0;
 }
 
 /** Begins a record in the part for what a call adds. False: the event is full. */
@@ -171,6 +172,7 @@ export function put_bytes(a: audit_state, from: usize, len: u32): void {
 /** The record is complete. Return: its words. */
 function record_end(a: audit_state): u32 {
   const words = (a.at - a.rec) >> 2;
+  root().audit_pending = 1;
   store<u32>(a.rec, load<u32>(a.rec) | (words << 16));
   return words;
 }

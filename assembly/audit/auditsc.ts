@@ -6,7 +6,7 @@ import * as X from "./audit-context.ts";
 import { audit_log_call, container_of_task } from "./audit-record.ts";
 import { container, next_in_tree } from "../container/container.ts";
 import { nil, same, RET_BLOCKED, RET_EXITED, RET_NEED, RET_RAW, RET_UPCALL } from "../lib/err.ts";
-import { frame } from "../lib/frame.ts";
+import { ENTRY_AUDITED, ENTRY_OP, frame, syscall_table } from "../lib/frame.ts";
 import { find_ge_pid, pid_namespace, pid_nr_ns, tgid_nr } from "../process/pid.ts";
 import { root } from "../lib/root.ts";
 import { kfree, kmalloc } from "../lib/slab.ts";
@@ -68,6 +68,7 @@ export function audit_add_rule(at: usize): i32 {
     store<u32>(a.interest + (i << 2), load<u32>(a.interest + (i << 2)) | bits);
   }
   if (from.all) a.other_numbers = 1;
+  audit_mark_tables();
   return 0;
 }
 
@@ -82,6 +83,22 @@ export function audit_clear_rules(): void {
   }
   if (a.interest) memory.fill(a.interest, 0, MAP_WORDS << 2);
   a.other_numbers = 0;
+  audit_mark_tables();
+}
+
+/** Marks, in the tables of the dispatch, the numbers that some rule is about. */
+export function audit_mark_tables(): void {
+  const r = root();
+  const a = audit();
+  if (nil(a) || !a.interest) return;
+  for (let i: u32 = 0; i < r.nr_tables; ++i) {
+    const table = changetype<syscall_table>(<usize>(r.tables + (i << 4)));
+    for (let nr: u32 = 0; nr < table.len; ++nr) {
+      const at = table.ops + (nr << 1);
+      const op = load<u16>(at) & ENTRY_OP;
+      store<u16>(at, <u16>(interesting(a, nr) ? op | ENTRY_AUDITED : op));
+    }
+  }
 }
 
 /** Is `p` in the container, or audit container id, of number `id`, or in what is nested in it? */
@@ -154,14 +171,9 @@ function interesting(a: audit_state, nr: u32): bool {
 }
 
 /** A call is over, asleep, or cannot go on: `r` as do_op() gives it. */
-export function audit_syscall_exit(
-  a: audit_state,
-  p: task_struct,
-  f: frame,
-  compat: bool,
-  r: i32,
-): void {
-  if (!a.enabled) return;
+export function audit_syscall_exit(p: task_struct, f: frame, compat: bool, r: i32): void {
+  const a = audit();
+  if (nil(a) || !a.enabled) return;
   const nr = <u32>f.orig_rax;
   const forced = a.forced != 0;
   if (!forced && !interesting(a, nr)) {
@@ -194,10 +206,16 @@ export function audit_syscall_exit(
   A.audit_flush(a);
 }
 
+/** Would an end that nothing but its call is logged of be passed over? */
+export function audit_exit_unseen(f: frame): bool {
+  const a = audit();
+  return nil(a) || !a.enabled || !interesting(a, <u32>f.orig_rax);
+}
+
 /** exit or exit_group begins: who makes it is known now, what comes of it is added to it. */
 export function audit_exit_call(p: task_struct, f: frame, compat: bool): void {
   const a = audit();
-  if (!a.enabled) return;
+  if (nil(a) || !a.enabled) return;
   const nr = <u32>f.orig_rax;
   const key = audit_filter(a, p, nr, compat, U.AUDITSC_INVALID, 0);
   a.call_wanted = key ? 1 : 0;

@@ -132,3 +132,6 @@ export class syscall_table {
   pad: u32;
 }
 export const MAX_TABLES: u32 = 16;
+/** In an entry of a table: the operation, and whether some audit rule is about the number. */
+export const ENTRY_OP: u32 = 0x7fff;
+export const ENTRY_AUDITED: u32 = 0x8000;

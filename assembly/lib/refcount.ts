@@ -42,6 +42,12 @@ export function refcount_inc_not_zero(at: usize): bool {
   return true;
 }
 
+/** Drops a reference that the caller knows not to be the last. */
+export function refcount_dec(at: usize): void {
+  if (CONFIG_SMP) atomic.sub<i32>(at, 1);
+  else store<i32>(at, load<i32>(at) - 1);
+}
+
 /** Drops a reference; true when it was the last one and the caller must free the object. */
 export function refcount_dec_and_test(at: usize): bool {
   if (CONFIG_SMP) {

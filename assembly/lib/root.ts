@@ -116,6 +116,7 @@ export class kernel_root {
   timers_prev: u32;
   ep_walk: u32; // walks over nested epoll files so far (eploop.ts)
   inodes: u32; // inodes that locks or watches know, by inode.next
+  audit_pending: u32; // 1: there are audit records that the call under way has to log, or drop
 
   /** List of questions to the host. */
   get upcalls(): list_head {
@@ -164,5 +165,8 @@ export const SEQ_FILE: usize = 0x25c0;
 export const SCRATCH_SCM: usize = 0x2800;
 /** struct iovec[UIO_MAXIOV]. */
 export const SCRATCH_IOV: usize = 0x4000;
+/** Frame and window of a typed call (calls.ts). */
+export const CALL_FRAME: usize = 0x2600;
+export const CALL_WINDOW: usize = 0x2720;
 
 if (offsetof<kernel_root>() > <usize>0x400) ERROR("kernel_root outgrew its place");

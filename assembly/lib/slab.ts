@@ -72,6 +72,28 @@ export class kmem_cache {
   pages: u32; // [PAGES] pages taken
   pad0: u32;
   pad1: u32;
+
+  /** kmem_cache_alloc(), written out where fork is. */
+  @inline static get(id: i32): usize {
+    const c = cache_at(id);
+    const object: usize = c.free;
+    if (CONFIG_DEBUG || !object) return kmem_cache_alloc(id);
+    c.free = load<u32>(object);
+    c.live += 1;
+    return object;
+  }
+
+  /** kmem_cache_free(), written out where exit is. */
+  @inline static put(id: i32, object: usize): void {
+    if (CONFIG_DEBUG) {
+      kmem_cache_free(id, object);
+    } else {
+      const c = cache_at(id);
+      store<u32>(object, c.free);
+      c.free = <u32>object;
+      c.live -= 1;
+    }
+  }
 }
 
 export function cache_at(id: i32): kmem_cache {

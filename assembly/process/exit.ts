@@ -6,6 +6,7 @@ import { exit_container } from "../container/container.ts";
 import { put_cred } from "../cred/cred.ts";
 import { NULL, nil, same } from "../lib/err.ts";
 import { emit } from "../lib/event.ts";
+import { release_plain } from "./exit-plain.ts";
 import { put_files, files_struct } from "../fs/file.ts";
 import { put_fs, fs_struct } from "../fs/fs.ts";
 import { exit_itimers } from "../signal/itimer.ts";
@@ -373,6 +374,7 @@ function wake_exec(signal: S.signal_struct): void {
 
 /** Takes a dead thread out of every list and frees it. */
 export function release_task(p: task_struct): void {
+  if (release_plain(p)) return;
   const k = cold(p);
   const signal = p.signal;
   const number = p.thread_pid;

@@ -11,19 +11,18 @@ import { get_cred } from "../cred/cred.ts";
 import { inc_nproc } from "../cred/ucounts.ts";
 import { NULL, nil } from "../lib/err.ts";
 import { has_rare_heritage, too_many } from "./clone-parts.ts";
-import { attach_process } from "./fork.ts";
 import { inherit_signal } from "./fork-share.ts";
 import { get_fs } from "../fs/fs.ts";
 import { list_head } from "../lib/list.ts";
 import { get_nsproxy } from "../namespace/nsproxy.ts";
-import { give_next, new_struct_pid, next_at_hand, pid, pid_namespace } from "./pid.ts";
+import { get_pid, give_next, next_at_hand, pid, pid_namespace } from "./pid.ts";
 import { has_private_keyrings } from "../keys/process-keys.ts";
 import { refcount_inc } from "../lib/refcount.ts";
 import { root } from "../lib/root.ts";
-import { alloc_signal, signal_struct } from "./signal-struct.ts";
-import { CACHE_SIGNAL, kmem_cache_free } from "../lib/slab.ts";
+import { signal_struct } from "./signal-struct.ts";
+import { CACHE_PID, CACHE_SIGNAL, kmem_cache, kmem_cache_free } from "../lib/slab.ts";
 import * as T from "./task.ts";
-import { cold, task_struct } from "./task.ts";
+import { alloc_task, cold, task_struct } from "./task.ts";
 import { ENOMEM } from "../uapi/errno.ts";
 import { SIGCHLD } from "../uapi/signal.ts";
 
@@ -62,36 +61,61 @@ function share(p: task_struct, parent: task_struct): void {
   k.comm1 = from.comm1;
 }
 
+/** No memory: what there is of the records goes back. */
+function give_back(at: usize, signal: usize): task_struct {
+  if (signal) kmem_cache_free(CACHE_SIGNAL, signal);
+  if (at) task_struct.put(changetype<task_struct>(at));
+  return changetype<task_struct>(<usize>-ENOMEM);
+}
+
+/** The group of the child `p`, and the group and session that it is born into. */
+function join_groups(signal: signal_struct, p: task_struct, old: signal_struct): void {
+  const k = cold(p);
+  const pgrp = old.pgrp;
+  const session = old.session;
+  p.signal = signal;
+  signal_struct.init(signal, 1);
+  inherit_signal(p, signal, old);
+  list_head.add_tail(k.thread_node, signal.threads);
+  signal.pgrp = get_pid(pgrp);
+  signal.session = get_pid(session);
+  session.nr_sessions += 1;
+  list_head.add_tail(signal.pgrp_link, pgrp.members);
+}
+
 /**
  * A child of `parent` as fork(2) makes it. Null when copy_process() has to make it, ERR_PTR of
  * ENOMEM; nothing has changed then.
  */
 export function fork_plain(parent: task_struct): task_struct {
+  const r = root();
   const dest = parent.signal.leader.container;
   const ns = cold(parent).nsproxy.pid_ns_for_children;
   if (!is_plain(parent, dest, ns)) return NULL<task_struct>();
   const slot = next_at_hand(ns);
   if (!slot) return NULL<task_struct>();
-  const p = T.alloc_task();
-  const signal = nil(p) ? NULL<signal_struct>() : alloc_signal();
-  const number = nil(signal) ? NULL<pid>() : new_struct_pid(0);
-  if (nil(number)) {
-    if (!nil(signal)) kmem_cache_free(CACHE_SIGNAL, changetype<usize>(signal));
-    if (!nil(p)) T.free_task(p);
-    return changetype<task_struct>(<usize>-ENOMEM);
-  }
+  const at = CONFIG_DEBUG ? changetype<usize>(alloc_task()) : task_struct.record();
+  if (!at) return give_back(0, 0);
+  const group = kmem_cache.get(CACHE_SIGNAL);
+  if (!group) return give_back(at, 0);
+  const number = changetype<pid>(kmem_cache.get(CACHE_PID));
+  if (nil(number)) return give_back(at, group);
+  const p = changetype<task_struct>(at);
+  task_struct.init(p);
   share(p, parent);
-  inherit_signal(p, signal, parent.signal);
-  p.flags = T.PF_FORKNOEXEC | (parent.flags & T.PF_INHERITED);
-  cold(p).exit_signal = SIGCHLD;
+  join_groups(changetype<signal_struct>(group), p, parent.signal);
+  pid.init(number, 0);
+  number.task = p;
   p.pid = give_next(ns, slot, number);
   p.thread_pid = number;
-  number.task = p;
+  p.signal.tgid_pid = number;
+  p.flags = T.PF_FORKNOEXEC | (parent.flags & T.PF_INHERITED);
+  cold(p).exit_signal = SIGCHLD;
   p.real_parent = parent;
-  list_head.add_tail(cold(p).thread_node, signal.threads);
-  root().nr_threads += 1;
+  list_head.add_tail(p.sibling, parent.children);
+  r.nr_threads += 1;
+  r.nr_processes += 1;
   inc_nproc(p.cred.ucounts);
-  attach_process(p, parent);
   container_join(dest, p);
   return p;
 }

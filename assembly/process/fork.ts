@@ -214,7 +214,7 @@ function attach(
 }
 
 /** The leader of a new group: ids, lists. Its container is the caller's to join. */
-export function attach_process(p: task_struct, parent: task_struct): void {
+function attach_process(p: task_struct, parent: task_struct): void {
   const signal = p.signal;
   const number = p.thread_pid;
   const old = parent.signal;

@@ -40,6 +40,17 @@ export class pid {
   nr_sessions: i32; // groups whose session this is
   unhashed: u32; // 1: out of every table, the number may be given again
 
+  /** A number that nothing bears yet; the namespaces are the caller's to set. */
+  @inline static init(p: pid, level: i32): void {
+    p.count = 1;
+    p.level = level;
+    p.task = changetype<task_struct>(0);
+    list_head.init(p.members);
+    list_head.init(p.waitq);
+    p.nr_sessions = 0;
+    p.unhashed = 0;
+  }
+
   get members(): list_head {
     return list_at(changetype<usize>(this), offsetof<pid>("members_next"));
   }
@@ -191,7 +202,8 @@ function hash_number(ns: pid_namespace, nr: i32, p: pid): void {
   ns.nr_hashed += 1;
 }
 
-function unhash_number(ns: pid_namespace, nr: i32): void {
+/** Number `nr` of `ns` is free again. */
+export function unhash_in(ns: pid_namespace, nr: i32): void {
   const slot = slot_of(ns, nr);
   store<u32>(entry_in(load<u32>(slot), nr), 0);
   store<u32>(slot, load<u32>(slot, 4) - 1, 4);
@@ -300,16 +312,9 @@ function may_choose_pid(who: cred, ns: pid_namespace): bool {
   return cred_ns_capable(who, owner, CAP_SYS_ADMIN);
 }
 
-export function new_struct_pid(level: i32): pid {
+function new_struct_pid(level: i32): pid {
   const p = changetype<pid>(kmem_cache_alloc(level < SMALL_LEVELS ? CACHE_PID : CACHE_PID_BIG));
-  if (nil(p)) return p;
-  p.count = 1;
-  p.level = level;
-  p.task = NULL<task_struct>();
-  list_head.init(p.members);
-  list_head.init(p.waitq);
-  p.nr_sessions = 0;
-  p.unhashed = 0;
+  if (!nil(p)) pid.init(p, level);
   return p;
 }
 
@@ -317,7 +322,7 @@ function undo_alloc(p: pid, failed_level: i32, error: i32): pid {
   for (let i = p.level; i > failed_level; --i) {
     const ns = upid_ns(p, i);
     const nr = upid_nr(p, i);
-    unhash_number(ns, nr);
+    unhash_in(ns, nr);
     // a cursor that this call moved goes back, so that the retry gets the same number
     if (ns.last == nr) ns.last = nr - 1;
   }
@@ -345,7 +350,7 @@ export function next_pid_nr(ns: pid_namespace): i32 {
 /** Takes the numbers out of every table. The struct lives on while referenced. */
 export function unhash_pid(p: pid): void {
   p.unhashed = 1;
-  for (let i = 0; i <= p.level; ++i) unhash_number(upid_ns(p, i), upid_nr(p, i));
+  for (let i = 0; i <= p.level; ++i) unhash_in(upid_ns(p, i), upid_nr(p, i));
 }
 
 /** After a failed fork: as if the numbers had never been given. */

@@ -68,6 +68,26 @@ export class signal_struct {
   timers: k_itimer; // head of its chain of timers, null until the first
   tty: u32; // controlling terminal, 0: none
 
+  /**
+   * A group of `threads` threads that are not on its list yet. Its leader, limits, group and
+   * session are the caller's to set; what is not set by either is undefined.
+   */
+  @inline static init(s: signal_struct, threads: i32): void {
+    s.sigcnt = 1;
+    s.live = threads;
+    s.nr_threads = threads;
+    s.flags = 0;
+    s.group_exit_code = 0;
+    s.group_stop_count = 0;
+    s.exec_task = changetype<task_struct>(0);
+    s.shared_pending = 0;
+    s.timers = changetype<k_itimer>(0);
+    s.tty = 0;
+    list_head.init(s.queue);
+    list_head.init(s.threads);
+    list_head.init(s.wait_chldexit);
+  }
+
   get threads(): list_head {
     return list_at(changetype<usize>(this), offsetof<signal_struct>("threads_next"));
   }
@@ -112,26 +132,10 @@ export function signal_caches_init(): void {
   kmem_cache_init(CACHE_RLIMITS, 8 + RLIM_NLIMITS * 16);
 }
 
-/**
- * A group without threads; its leader, limits, group and session are the caller's to set. What is
- * not set here is undefined.
- */
+/** A group without threads. */
 export function alloc_signal(): signal_struct {
   const s = changetype<signal_struct>(kmem_cache_alloc(CACHE_SIGNAL));
-  if (changetype<usize>(s) == 0) return s;
-  s.sigcnt = 1;
-  s.live = 0;
-  s.nr_threads = 0;
-  s.flags = 0;
-  s.group_exit_code = 0;
-  s.group_stop_count = 0;
-  s.exec_task = changetype<task_struct>(0);
-  s.shared_pending = 0;
-  s.timers = changetype<k_itimer>(0);
-  s.tty = 0;
-  list_head.init(s.queue);
-  list_head.init(s.threads);
-  list_head.init(s.wait_chldexit);
+  if (changetype<usize>(s) != 0) signal_struct.init(s, 0);
   return s;
 }
 

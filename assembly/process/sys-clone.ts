@@ -4,7 +4,7 @@ import { zero } from "../lib/zero.ts";
 import { container_of_fd } from "../fs/file.ts";
 import { container } from "../container/container.ts";
 import { cred_ns_capable } from "../cred/cred.ts";
-import { IS_ERR, nil, PTR_ERR, same } from "../lib/err.ts";
+import { IS_ERR, nil, PTR_ERR, RET_NEED, same } from "../lib/err.ts";
 import { emit } from "../lib/event.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
 import { fork_plain } from "./fork-plain.ts";
@@ -85,6 +85,23 @@ export function sys_clone(p: task_struct, f: frame, parent_tid: u64, child_tid: 
   args.child_tid = child_tid;
   args.pidfd = parent_tid;
   return clone(p, f, args);
+}
+
+/** What of clone(2) needs the caller's memory, or puts it to sleep. */
+const NEEDS_TRAP: u32 =
+  C.CLONE_PARENT_SETTID |
+  C.CLONE_CHILD_SETTID |
+  C.CLONE_CHILD_CLEARTID |
+  C.CLONE_PIDFD |
+  C.CLONE_VFORK;
+
+/** clone(2) with flags alone; RET_NEED when that is not enough. */
+export function clone_by_flags(p: task_struct, f: frame, flags: u32): i32 {
+  if (flags & NEEDS_TRAP) return RET_NEED;
+  const args = clone_args(f);
+  args.flags = flags & ~(<u32>C.CSIGNAL);
+  args.exit_signal = <i32>(flags & C.CSIGNAL);
+  return kernel_clone(p, f, args);
 }
 
 /** struct clone_args of clone3(2), 11 fields of 8 bytes. */

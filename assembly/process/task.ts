@@ -6,7 +6,7 @@
 // cost them five times more. cold(p) and rare(p) find the others by arithmetic.
 import { container } from "../container/container.ts";
 import { cred } from "../cred/cred.ts";
-import { NULL } from "../lib/err.ts";
+import { NULL, nil } from "../lib/err.ts";
 import { files_struct } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import { fs_struct } from "../fs/fs.ts";
@@ -27,7 +27,6 @@ export const TASK_STOPPED: u32 = 4;
 /** pid-namespace init that waits for the last process of its namespace. */
 export const TASK_ZAPPING: u32 = 8;
 export const EXIT_ZOMBIE: u32 = 16;
-export const TASK_DEAD: u32 = 32;
 
 // flags
 export const PF_EXITING: u32 = 0x1;
@@ -56,6 +55,9 @@ export const PF_NPROC_EXCEEDED: u32 = 0x800;
 export const PF_INHERITED: u32 = PF_TRACED | PF_NO_NEW_PRIVS;
 /** The rare record may hold something. */
 export const PF_RARE: u32 = 0x80000000;
+/** What of these makes the end of a task a special one. */
+export const PF_UNPLAIN: u32 =
+  PF_EXITING | PF_RARE | PF_THREADED | TIF_SIGPENDING | JOBCTL_STOP_PENDING;
 
 /** Hot record: exactly 64 bytes. Guarded by tasklist_lock unless tagged. */
 @unmanaged
@@ -75,6 +77,41 @@ export class task_struct {
   container: container; // [container.lock] counted per process, held by the leader
   member_slot: u32; // [container.lock] position in container.members
   cred: cred; // holds a reference
+
+  /** Room for a task. 0 when memory is exhausted. */
+  @inline static record(): usize {
+    const c = cache_at(CACHE_TASK);
+    const at: usize = c.free;
+    if (!at) return new_task_record();
+    c.free = load<u32>(at);
+    c.live += 1;
+    return at;
+  }
+
+  /**
+   * A task that nothing is known of yet. What every fork sets is undefined in it; the rest is zero,
+   * its lists are empty but for those that a live task is on: siblings and threads.
+   */
+  @inline static init(p: task_struct): void {
+    const k = cold(p);
+    p.state = TASK_RUNNING;
+    p.flags = 0;
+    p.pending = 0;
+    p.kill_slot = 0;
+    p.container = changetype<container>(0);
+    list_head.init(p.children);
+    k.exit_code = 0;
+    list_head.init(k.queue);
+  }
+
+  /** Gives the record back; its rare part is clean. */
+  @inline static put(p: task_struct): void {
+    const c = cache_at(CACHE_TASK);
+    p.pid = 0;
+    store<u32>(changetype<usize>(p), c.free);
+    c.free = <u32>changetype<usize>(p);
+    c.live -= 1;
+  }
 
   get children(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_struct>("children_next"));
@@ -235,10 +272,17 @@ function task_cache_grow(c: kmem_cache): bool {
   return true;
 }
 
-/**
- * A task record. What every fork sets is undefined in it; the rest is zero, its lists are empty
- * but for those that a live task is on: siblings and threads. Null when memory is exhausted.
- */
+/** A task record as it comes, not through the free list. 0 when memory is exhausted. */
+function new_task_record(): usize {
+  const c = cache_at(CACHE_TASK);
+  if (c.bump == c.bump_end && !task_cache_grow(c)) return 0;
+  const at: usize = c.bump;
+  c.bump = <u32>(at + TASK_BYTES);
+  c.live += 1;
+  return at;
+}
+
+/** A task record for task_struct.init(). Null when memory is exhausted. */
 export function alloc_task(): task_struct {
   if (CONFIG_DEBUG) {
     // counts as an allocation like any other
@@ -246,40 +290,14 @@ export function alloc_task(): task_struct {
     if (!probe) return NULL<task_struct>();
     kfree(probe, 16);
   }
-  const c = cache_at(CACHE_TASK);
-  let at: usize = c.free;
-  if (at) {
-    c.free = load<u32>(at);
-  } else {
-    at = c.bump;
-    if (at == c.bump_end) {
-      if (!task_cache_grow(c)) return NULL<task_struct>();
-      at = c.bump;
-    }
-    c.bump = <u32>(at + TASK_BYTES);
-  }
-  c.live += 1;
-  const p = changetype<task_struct>(at);
-  const k = cold(p);
-  p.state = TASK_RUNNING;
-  p.flags = 0;
-  p.pending = 0;
-  p.kill_slot = 0;
-  p.container = NULL<container>();
-  list_head.init(p.children);
-  k.exit_code = 0;
-  list_head.init(k.queue);
+  const p = changetype<task_struct>(task_struct.record());
+  if (!nil(p)) task_struct.init(p);
   return p;
 }
 
 export function free_task(p: task_struct): void {
-  const c = cache_at(CACHE_TASK);
   if (p.flags & PF_RARE) memory.fill(changetype<usize>(rare(p)), 0, RARE_BYTES);
-  p.state = TASK_DEAD;
-  p.pid = 0;
-  store<u32>(changetype<usize>(p), c.free);
-  c.free = <u32>changetype<usize>(p);
-  c.live -= 1;
+  task_struct.put(p);
 }
 
 /** Leader of the thread group. */

@@ -33,6 +33,11 @@ const WAIT_OPTS: usize = 0x2300;
 // Seeded fault (debug builds only): WNOWAIT reaps.
 const F_WNOWAIT = 104;
 
+/** Wait status that the last wait4 has found. */
+export function last_wait_status(): i32 {
+  return opts().status;
+}
+
 function opts(): wait_opts {
   return changetype<wait_opts>(WAIT_OPTS);
 }
@@ -137,6 +142,21 @@ function put_rusage(f: frame, addr: u64, len: u32): i32 {
   return copy_to_user(f, addr, SCRATCH_USER, len);
 }
 
+/**
+ * The child of number `nr`, if it is dead and there is nothing about it that do_wait() is needed
+ * for: it is released. Return: its wait status, -1 when do_wait() has to look.
+ */
+function wait_plain(p: task_struct, nr: i32): i32 {
+  const number = find_pid_ns(nr, task_active_pid_ns(p));
+  if (nil(number)) return -1;
+  const child = number.task;
+  if (nil(child) || child.state != EXIT_ZOMBIE || !same(child.real_parent, p)) return -1;
+  if (cold(child).exit_signal != N.SIGCHLD || !thread_group_empty(child)) return -1;
+  const status = group_status(child);
+  release_task(child);
+  return status;
+}
+
 /** wait4(2): pid, status, options, rusage. */
 export function kernel_wait4(
   p: task_struct,
@@ -155,6 +175,13 @@ export function kernel_wait4(
     if (need) return need;
   }
   const w = opts();
+  if (upid > 0 && !(options & ~W.WNOHANG) && !f.phase) {
+    const found = wait_plain(p, upid);
+    if (found >= 0) {
+      w.status = found;
+      return put_wait4(f, status, found, rusage, rusage_bytes) ? -E.EFAULT : upid;
+    }
+  }
   const ns = task_active_pid_ns(p);
   w.options = options | W.WEXITED;
   w.id = changetype<pid>(0);
@@ -172,10 +199,13 @@ export function kernel_wait4(
   }
   const r = do_wait(w, p, f);
   if (r <= 0) return r;
-  // a bad address is reported after the child is gone, as Linux does
-  if (status && put_user32(f, status, w.status)) return -E.EFAULT;
-  if (rusage && put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
-  return w.nr;
+  return put_wait4(f, status, w.status, rusage, rusage_bytes) ? -E.EFAULT : w.nr;
+}
+
+/** A bad address is reported after the child is gone, as Linux does. */
+function put_wait4(f: frame, at: u64, status: i32, rusage: u64, rusage_bytes: u32): bool {
+  if (at && put_user32(f, at, status)) return true;
+  return rusage != 0 && put_rusage(f, rusage, rusage_bytes) != 0;
 }
 
 /** What kind of news a wait status is. */

@@ -4,7 +4,7 @@ import { nil, RET_RAW } from "../lib/err.ts";
 import { emit } from "../lib/event.ts";
 import { unshare_sighand } from "../process/exec.ts";
 import { die_now, do_group_exit } from "../process/exit.ts";
-import { frame, syscall_table } from "../lib/frame.ts";
+import { ENTRY_OP, frame, syscall_table } from "../lib/frame.ts";
 import { pid } from "../process/pid.ts";
 import { root, SCRATCH_TAKEN } from "../lib/root.ts";
 import * as G from "./signal.ts";
@@ -185,7 +185,8 @@ function settle_restart(f: frame, action: S.k_sigaction): void {
 function nr_restart_syscall(f: frame): u64 {
   const table = changetype<syscall_table>(<usize>(root().tables + (f.table << 4)));
   for (let nr: u32 = 0; nr < table.len; ++nr) {
-    if (load<u16>(table.ops + (nr << 1)) == OP_RESTART_SYSCALL) return nr;
+    const entry = load<u16>(table.ops + (nr << 1));
+    if ((entry & ENTRY_OP) == OP_RESTART_SYSCALL) return nr;
   }
   return f.orig_rax;
 }

@@ -11,6 +11,8 @@ export const DISP_BUSY = 6;
 export const DISP_NOT_RUN = 7;
 /** A call that was only looked at ahead would sleep. */
 export const DISP_SLEEPS = 8;
+// What a typed call returns, below every errno, when it has to be a trap: nothing has changed.
+export const CALL_TRAP = -0x10000;
 // Window modes.
 export const WINDOW_READ = 1;
 export const WINDOW_WRITE = 2;

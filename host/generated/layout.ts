@@ -385,7 +385,7 @@ export const layout = {
     addr: 24,
   },
   kernel_root: {
-    size: 344,
+    size: 348,
     magic: 0,
     layout_hash: 4,
     high_water: 8,
@@ -469,6 +469,7 @@ export const layout = {
     timers_prev: 332,
     ep_walk: 336,
     inodes: 340,
+    audit_pending: 344,
   },
   key: {
     size: 76,

@@ -29,9 +29,10 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ],
   ['operations', /^(exit-plain|fork-plain|fork-share)\.ts$/],
   ['operations', /^(nsfs|setns|proc-[a-z]+|sigdeliver|wait|sys-[a-z]+)\.ts$/],
-  ['operations', /^(eploop|eventfd|hostfile|poll|scm|signalfd)\.ts$/],
+  ['operations', /^(eploop|eventfd|fault|hostfile|poll|scm|signalfd)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
   ['syscall', /^syscall\.ts$/],
+  ['calls', /^(batch|calls)\.ts$/],
   ['index', /^index\.ts$/],
 ];
 
