@@ -6,6 +6,7 @@ import {
   adopt_ns,
   adopt_parent,
   adopt_task,
+  adopt_tty,
   find_task,
 } from "./process/adopt.ts";
 import { audit_ctl, audit_mark_tables } from "./audit/auditsc.ts";
@@ -315,6 +316,11 @@ export function set_cred(tid: i32, field: i32, lo: u32, hi: u32): i32 {
 /** Descriptor `fd` of `tid` is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
 export function set_ns(tid: i32, fd: i32, type: i32, inum: u32): i32 {
   return adopt_ns(find_task(tid), fd, type, inum);
+}
+
+/** What the host knows of `tid`'s terminal: TTY_* (see adopt_tty). 0 or errno. */
+export function set_tty(tid: i32, fd: i32, what: i32, value: i32): i32 {
+  return adopt_tty(find_task(tid), fd, what, value);
 }
 
 /** The name of `tid`'s machine (or domain), as the host knows: `len` bytes at `at`. 0 or errno. */

@@ -23,6 +23,7 @@ import { ask_supervisor, end_override, is_refused } from "./container/sys-superv
 import { is_supervised, supervised_result } from "./container/sys-supervise.ts";
 import * as I from "./cred/sys-ids.ts";
 import { do_op_files } from "./dispatch-files.ts";
+import { do_op_jobctl } from "./dispatch-jobctl.ts";
 import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
 import * as X from "./process/sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
@@ -231,6 +232,8 @@ function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   const file_span: u32 = O.FILE_OPS_LAST - O.FILE_OPS_FIRST;
   if (op - O.FILE_OPS_FIRST <= file_span) return do_op_files(op, p, f, compat);
   if (op == O.OP_POLL || op == O.OP_PPOLL) return do_op_files(op, p, f, compat);
+  const jobctl_span: u32 = O.JOBCTL_OPS_LAST - O.JOBCTL_OPS_FIRST;
+  if (op - O.JOBCTL_OPS_FIRST <= jobctl_span) return do_op_jobctl(op, p, f, compat);
   if (op >= <u32>O.OP_ID16) return do_op_id16(op, p, f);
   if (op >= <u32>O.NS_OPS_FIRST && op <= <u32>O.NS_OPS_LAST) return do_op_ns(op, p, f);
   // of the older numbers, what concerns ids and namespaces

@@ -1,6 +1,7 @@
 // The invariant checker's part about open files: pipes, sockets and what travels between them,
 // epoll items on all their lists, timers, watches, locks.
 import { layout as L } from './generated/layout.ts';
+import type { Ends } from './check-tty.ts';
 import type { Counts } from './counts.ts';
 
 /** What the checker lends to its parts. */
@@ -17,6 +18,7 @@ export interface CheckContext {
   rootAt(field: keyof typeof L.kernel_root): number;
 }
 
+const WORLD = 2;
 const PIPE = 3;
 const CONTAINER = 4;
 const PIDFD = 5;
@@ -29,6 +31,8 @@ const PROC = 24;
 const NSFS = 25;
 const PROC_TEXT = 30;
 const ACCMODE = 3;
+/** file.opaque: the master's end */
+const PTMX = 4;
 const SLOT_LEN = 0x1fff;
 
 export class FileChecker {
@@ -41,6 +45,8 @@ export class FileChecker {
   readonly procFiles: number[] = [];
   readonly nsFiles: number[] = [];
   readonly procTexts: number[] = [];
+  /** open ends of terminals */
+  readonly terminals = new Map<number, Ends>();
   readonly #pipes = new Map<number, { readers: number; writers: number }>();
   /** sockets: references found */
   readonly #socks = new Map<number, number>();
@@ -105,6 +111,14 @@ export class FileChecker {
     const inode = c.word(file + L.file.inode);
     if (inode) this.#inodes.set(inode, (this.#inodes.get(inode) ?? 0) + 1);
     switch (c.word(file + L.file.kind)) {
+      case WORLD: {
+        if (!data) break;
+        const ends = this.terminals.get(data) ?? { slaves: 0, masters: 0 };
+        if (c.word(file + L.file.opaque) & PTMX) ends.masters += 1;
+        else ends.slaves += 1;
+        this.terminals.set(data, ends);
+        break;
+      }
       case PIPE: {
         const ends = this.#pipes.get(data) ?? { readers: 0, writers: 0 };
         if ((c.word(file + L.file.flags) & ACCMODE) === 0) ends.readers += 1;

@@ -6,6 +6,7 @@ import { FileChecker } from './check-files.ts';
 import { NsChecker } from './check-ns.ts';
 import { checkKeys, type Finder } from './check-keys.ts';
 import { checkSignals } from './check-signals.ts';
+import { checkTerminals } from './check-tty.ts';
 import { layout as L } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
 import { Views } from './views.ts';
@@ -133,6 +134,13 @@ class Checker {
       say: (text) => this.#say(text),
     });
     this.#files();
+    checkTerminals({
+      views: this.#v,
+      say: (text) => this.#say(text),
+      pid: (at) => this.#ref('pid', at),
+      groups: this.found.signal.keys(),
+      ends: this.#open.terminals,
+    });
     checkKeys(this.#finder(), this.found.cred.keys());
     this.#users();
     this.#namespaces();

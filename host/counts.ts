@@ -42,6 +42,8 @@ export interface Counts {
   itimers: number;
   /** tasks with a policy, niceness, personality or timer slack of their own */
   scheds: number;
+  /** terminals and pairs of them */
+  ttys: number;
 }
 
 const CACHES = {
@@ -94,5 +96,6 @@ export function countObjects(views: Views): Counts {
     tasks: views.root('nr_processes'),
     threads: views.root('nr_threads'),
     containers: views.root('nr_containers'),
+    ttys: views.root('nr_ttys'),
   };
 }

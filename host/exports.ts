@@ -43,6 +43,7 @@ export interface KernelExports {
   set_group(tid: number, pgid: number, sid: number): number;
   set_cred(tid: number, field: number, lo: number, hi: number): number;
   set_ns(tid: number, fd: number, type: number, inum: number): number;
+  set_tty(tid: number, fd: number, what: number, value: number): number;
   set_name(tid: number, domain: number, at: number, len: number): number;
   set_core(tid: number): number;
   prefer_taken(tid: number): number;

@@ -1,5 +1,6 @@
 // Typed readers over open files: what a descriptor stands for, what lies in it, what an epoll file
 // watches. They only read.
+import { TOSTOP } from '../assembly/uapi/tty.ts';
 import { layout as L } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
 import { Views } from './views.ts';
@@ -21,6 +22,25 @@ export type FileKind =
   | 'nsfs'
   | 'text';
 
+/** A terminal, by one of its open ends. */
+export interface TerminalView {
+  /** the same for every end */
+  address: number;
+  /** the file is the other end, /dev/ptmx's */
+  master: boolean;
+  /** it was hung up after the file was opened */
+  hungUp: boolean;
+  /** number of the pair, -1: not known */
+  index: number;
+  /** both ends are the kernel's */
+  paired: boolean;
+  /** session and foreground group, by the initial namespace's numbers; 0: none, or not known */
+  session: number;
+  pgrp: number;
+  /** output of background processes stops them */
+  tostop: boolean;
+}
+
 /** An open file description. */
 export interface FileView {
   /** the same for every descriptor of it */
@@ -39,6 +59,7 @@ export interface FileView {
   peer: number;
   /** expirations of a timerfd that nobody has read */
   ticks: number;
+  terminal: TerminalView | undefined;
 }
 
 /** What an epoll file watches. */
@@ -68,7 +89,10 @@ const KINDS: Readonly<Record<number, FileKind>> = {
 };
 const FILE_OPAQUE = 1;
 const FILE_FLAGS_UNKNOWN = 2;
+const FILE_PTMX = 4;
 const FD_BITS = 1;
+const TTY_PAIR = 1;
+const UPIDS = 40;
 
 /** Name of a file.kind. */
 export function kindOf(kind: number): FileKind {
@@ -108,7 +132,34 @@ export class FileViews {
       object,
       peer: kind === 'socket' ? this.#v.word(object + L.unix_sock.peer) : 0,
       ticks: kind === 'timerfd' ? this.#v.word(object + L.timerfd_ctx.ticks) : 0,
+      terminal: kind === 'world' && object ? this.#terminal(object, address) : undefined,
     };
+  }
+
+  #terminal(at: number, file = 0): TerminalView {
+    const T = L.tty_struct;
+    const number = (pid: number): number => (pid ? this.#v.word(pid + UPIDS) : 0);
+    const master = file !== 0 && (this.#v.word(file + L.file.opaque) & FILE_PTMX) !== 0;
+    const opened = file ? this.#v.word(file + L.file.pos) : 0;
+    return {
+      address: at,
+      master,
+      hungUp: file !== 0 && !master && opened !== this.#v.word(at + T.hangups),
+      index: this.#v.word(at + T.index) | 0,
+      paired: (this.#v.word(at + T.flags) & TTY_PAIR) !== 0,
+      session: number(this.#v.word(at + T.session)),
+      pgrp: number(this.#v.word(at + T.pgrp)),
+      tostop: (this.#v.word(at + T.c_lflag) & TOSTOP) !== 0,
+    };
+  }
+
+  /** The controlling terminal of `tid`. */
+  terminalOf(tid: number): TerminalView | undefined {
+    this.#k.refresh();
+    const task = this.#k.exports.task_ptr(tid) >>> 0;
+    const signal = task ? this.#v.word(task + L.task_struct.signal) : 0;
+    const tty = signal ? this.#v.word(signal + L.signal_struct.tty) : 0;
+    return tty && !(tty & 1) ? this.#terminal(tty) : undefined;
   }
 
   #objectOpaque(kind: FileKind, object: number): boolean {

@@ -867,6 +867,9 @@
 #define BH_OP_OLDUNAME (174)
 #define BH_OP_OLDOLDUNAME (175)
 #define BH_NS_OPS_LAST (189)
+#define BH_JOBCTL_OPS_FIRST (256)
+#define BH_OP_VHANGUP (256)
+#define BH_JOBCTL_OPS_LAST (299)
 #define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
@@ -1157,6 +1160,37 @@
 #define BH_SIGEV_NONE (1)
 #define BH_SIGEV_THREAD (2)
 #define BH_SIGEV_THREAD_ID (4)
+
+/* assembly/uapi/tty.ts */
+#define BH_TCGETS (0x5401)
+#define BH_TCSETS (0x5402)
+#define BH_TCSETSW (0x5403)
+#define BH_TCSETSF (0x5404)
+#define BH_TCSBRK (0x5409)
+#define BH_TIOCSCTTY (0x540e)
+#define BH_TIOCGPGRP (0x540f)
+#define BH_TIOCSPGRP (0x5410)
+#define BH_TIOCGWINSZ (0x5413)
+#define BH_TIOCSWINSZ (0x5414)
+#define BH_TIOCNOTTY (0x5422)
+#define BH_TCSBRKP (0x5425)
+#define BH_TIOCSBRK (0x5427)
+#define BH_TIOCCBRK (0x5428)
+#define BH_TIOCGSID (0x5429)
+#define BH_TCGETS2 (-2144578518)
+#define BH_TCSETS2 (0x402c542b)
+#define BH_TCSETSW2 (0x402c542c)
+#define BH_TCSETSF2 (0x402c542d)
+#define BH_TIOCGPTN (-2147199952)
+#define BH_TIOCSPTLCK (0x40045431)
+#define BH_TIOCVHANGUP (0x5437)
+#define BH_TIOCGPTLCK (-2147199943)
+#define BH_TIOCGPTPEER (0x5441)
+#define BH_TOSTOP (0x100)
+#define BH_TTY_CONTROLS (0)
+#define BH_TTY_FOREGROUND (1)
+#define BH_TTY_GONE (2)
+#define BH_TTY_IS_ONE (3)
 
 /* assembly/uapi/wait.ts */
 #define BH_WNOHANG (1)
@@ -1954,6 +1988,8 @@ struct bh_kernel_root {
   uint32_t ep_walk;
   uint32_t inodes;
   uint32_t audit_pending;
+  uint32_t ttys;
+  uint32_t nr_ttys;
 };
 _Static_assert(offsetof(struct bh_kernel_root, magic) == 0, "magic");
 _Static_assert(offsetof(struct bh_kernel_root, layout_hash) == 4, "layout_hash");
@@ -2039,6 +2075,8 @@ _Static_assert(offsetof(struct bh_kernel_root, timers_prev) == 332, "timers_prev
 _Static_assert(offsetof(struct bh_kernel_root, ep_walk) == 336, "ep_walk");
 _Static_assert(offsetof(struct bh_kernel_root, inodes) == 340, "inodes");
 _Static_assert(offsetof(struct bh_kernel_root, audit_pending) == 344, "audit_pending");
+_Static_assert(offsetof(struct bh_kernel_root, ttys) == 348, "ttys");
+_Static_assert(offsetof(struct bh_kernel_root, nr_ttys) == 352, "nr_ttys");
 
 struct bh_key {
   int32_t usage;
@@ -2690,6 +2728,43 @@ _Static_assert(offsetof(struct bh_timerfd_ctx, clockid) == 36, "clockid");
 _Static_assert(offsetof(struct bh_timerfd_ctx, settime_flags) == 40, "settime_flags");
 _Static_assert(offsetof(struct bh_timerfd_ctx, pad) == 44, "pad");
 
+struct bh_tty_struct {
+  uint32_t next; /* address of a tty_struct */
+  int32_t index;
+  uint32_t flags;
+  int32_t slaves;
+  int32_t masters;
+  uint32_t hangups;
+  uint32_t session; /* address of a pid */
+  uint32_t pgrp; /* address of a pid */
+  uint32_t c_iflag;
+  uint32_t c_oflag;
+  uint32_t c_cflag;
+  uint32_t c_lflag;
+  uint64_t c_cc0;
+  uint64_t c_cc1;
+  uint32_t c_cc2;
+  uint32_t pad;
+  uint64_t winsize;
+};
+_Static_assert(offsetof(struct bh_tty_struct, next) == 0, "next");
+_Static_assert(offsetof(struct bh_tty_struct, index) == 4, "index");
+_Static_assert(offsetof(struct bh_tty_struct, flags) == 8, "flags");
+_Static_assert(offsetof(struct bh_tty_struct, slaves) == 12, "slaves");
+_Static_assert(offsetof(struct bh_tty_struct, masters) == 16, "masters");
+_Static_assert(offsetof(struct bh_tty_struct, hangups) == 20, "hangups");
+_Static_assert(offsetof(struct bh_tty_struct, session) == 24, "session");
+_Static_assert(offsetof(struct bh_tty_struct, pgrp) == 28, "pgrp");
+_Static_assert(offsetof(struct bh_tty_struct, c_iflag) == 32, "c_iflag");
+_Static_assert(offsetof(struct bh_tty_struct, c_oflag) == 36, "c_oflag");
+_Static_assert(offsetof(struct bh_tty_struct, c_cflag) == 40, "c_cflag");
+_Static_assert(offsetof(struct bh_tty_struct, c_lflag) == 44, "c_lflag");
+_Static_assert(offsetof(struct bh_tty_struct, c_cc0) == 48, "c_cc0");
+_Static_assert(offsetof(struct bh_tty_struct, c_cc1) == 56, "c_cc1");
+_Static_assert(offsetof(struct bh_tty_struct, c_cc2) == 64, "c_cc2");
+_Static_assert(offsetof(struct bh_tty_struct, pad) == 68, "pad");
+_Static_assert(offsetof(struct bh_tty_struct, winsize) == 72, "winsize");
+
 struct bh_ucounts {
   int32_t count;
   uint32_t next;
@@ -3041,6 +3116,8 @@ typedef int32_t bh_set_group_fn(int32_t tid, int32_t pgid, int32_t sid);
 typedef int32_t bh_set_cred_fn(int32_t tid, int32_t field, uint32_t lo, uint32_t hi);
 /* Descriptor fd of tid is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
 typedef int32_t bh_set_ns_fn(int32_t tid, int32_t fd, int32_t type, uint32_t inum);
+/* What the host knows of tid's terminal: TTY_* (see adopt_tty). 0 or errno. */
+typedef int32_t bh_set_tty_fn(int32_t tid, int32_t fd, int32_t what, int32_t value);
 /* The name of tid's machine (or domain), as the host knows: len bytes at at. 0 or errno. */
 typedef int32_t bh_set_name_fn(int32_t tid, int32_t domain, uint32_t at, uint32_t len);
 /* The end that is pending for tid's group leaves a core: its status says so. */

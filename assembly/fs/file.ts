@@ -26,6 +26,7 @@ import {
 import { supervisor, supervisor_release } from "../container/supervisor.ts";
 import { cold, task_struct } from "../process/task.ts";
 import { timerfd_ctx, timerfd_release } from "./timerfd.ts";
+import { tty_release } from "../tty/tty.ts";
 import { EBADF, EINVAL, EMFILE, ENOMEM } from "../uapi/errno.ts";
 import { CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE } from "../uapi/fcntl.ts";
 import { ASSIST_ERRNO, ASSIST_RET } from "../uapi/frame.ts";
@@ -65,8 +66,8 @@ export class file {
   count: i32; // refcount_t: descriptor tables, sleeping calls, messages in flight
   kind: u32; // [C] FILE_*
   flags: u32; // O_* as F_GETFL gives them
-  private_data: u32; // [C] pipe, container, pid, socket, ...; holds a reference
-  pos: u64; // offset; an eventfd's counter; a signalfd's set
+  private_data: u32; // [C] pipe, pid, socket, ...: holds a reference; a world's file: its terminal
+  pos: u64; // an eventfd's counter; a signalfd's set; a terminal's hangups when it was opened
   owner: i32; // F_SETOWN: a number of the initial pid namespace, negative for a group
   signum: i32; // F_SETSIG
   owner_type: u32; // F_OWNER_*
@@ -171,7 +172,9 @@ export function fput(f: file): void {
   else if (kind == FILE_EPOLL) ep_release(f.eventpoll);
   else if (kind == FILE_TIMERFD) timerfd_release(f.timerfd);
   else if (kind == FILE_INOTIFY) inotify_release(f.inotify);
-  else if (kind == FILE_SOCKET) {
+  else if (kind == FILE_WORLD) {
+    if (f.private_data) tty_release(f);
+  } else if (kind == FILE_SOCKET) {
     // a socket's messages may hold the last reference to further sockets: no recursion
     unix_release(f);
     return;

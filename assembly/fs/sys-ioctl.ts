@@ -12,6 +12,7 @@ import * as N from "../uapi/epoll.ts";
 import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
 import { SOCK_STREAM } from "../uapi/socket.ts";
+import { tty_ioctl } from "../tty/sys-tty.ts";
 import { first_skb } from "../net/unix.ts";
 
 /** FIONBIO, FIOASYNC: a status flag by the int at `addr`. */
@@ -56,5 +57,6 @@ export function sys_ioctl(p: task_struct, f: frame, fd: i32, cmd: u32): i32 {
       break;
   }
   if (at.kind == FD.FILE_NSFS) return ns_ioctl(p, f, at);
+  if (at.kind == FD.FILE_WORLD && at.private_data) return tty_ioctl(p, f, at, <i32>cmd);
   return at.kind == FD.FILE_CONTAINER ? -E.ENOTTY : FD.world_result(f, -E.ENOTTY);
 }

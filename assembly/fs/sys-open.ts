@@ -15,6 +15,7 @@ import { PROC_PATH, SCRATCH_USER, SCRATCH_USER_BYTES } from "../lib/root.ts";
 import { may_open_device } from "../container/sys-device.ts";
 import { alloc_world_file, sys_world_call } from "./sys-file.ts";
 import { cold, task_struct } from "../process/task.ts";
+import { NO_TTY, tty_by_name, tty_open } from "../tty/sys-tty.ts";
 import { copy_from_user, strncpy_from_user } from "../lib/uaccess.ts";
 import { CAP_SYS_CHROOT } from "../uapi/capability.ts";
 import { cred_ns_capable } from "../cred/cred.ts";
@@ -90,11 +91,17 @@ export function sys_open(p: task_struct, f: frame, dirfd: i32, path: u64, flags:
   if (silent && (to.what < P.PROC_UID_MAP || !P.proc_is_known(to.what))) return -E.ENOSYS;
   const refused = may_open_device(p, f);
   if (refused) return refused;
+  const terminal = flags & O.O_PATH ? NO_TTY : tty_by_name(len);
   const fd = FD.get_unused_fd(p, 0);
   if (fd < 0) return fd;
   if (f.assist & F.ASSIST_NONBLOCK) flags |= O.O_NONBLOCK;
   const at = open_file(p, f, to, flags & ~ONCE);
   if (nil(at)) return -E.ENOMEM;
+  const error = terminal == NO_TTY ? 0 : tty_open(p, at, terminal, flags);
+  if (error) {
+    FD.fput(at);
+    return error;
+  }
   const cloexec = silent ? flags & O.O_CLOEXEC : f.assist & F.ASSIST_CLOEXEC;
   FD.fd_install(p, fd, at, cloexec != 0);
   return fd;

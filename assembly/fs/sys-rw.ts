@@ -15,6 +15,7 @@ import { socket_read, socket_write } from "../net/sys-socket.ts";
 import { supervisor_read, supervisor_write } from "../container/sys-supervise.ts";
 import { task_struct } from "../process/task.ts";
 import { timerfd_read } from "./timerfd.ts";
+import { tty_read, tty_write } from "../tty/sys-tty.ts";
 import { import_iovec, import_ubuf, segment_base, segment_len, vector_faults } from "../lib/uio.ts";
 import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
@@ -138,6 +139,8 @@ function vfs_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 
     case FD.FILE_NSFS:
     case FD.FILE_EPOLL:
       return -E.EINVAL;
+    case FD.FILE_WORLD:
+      return at.private_data ? tty_read(p, f, at) : sys_world_call(f, 0);
     default:
       return sys_world_call(f, 0);
   }
@@ -169,6 +172,8 @@ function vfs_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32
       return -E.EINVAL;
     case FD.FILE_INOTIFY:
       return -E.EBADF;
+    case FD.FILE_WORLD:
+      return at.private_data ? tty_write(p, f, at, <i32>total) : sys_world_call(f, <i32>total);
     default:
       return sys_world_call(f, <i32>total);
   }

@@ -117,6 +117,8 @@ export class kernel_root {
   ep_walk: u32; // walks over nested epoll files so far (eploop.ts)
   inodes: u32; // inodes that locks or watches know, by inode.next
   audit_pending: u32; // 1: there are audit records that the call under way has to log, or drop
+  ttys: u32; // terminals, by tty_struct.next
+  nr_ttys: u32;
 
   /** List of questions to the host. */
   get upcalls(): list_head {

@@ -5,12 +5,13 @@ import { replace_cred, set_cred_ucounts } from "../cred/cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
 import { copy_process, kernel_clone_args } from "./fork.ts";
 import { list_head } from "../lib/list.ts";
-import { fget, FILE_NSFS, FILE_WORLD } from "../fs/file.ts";
+import { fget, file, FILE_NSFS, FILE_WORLD } from "../fs/file.ts";
 import { create_ns, get_ns, ns_common } from "../namespace/namespace.ts";
 import {
   create_pid_namespace,
   find_ge_pid,
   find_task_by_pid_ns,
+  get_pid,
   pid,
   pid_namespace,
   pid_nr_ns,
@@ -20,6 +21,9 @@ import { ns_of_type } from "../proc/procfs.ts";
 import { CLONE_ARGS, root } from "../lib/root.ts";
 import { change_pgrp, change_session } from "./sys-process.ts";
 import { PF_EXITING, PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } from "./task.ts";
+import * as Y from "../tty/tty.ts";
+import { tty_struct } from "../tty/tty.ts";
+import { TTY_CONTROLS, TTY_FOREGROUND, TTY_GONE, TTY_IS_ONE } from "../uapi/tty.ts";
 import { EBADF, EINVAL, ENOMEM, ESRCH } from "../uapi/errno.ts";
 import * as C from "../uapi/sched.ts";
 import { SIGCHLD } from "../uapi/signal.ts";
@@ -83,7 +87,9 @@ export function adopt_parent(p: task_struct, parent: task_struct): i32 {
 export function adopt_group(p: task_struct, group: task_struct, session: task_struct): i32 {
   if (nil(p) || nil(group) || nil(session)) return -ESRCH;
   change_pgrp(p.signal, group.thread_pid);
+  const before = p.signal.session;
   change_session(p.signal, session.thread_pid);
+  Y.move_session(p.signal, before);
   return 0;
 }
 
@@ -168,4 +174,55 @@ export function adopt_ns(p: task_struct, fd: i32, type: i32, inum: u32): i32 {
   at.kind = FILE_NSFS;
   at.private_data = <u32>changetype<usize>(ns);
   return 0;
+}
+
+/**
+ * What a host knows of `p`'s terminal; `what`: TTY_*, `value`: a group's number. Return: 0, -ESRCH,
+ * -EBADF, -EINVAL where it does not fit what is known, -ENOMEM.
+ */
+export function adopt_tty(p: task_struct, fd: i32, what: i32, value: i32): i32 {
+  if (nil(p)) return -ESRCH;
+  const s = p.signal;
+  let tty = Y.get_current_tty(s);
+  if (what == TTY_GONE) {
+    if (nil(tty)) return -EINVAL;
+    // whom it told of that, and when, the recording shows
+    Y.tty_lost(tty);
+    return 0;
+  }
+  if (what == TTY_FOREGROUND) {
+    const group = find_task(value);
+    if (nil(group) || nil(tty)) return -EINVAL;
+    Y.set_tty_pgrp(tty, group.thread_pid);
+    return 0;
+  }
+  const at = fd < 0 ? NULL<file>() : fget(p, fd);
+  if (fd >= 0 && (nil(at) || at.kind != FILE_WORLD)) return -EBADF;
+  if (!nil(at) && at.private_data) {
+    tty = Y.file_tty(at);
+    if (what != TTY_CONTROLS || s.tty || !nil(tty.session)) return -EINVAL;
+    share_tty(s.session, tty);
+    tty.session = get_pid(s.session);
+    return 0;
+  }
+  if (what == TTY_IS_ONE || nil(tty)) tty = Y.alloc_tty(-1, 0);
+  if (nil(tty)) return -ENOMEM;
+  if (what == TTY_CONTROLS && !s.tty) {
+    // those of its session have had it as well
+    share_tty(s.session, tty);
+    tty.session = get_pid(s.session);
+  }
+  if (!nil(at)) Y.tty_add_file(at, tty, false);
+  return 0;
+}
+
+/** `tty` is the terminal of every process of a session. */
+function share_tty(session: pid, tty: tty_struct): void {
+  const all = changetype<pid_namespace>(<usize>root().init_pid_ns);
+  let number = find_ge_pid(1, all);
+  while (!nil(number)) {
+    const one = Y.process_of(number);
+    if (!nil(one) && same(one.session, session)) one.tty = <u32>changetype<usize>(tty);
+    number = find_ge_pid(pid_nr_ns(number, all) + 1, all);
+  }
 }

@@ -50,6 +50,8 @@ function ends_plainly(p: task_struct, signal: signal_struct): bool {
   }
   if (p.flags & T.PF_UNPLAIN || p.kill_slot || signal.flags & SIGNAL_GROUP_EXIT) return false;
   if (!nil(signal.timers) || !list_head.empty(p.children)) return false;
+  // a session leader gives its terminal up
+  if (signal.tty && same(signal.session, p.thread_pid)) return false;
   const k = cold(p);
   if (!is_shared(changetype<usize>(k.files)) || !is_shared(changetype<usize>(k.fs))) return false;
   if (!is_shared(changetype<usize>(k.nsproxy))) return false;

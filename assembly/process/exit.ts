@@ -26,10 +26,12 @@ import {
 import { root } from "../lib/root.ts";
 import * as G from "../signal/signal.ts";
 import { sched_free } from "./sched.ts";
+import { has_stopped_jobs, is_orphaned_pgrp, kill_pgrp_kernel } from "../signal/pgrp.ts";
 import { drop_sigframes, flush_sigqueue_mask } from "../signal/sigqueue.ts";
 import * as S from "./signal-struct.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
+import { disassociate_ctty } from "../tty/tty.ts";
 import { EVENT_EXIT, EVENT_REAP, EVENT_ROBUST, EVENT_STORE } from "../uapi/frame.ts";
 import * as N from "../uapi/signal.ts";
 import { dec_nproc } from "../cred/ucounts.ts";
@@ -142,28 +144,6 @@ function reparent_leader(father: task_struct, child: task_struct): void {
   kill_orphaned_pgrp(child, father);
 }
 
-/** Would `pgrp` be orphaned, were it not for `ignored`? (setpgid(2), orphaned process group) */
-function will_become_orphaned(pgrp: pid, ignored: task_struct): bool {
-  const head = pgrp.members;
-  for (let at = head.next; at !== head; at = at.next) {
-    const s = S.signal_struct.from_pgrp_link(at);
-    const p = s.leader;
-    if (same(p, ignored) || p.state == T.EXIT_ZOMBIE) continue;
-    const parent = p.real_parent;
-    if (<u32>changetype<usize>(parent) == root().init_task) continue;
-    if (!same(parent.signal.pgrp, pgrp) && same(parent.signal.session, s.session)) return false;
-  }
-  return true;
-}
-
-function has_stopped_jobs(pgrp: pid): bool {
-  const head = pgrp.members;
-  for (let at = head.next; at !== head; at = at.next) {
-    if (S.signal_struct.from_pgrp_link(at).flags & S.SIGNAL_STOP_STOPPED) return true;
-  }
-  return false;
-}
-
 /** SIGHUP and SIGCONT for a group with stopped jobs that `p`'s end (or `parent`'s) orphans. */
 function kill_orphaned_pgrp(p: task_struct, parent: task_struct): void {
   const pgrp = p.signal.pgrp;
@@ -172,21 +152,9 @@ function kill_orphaned_pgrp(p: task_struct, parent: task_struct): void {
   if (nil(up)) up = p.real_parent;
   else ignored = NULL<task_struct>();
   if (same(up.signal.pgrp, pgrp) || !same(up.signal.session, p.signal.session)) return;
-  if (!will_become_orphaned(pgrp, ignored) || !has_stopped_jobs(pgrp)) return;
+  if (!is_orphaned_pgrp(pgrp, ignored) || !has_stopped_jobs(pgrp)) return;
   kill_pgrp_kernel(pgrp, N.SIGHUP);
   kill_pgrp_kernel(pgrp, N.SIGCONT);
-}
-
-function kill_pgrp_kernel(pgrp: pid, sig: i32): void {
-  const head = pgrp.members;
-  for (let at = head.next; at !== head; at = at.next) {
-    const leader = S.signal_struct.from_pgrp_link(at).leader;
-    const info = G.scratch_siginfo();
-    memory.fill(changetype<usize>(info), 0, 32);
-    info.signo = sig;
-    info.code = N.SI_KERNEL;
-    G.send_signal(leader, info, true, true);
-  }
 }
 
 /**
@@ -286,6 +254,7 @@ export function do_exit(p: task_struct, code: i32): void {
   exit_resources(p);
   if (group_dead) {
     if (!nil(signal.timers)) exit_itimers(signal);
+    if (signal.tty) disassociate_ctty(p, true);
     const leader = signal.leader;
     // DEVIATION: D-12 - the code that wait4 reports, not the leader's own
     exit_container(leader, seeded_fault(D_12) ? cold(leader).exit_code : group_status(leader));

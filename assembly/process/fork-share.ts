@@ -206,5 +206,8 @@ export function inherit_signal(p: task_struct, s: S.signal_struct, old: S.signal
     if (old.flags & subreaper) s.flags |= S.SIGNAL_HAS_SUBREAPER;
     s.flags |= old.flags & S.SIGNAL_NOT_DUMPABLE;
   }
+  // what a session leader remembers of a lost terminal is its own
+  const tty = old.tty;
+  if (tty && !(tty & 1)) s.tty = tty;
   p.signal = s;
 }

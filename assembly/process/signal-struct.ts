@@ -66,7 +66,10 @@ export class signal_struct {
   rlim: rlimit_table; // holds a reference
   tgid_pid: pid; // the leader's struct pid; no reference, the leader has it
   timers: k_itimer; // head of its chain of timers, null until the first
-  tty: u32; // controlling terminal, 0: none
+  // controlling terminal, 0: none; no reference, it is cleared before the terminal goes (tty.ts).
+  // Of a session leader whose terminal was hung up: the foreground group of then, a struct pid
+  // with a reference, with bit 0 set
+  tty: u32;
 
   /**
    * A group of `threads` threads that are not on its list yet. Its leader, limits, group and

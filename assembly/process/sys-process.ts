@@ -139,6 +139,7 @@ export function sys_setsid(p: task_struct): i32 {
   if (same(signal.session, number) || !list_head.empty(number.members)) return -E.EPERM;
   change_pgrp(signal, number);
   change_session(signal, number);
+  signal.tty = 0;
   return pid_nr_ns(number, task_active_pid_ns(p));
 }
 

@@ -1,11 +1,11 @@
 // The return to user mode: the one place where pending signals act (get_signal, handle_signal),
 // group stops, and rt_sigreturn with the frames that siglongjmp leaves behind.
-import { nil, RET_RAW } from "../lib/err.ts";
+import { NULL, nil, RET_RAW } from "../lib/err.ts";
 import { emit } from "../lib/event.ts";
 import { unshare_sighand } from "../process/exec.ts";
 import { die_now, do_group_exit } from "../process/exit.ts";
 import { ENTRY_OP, frame, syscall_table } from "../lib/frame.ts";
-import { pid } from "../process/pid.ts";
+import { is_orphaned_pgrp } from "./pgrp.ts";
 import { root, SCRATCH_TAKEN } from "../lib/root.ts";
 import * as G from "./signal.ts";
 import { collect_signal, sigframe, siginfo } from "./sigqueue.ts";
@@ -113,19 +113,6 @@ function pending_cld_notice(p: task_struct): i32 {
   return why;
 }
 
-/** An orphaned process group is not stopped from the keyboard. */
-function is_orphaned(pgrp: pid): bool {
-  const head = pgrp.members;
-  for (let at = head.next; at !== head; at = at.next) {
-    const s = S.signal_struct.from_pgrp_link(at);
-    const parent = s.leader.real_parent;
-    if (s.leader.state == T.EXIT_ZOMBIE || parent.pid == 1) continue;
-    if (changetype<usize>(parent.signal.pgrp) == changetype<usize>(pgrp)) continue;
-    if (changetype<usize>(parent.signal.session) == changetype<usize>(s.session)) return false;
-  }
-  return true;
-}
-
 function action_flags(p: task_struct, sig: i32): u64 {
   return S.action_of(cold(p).sighand, sig).flags;
 }
@@ -225,7 +212,10 @@ function act_on(p: task_struct, f: frame, sig: i32): i32 {
     return F.ACTION_IGNORED;
   }
   if (G.sig_kernel_stop(sig)) {
-    if (sig != N.SIGSTOP && is_orphaned(signal.pgrp)) return F.ACTION_IGNORED;
+    // an orphaned process group is not stopped from the keyboard
+    if (sig != N.SIGSTOP && is_orphaned_pgrp(signal.pgrp, NULL<task_struct>())) {
+      return F.ACTION_IGNORED;
+    }
     start_group_stop(p, sig);
     // a tracer sees the signal first; the stop itself is a step of its own
     if (!(p.flags & T.PF_TRACED)) do_signal_stop(p);

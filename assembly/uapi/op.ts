@@ -216,6 +216,10 @@ export const OP_SETDOMAINNAME = 173;
 export const OP_OLDUNAME = 174;
 export const OP_OLDOLDUNAME = 175;
 export const NS_OPS_LAST = 189;
+// terminals: assembly/dispatch-jobctl.ts.
+export const JOBCTL_OPS_FIRST = 256;
+export const OP_VHANGUP = 256;
+export const JOBCTL_OPS_LAST = 299;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 512;
 // Added to the number of a call about ids: its old form with ids of 16 bits (i386).

@@ -16,6 +16,7 @@ import * as sched from '../../assembly/uapi/sched.ts';
 import * as signals from '../../assembly/uapi/signal.ts';
 import * as socket from '../../assembly/uapi/socket.ts';
 import * as time from '../../assembly/uapi/time.ts';
+import * as tty from '../../assembly/uapi/tty.ts';
 import * as wait from '../../assembly/uapi/wait.ts';
 
 const VALUES = new Map<string, bigint>();
@@ -36,6 +37,7 @@ const SETS = [
   signals,
   socket,
   time,
+  tty,
   wait,
 ];
 for (const set of SETS) {

@@ -19,6 +19,7 @@ import { addReason, type CallClass } from './result.ts';
 import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
 import { adoptSetting, learnSetting, prepareSetting } from './settings.ts';
 import { adoptSparse } from './sparse.ts';
+import { adoptTerminal, prepareTerminal } from './terminals.ts';
 
 /** Calls on descriptors that may be from before the log. */
 const USES_FD = new Set([OP.OP_DUP, OP.OP_DUP2, OP.OP_DUP3, OP.OP_CLOSE, OP.OP_FCNTL]);
@@ -69,6 +70,8 @@ export class Adopter {
     const op = call.row!.op;
     const setting = prepareSetting(this.#r.kernel, task, call);
     if (setting) this.#r.adopted(setting);
+    const terminal = prepareTerminal(this.#r.kernel, call);
+    if (terminal) this.#r.adopted(terminal);
     const uses = USES_FD.has(op);
     if ((!uses && !MAKES_FD.has(op) && !MAKES_PAIR.has(op)) || failed(call)) return;
     const fd = numberArg(call, 0);
@@ -190,6 +193,7 @@ export class Adopter {
       default:
         return (
           adoptSetting(this.#r.kernel, task, call, agrees) ??
+          adoptTerminal(this.#r, call, outcome) ??
           this.#r.namespaces.adopt(call, outcome) ??
           adoptCred(this.#r.kernel, task, call, outcome)
         );

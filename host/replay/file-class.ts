@@ -8,6 +8,7 @@ import { fieldOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
 import { valueOf } from './memory.ts';
 import type { CallClass } from './result.ts';
+import { classByTerminal } from './terminals.ts';
 
 /** Calls that transfer bytes or ask about one file. */
 const ON_ONE = new Set([
@@ -113,6 +114,8 @@ function classOfControl(kernel: Kernel, call: Call): CallClass {
 export function classByFile(kernel: Kernel, call: Call): CallClass {
   const op = call.row!.op;
   const at = (i: number): FileView | undefined => kernel.file(call.pid, fdOf(call.args[i]));
+  const byTerminal = classByTerminal(kernel, call, at(0));
+  if (byTerminal) return byTerminal;
   if (ON_ONE.has(op)) return classOfOne(at(0), call);
   if (ON_SETS.has(op)) {
     const fds = askedFds(call);

@@ -7,6 +7,7 @@ import { fieldOf } from '../trace/values.ts';
 import { Buffers } from './buffers.ts';
 import type { Call } from './call.ts';
 import { timeOf, valueOf } from './memory.ts';
+import { encodeTerminal, terminalCommand } from './terminals.ts';
 
 const WRITES_VALUE = new Set(['eventfd', 'timerfd', 'signalfd']);
 
@@ -92,8 +93,10 @@ function putInt(view: DataView, node: ArgNode): boolean {
   return node.kind === 'array' && put32(view, 0, node.items[0]);
 }
 
-function encodeIoctl(b: Buffers): void {
+function encodeIoctl(b: Buffers, frame: Frame): void {
   b.number(0);
+  const terminal = terminalCommand(b.call);
+  if (terminal) return encodeTerminal(b, terminal, frame);
   b.number(1);
   const command = commandOf(b.call);
   if (command === 'FIONBIO') b.struct(2, 4, putInt);
@@ -107,7 +110,7 @@ function encodeEpollWait(b: Buffers): void {
 }
 
 /** The encoders, by operation; `kind`: what the first argument's descriptor is. */
-const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string) => void>> = {
+const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string, frame: Frame) => void>> = {
   [OP.OP_READ]: (b, kind) => {
     b.number(0);
     b.plain(1, b.number(2), WRITES_VALUE.has(kind));
@@ -239,7 +242,7 @@ const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string) => void>> = {
     b.number(3);
   },
   [OP.OP_FCNTL]: encodeFcntl,
-  [OP.OP_IOCTL]: encodeIoctl,
+  [OP.OP_IOCTL]: (b, _kind, frame) => encodeIoctl(b, frame),
   [OP.OP_PSELECT6]: (b) => {
     b.number(0);
     for (const i of [1, 2, 3]) b.fdSet(i);
@@ -253,6 +256,6 @@ export function encodeFileCall(frame: Frame, call: Call, kind: string): boolean 
   const encoder = ENCODERS[call.row!.op];
   if (!encoder) return undefined;
   const buffers = new Buffers(frame, call);
-  encoder(buffers, kind);
+  encoder(buffers, kind, frame);
   return buffers.known;
 }

@@ -9,6 +9,7 @@ import type { Call } from './call.ts';
 import { EPOLL_WAITS, fdOf } from './file-class.ts';
 import { addressOf, timeOf, valueOf } from './memory.ts';
 import { compareMessage } from './messages.ts';
+import { judgeTerminal } from './terminals.ts';
 
 const EVENT_BYTES = 12;
 /** What of a signalfd_siginfo is compared: all up to the times and addresses. */
@@ -201,7 +202,9 @@ function judgeTimer(frame: Frame, i: number, node: ArgNode | undefined): string 
 
 function judgeIoctl(call: Call, frame: Frame): string | undefined {
   const node = call.args[2];
-  if (call.args[1]?.kind !== 'sym' || call.args[1].text !== 'FIONREAD') return undefined;
+  if (call.args[1]?.kind !== 'sym' || call.args[1].text !== 'FIONREAD') {
+    return judgeTerminal(call, frame);
+  }
   const view = viewOf(frame, 2, 4);
   const want = node?.kind === 'array' ? valueOf(node.items[0]) : undefined;
   if (!view || want === undefined) return undefined;

@@ -28,6 +28,7 @@ import { shownEvents, shownReady, shownSets } from './file-judge.ts';
 import { SameFiles } from './same-file.ts';
 import { descriptorsOf } from './messages.ts';
 import { valueOf } from './memory.ts';
+import { assistTerminal } from './terminals.ts';
 import type { CallClass } from './result.ts';
 
 const POLLS = new Set([OP.OP_POLL, OP.OP_PPOLL]);
@@ -211,6 +212,9 @@ export class Files {
         if (id) frame.assistFile(0, id);
         break;
       }
+      case OP.OP_IOCTL:
+        assistTerminal(frame, call);
+        break;
       case OP.OP_FCNTL:
         this.#assistFcntl(frame, call);
         break;

@@ -10,6 +10,7 @@ import { goOn, type Moment, runNow } from './execute.ts';
 import { EPOLL_WAITS, fdOf } from './file-class.ts';
 import { help, STEPS } from './order.ts';
 import { judge, numberArg, runCall } from './run.ts';
+import { terminalCommand } from './terminals.ts';
 
 const READS = new Set([OP.OP_READ, OP.OP_READV, OP.OP_RECVFROM, OP.OP_RECVMSG]);
 const WRITES = new Set([
@@ -76,6 +77,7 @@ export class Flows {
   concerns(call: Call): boolean {
     const { op } = call.row!;
     if (!READS.has(op) && !WRITES.has(op) && !OTHERS.has(op)) return false;
+    if (terminalCommand(call)) return false;
     return !APART.has(this.#r.files.kindOf(call));
   }
 

@@ -19,6 +19,7 @@ import { encodeFileCall } from './file-encode.ts';
 import { judgeFileOutputs } from './file-judge.ts';
 import type { Files } from './files.ts';
 import { encodeNs, judgeNs, type Known } from './namespaces.ts';
+import { hasNoTerminal } from './terminals.ts';
 import { addressOf, compareOutput, encodeArg, isOfArgument, valueOf } from './memory.ts';
 
 /** What the kernel did with a call. */
@@ -150,8 +151,9 @@ function assist(frame: Frame, call: Call, childPid: number): void {
   const worldDecides = call.row!.class === 'assisted';
   if (worldDecides) {
     // no descriptor left: that is the kernel's to find
-    if (call.errno === 'EMFILE') frame.assistRet(0);
-    else if (call.retKind === 'error') frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
+    if (call.errno === 'EMFILE' || hasNoTerminal(call)) frame.assistRet(0);
+    else if (call.retKind === 'error' || restartsAgain(call))
+      frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
     else if (typeof call.ret === 'number') frame.assistRet(call.ret);
   }
   if (OPENS.has(op)) assistOpenFlags(frame, call);
@@ -163,6 +165,11 @@ function assist(frame: Frame, call: Call, childPid: number): void {
     const mask = sigsetOf(fieldOf(call.args[0], 'mask'));
     if (mask !== undefined) frame.assistMask(BigInt.asUintN(64, mask));
   }
+}
+
+/** restart_syscall(2) of a call that is not modelled, interrupted once more. */
+function restartsAgain(call: Call): boolean {
+  return call.row!.op === OP.OP_RESTART_SYSCALL && call.retKind === 'restart';
 }
 
 /** prctl(PR_GET_DUMPABLE) where fs.suid_dumpable says so. */

@@ -1,5 +1,6 @@
 // The calls on files, sockets and what waits for them that may run out of memory; what a case is.
 import * as OP from '../../assembly/uapi/op.ts';
+import { TIOCGPTPEER, TIOCSPTLCK } from '../../assembly/uapi/tty.ts';
 import type { Counts } from '../../host/index.ts';
 
 /** Where the guest memory of a call begins. */
@@ -49,6 +50,15 @@ const lock = (start: number, length: number): Call => ({
   args: [3, 6, USER],
   memory: words(1, 0, start, 0, length, 0, 0, 0),
 });
+
+/** openat of a path, which the world lets happen. */
+const open = (path: string): Call => ({
+  op: OP.OP_OPENAT,
+  args: [-100, USER, 2],
+  memory: new TextEncoder().encode(`${path}\0`),
+  world: true,
+});
+const unlock: Call = { op: OP.OP_IOCTL, args: [3, TIOCSPTLCK, USER], memory: words(0) };
 
 /** Calls on files, sockets and what waits for them. */
 export const FILE_CASES: Record<string, Case> = {
@@ -101,6 +111,10 @@ export const FILE_CASES: Record<string, Case> = {
     memory: words(1, 0, 0, 0, 0, 0, 0, 0),
     before: [file],
   },
+  'open of /dev/ptmx': { ...open('/dev/ptmx'), copies: ['fdTables'] },
+  'open of the other end': { ...open('/dev/pts/0'), before: [open('/dev/ptmx'), unlock] },
+  "open of the world's terminal": open('/dev/pts/9'),
+  TIOCGPTPEER: { op: OP.OP_IOCTL, args: [3, TIOCGPTPEER, 2], before: [open('/dev/ptmx'), unlock] },
   flock: { op: OP.OP_FLOCK, args: [3, 2], before: [file] },
   'select of many descriptors': {
     op: OP.OP_SELECT,

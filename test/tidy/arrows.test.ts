@@ -22,7 +22,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ],
   ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
-  ['objects', /^(epoll|inotify|locks|timerfd|unix)\.ts$/],
+  ['objects', /^(epoll|inotify|locks|pgrp|timerfd|tty|unix)\.ts$/],
   [
     'operations',
     /^(adopt|boot|capability|clone-parts|containerfs|containerfs-stat|exec|exit|fork)\.ts$/,

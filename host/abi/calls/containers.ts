@@ -38,7 +38,7 @@ export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
     ...onFd(OP.OP_IOCTL, 'int', 'fd op ulong'),
     class: 'emulated',
     classBy: 'byFile',
-    note: "FIOCLEX, FIONBIO and the like, FIONREAD; containers' and namespaces' files",
+    note: 'FIOCLEX, FIONBIO and the like, FIONREAD; files of containers, namespaces, terminals',
   },
   mknod: onDevice(OP.OP_MKNOD, 'str mode dev'),
   mknodat: onDevice(OP.OP_MKNODAT, 'dirfd str mode dev'),

@@ -45,6 +45,7 @@ export const FILE_CALLS: Readonly<Record<string, CallDef>> = {
   tee: onFile(OP.OP_TEE, 'size', 'fd fd ulong flags:splice'),
   vmsplice: onFile(OP.OP_VMSPLICE, 'size', 'fd in:iovec*2 ulong flags:splice'),
   sendfile: onFile(OP.OP_SENDFILE, 'size', 'fd fd addr ulong'),
+  vhangup: own(OP.OP_VHANGUP, 'zero'),
   flock: part(OP.OP_FLOCK, 'zero', 'fd flags:lock', 'files that the world names', {
     classBy: 'byFile',
   }),
