@@ -52,7 +52,8 @@ import { supervisor_caches_init } from "./container/supervisor.ts";
 import { upcall_caches_init } from "./container/upcall.ts";
 import { users_init } from "./cred/user.ts";
 import { timerfd_caches_init } from "./fs/timerfd.ts";
-import { unix_caches_init } from "./net/unix.ts";
+import { net_caches_init } from "./net/net-namespace.ts";
+import { sock_caches_init } from "./net/sock.ts";
 import { waiter_caches_init } from "./process/waitqueue.ts";
 import { ENOMEM } from "./uapi/errno.ts";
 import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
@@ -125,7 +126,8 @@ function init_caches(): void {
   inotify_caches_init();
   locks_caches_init();
   timerfd_caches_init();
-  unix_caches_init();
+  sock_caches_init();
+  net_caches_init();
   sched_caches_init();
 }
 

@@ -8,7 +8,9 @@ import * as V from "./fs/sys-event.ts";
 import { sys_flock } from "./fs/sys-lock.ts";
 import * as L from "./fs/sys-poll.ts";
 import * as W from "./fs/sys-rw.ts";
+import * as M from "./net/sys-message.ts";
 import * as K from "./net/sys-socket.ts";
+import * as Y from "./net/sys-sockopt.ts";
 import * as S from "./fs/sys-splice.ts";
 import { task_struct } from "./process/task.ts";
 import { ENOSYS } from "./uapi/errno.ts";
@@ -37,19 +39,19 @@ export function do_op_files(op: u32, p: task_struct, f: frame, compat: bool): i3
     case O.OP_SOCKETPAIR:
       return K.sys_socketpair(p, f);
     case O.OP_SENDMSG:
-      return K.sys_sendmsg(p, f, a0, compat);
+      return M.sys_sendmsg(p, f, a0, compat);
     case O.OP_RECVMSG:
-      return K.sys_recvmsg(p, f, a0, compat);
+      return M.sys_recvmsg(p, f, a0, compat);
     case O.OP_SENDTO:
-      return K.sys_sendto(p, f, a0);
+      return M.sys_sendto(p, f, a0);
     case O.OP_RECVFROM:
-      return K.sys_recvfrom(p, f, a0);
+      return M.sys_recvfrom(p, f, a0);
     case O.OP_SHUTDOWN:
       return K.sys_shutdown(p, f, a0, a1);
     case O.OP_SETSOCKOPT:
-      return K.sys_setsockopt(p, f, a0);
+      return Y.sys_setsockopt(p, f, a0, compat);
     case O.OP_GETSOCKOPT:
-      return K.sys_getsockopt(p, f, a0);
+      return Y.sys_getsockopt(p, f, a0, compat);
     case O.OP_GETSOCKNAME:
       return K.sys_getsockname(p, f, a0, false);
     case O.OP_GETPEERNAME:

@@ -24,6 +24,7 @@ import { is_supervised, supervised_result } from "./container/sys-supervise.ts";
 import * as I from "./cred/sys-ids.ts";
 import { do_op_files } from "./dispatch-files.ts";
 import { do_op_jobctl } from "./dispatch-jobctl.ts";
+import { do_op_net } from "./dispatch-net.ts";
 import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
 import * as X from "./process/sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
@@ -236,6 +237,7 @@ function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   if (op - O.JOBCTL_OPS_FIRST <= jobctl_span) return do_op_jobctl(op, p, f, compat);
   if (op >= <u32>O.OP_ID16) return do_op_id16(op, p, f);
   if (op >= <u32>O.NS_OPS_FIRST && op <= <u32>O.NS_OPS_LAST) return do_op_ns(op, p, f);
+  if (op >= <u32>O.NET_OPS_FIRST && op <= <u32>O.NET_OPS_LAST) return do_op_net(op, p, f, compat);
   // of the older numbers, what concerns ids and namespaces
   if (op < <u32>O.NS_OPS_FIRST) return do_op_ns(op, p, f);
   return -E.ENOSYS;

@@ -2,6 +2,7 @@
 // epoll items on all their lists, timers, watches, locks.
 import { layout as L } from './generated/layout.ts';
 import type { Ends } from './check-tty.ts';
+import { SockChecker } from './check-net.ts';
 import type { Counts } from './counts.ts';
 
 /** What the checker lends to its parts. */
@@ -48,14 +49,13 @@ export class FileChecker {
   /** open ends of terminals */
   readonly terminals = new Map<number, Ends>();
   readonly #pipes = new Map<number, { readers: number; writers: number }>();
-  /** sockets: references found */
-  readonly #socks = new Map<number, number>();
-  readonly #wmem = new Map<number, number>();
-  readonly #inflight = new Map<number, number>();
+  readonly net: SockChecker;
+  /** what sockets refer to, once for each reference */
+  readonly netNamespaces: number[] = [];
+  readonly peerGroups: number[] = [];
   readonly #epolls: number[] = [];
   readonly #items = new Set<number>();
   readonly #inodes = new Map<number, number>();
-  #messages = 0;
   #timers = 0;
   #inotifies = 0;
   #watches = 0;
@@ -63,6 +63,11 @@ export class FileChecker {
 
   constructor(context: CheckContext) {
     this.#c = context;
+    this.net = new SockChecker(context, {
+      file: (at) => this.file(at),
+      namespace: (at) => this.netNamespaces.push(at),
+      groups: (at) => this.peerGroups.push(at),
+    });
   }
 
   /** A reference to a file: what it stands for is looked at once. */
@@ -76,22 +81,20 @@ export class FileChecker {
   run(counts: Counts): void {
     // what only messages in each other's queues refer to waits for the collector
     for (const link of this.#c.list(this.#c.rootAt('inflight_next'), 'sockets in flight')) {
-      const file = this.#c.word(link - L.unix_sock.inflight_next + L.unix_sock.file);
+      const file = this.#c.word(link - L.sock.inflight_next + L.sock.file);
       if (this.#c.see('file', file)) this.#files.push(file);
     }
     // messages may hold files that nothing else does: the list grows while it is read
     for (let i = 0; i < this.#files.length; ++i) this.#kind(this.#files[i]!);
     for (const file of this.#files) this.#afterwards(file);
     this.#checkPipes();
-    this.#checkSocks();
+    this.net.finish(counts);
     this.#checkItems();
     this.#checkInodes();
-    const inflight = [...this.#inflight.values()].reduce((sum, n) => sum + n, 0);
+    const inflight = [...this.net.inflight.values()].reduce((sum, n) => sum + n, 0);
     if (inflight !== this.#c.word(this.#c.rootAt('nr_inflight'))) this.#c.say('files in flight');
     const live: [string, number, number][] = [
       ['pipes', counts.pipes, this.#pipes.size],
-      ['sockets', counts.sockets, this.#socks.size],
-      ['messages', counts.messages, this.#messages],
       ['epolls', counts.epolls, this.#epolls.length],
       ['epoll items', counts.epollItems, this.#items.size],
       ['inodes', counts.inodes, this.#inodes.size],
@@ -155,7 +158,7 @@ export class FileChecker {
         this.#epolls.push(data);
         break;
       case SOCKET:
-        this.#sock(data, file);
+        this.net.open(data, file);
         break;
       default:
         break;
@@ -175,50 +178,10 @@ export class FileChecker {
     }
   }
 
-  #sock(sock: number, file: number): void {
-    const c = this.#c;
-    const S = L.unix_sock;
-    this.#socks.set(sock, (this.#socks.get(sock) ?? 0) + 1);
-    if (c.word(sock + S.file) !== file) c.say('a socket has another file');
-    this.#refPeer(sock);
-    let bytes = 0;
-    for (const skb of c.list(sock + S.queue_next, 'messages of a socket')) {
-      this.#messages += 1;
-      bytes += c.word(skb + L.sk_buff.len);
-      const sender = c.word(skb + L.sk_buff.sender);
-      this.#refSock(sender);
-      const size = c.word(skb + L.sk_buff.truesize);
-      this.#wmem.set(sender, (this.#wmem.get(sender) ?? 0) + size);
-      const pid = c.word(skb + L.sk_buff.pid);
-      if (pid) c.ref('pid', pid);
-      const fds = c.word(skb + L.sk_buff.fds);
-      for (let i = 0; i < c.word(skb + L.sk_buff.nr_fds); ++i) {
-        const at = c.word(fds + i * 4);
-        this.#inflight.set(at, (this.#inflight.get(at) ?? 0) + 1);
-        this.file(at);
-      }
-    }
-    if (bytes !== c.word(sock + S.bytes)) c.say('a socket counts its bytes wrong');
-  }
-
-  #refSock(sock: number): void {
-    const before = this.#socks.get(sock) ?? 0;
-    this.#socks.set(sock, before + 1);
-    // one that is closed is found by its peer or its messages
-    if (before === 0 && !this.#c.word(sock + L.unix_sock.file)) this.#refPeer(sock);
-  }
-
-  #refPeer(sock: number): void {
-    const peer = this.#c.word(sock + L.unix_sock.peer);
-    if (peer) this.#refSock(peer);
-    const maker = this.#c.word(sock + L.unix_sock.peer_pid);
-    if (maker) this.#c.ref('pid', maker);
-  }
-
   /** What can only be said when all messages are known. */
   #afterwards(file: number): void {
     const c = this.#c;
-    const inflight = this.#inflight.get(file) ?? 0;
+    const inflight = this.net.inflight.get(file) ?? 0;
     if (c.word(file + L.file.inflight) !== inflight) c.say('a file counts its flights wrong');
     for (let at = c.word(file + L.file.items); at; at = c.word(at + L.epitem.file_next)) {
       if (c.word(at + L.epitem.file) !== file) c.say('an epoll item is of another file');
@@ -248,24 +211,6 @@ export class FileChecker {
         bytes += slot;
       }
       if (bytes !== c.word(pipe + P.bytes)) c.say('a pipe counts its bytes wrong');
-    }
-  }
-
-  #checkSocks(): void {
-    const c = this.#c;
-    const S = L.unix_sock;
-    const listed = new Set<number>();
-    for (const link of c.list(c.rootAt('inflight_next'), 'sockets in flight')) {
-      listed.add(link - S.inflight_next);
-    }
-    for (const [sock, references] of this.#socks) {
-      if (c.word(sock) !== references) {
-        c.say(`socket: ${c.word(sock)} counted, ${references} found`);
-      }
-      if (c.word(sock + S.wmem) !== (this.#wmem.get(sock) ?? 0)) c.say('wmem of a socket');
-      const file = c.word(sock + S.file);
-      const flying = file !== 0 && (this.#inflight.get(file) ?? 0) > 0;
-      if (flying !== listed.has(sock)) c.say('a socket in flight is not listed, or is listed');
     }
   }
 

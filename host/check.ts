@@ -373,6 +373,8 @@ class Checker {
       this.#ref('pid', this.#word(data + L.proc_text_file.pid));
     }
     for (const data of this.#open.nsFiles) this.#ns.namespace(data);
+    for (const data of this.#open.netNamespaces) this.#ns.namespace(data);
+    for (const data of this.#open.peerGroups) this.#ref('groups', data);
     const { containers } = this.#open;
     this.#supervisors(this.#open.supervisors);
     for (const at of this.#v.containerAddresses()) {
@@ -393,6 +395,7 @@ class Checker {
       this.#ns.namespace(this.#word(at + UPIDS + this.#word(at + L.pid.level) * 8 + 4));
     }
     this.#ns.counters();
+    this.#open.net.namespaces(this.found.namespace.keys(), this.#k.counts());
   }
 
   /** The counter is the first word of every counted object. */

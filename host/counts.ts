@@ -30,6 +30,10 @@ export interface Counts {
   timerfds: number;
   inotifies: number;
   watches: number;
+  /** interfaces of network namespaces, their addresses, names of unix sockets */
+  netDevices: number;
+  netAddresses: number;
+  socketNames: number;
   users: number;
   upcalls: number;
   supervisors: number;
@@ -81,6 +85,9 @@ const CACHES = {
   timerfds: 46,
   inotifies: 47,
   watches: 48,
+  netDevices: 53,
+  netAddresses: 54,
+  socketNames: 55,
 } as const;
 
 /** Counts what the kernel's memory holds now. */

@@ -130,7 +130,7 @@ export class FileViews {
       flagsKnown: (opaque & FILE_FLAGS_UNKNOWN) === 0,
       inode: this.#v.word(address + L.file.inode),
       object,
-      peer: kind === 'socket' ? this.#v.word(object + L.unix_sock.peer) : 0,
+      peer: kind === 'socket' ? this.#v.word(object + L.sock.peer) : 0,
       ticks: kind === 'timerfd' ? this.#v.word(object + L.timerfd_ctx.ticks) : 0,
       terminal: kind === 'world' && object ? this.#terminal(object, address) : undefined,
     };
@@ -164,7 +164,7 @@ export class FileViews {
 
   #objectOpaque(kind: FileKind, object: number): boolean {
     if (kind === 'pipe') return this.#v.word(object + L.pipe_inode_info.opaque) !== 0;
-    return kind === 'socket' && this.#v.word(object + L.unix_sock.opaque) !== 0;
+    return kind === 'socket' && this.#v.word(object + L.sock.opaque) !== 0;
   }
 
   /** What an epoll file watches, in no particular order. */

@@ -7,6 +7,7 @@ import { SPEC } from './spec-rows.mjs';
 
 const FOLDERS = [
   'test/unit/container',
+  'test/unit/net',
   'test/unit/abi',
   'test/conformance',
   'test/faults',

@@ -31,7 +31,8 @@ import { EBADF, EINVAL, EMFILE, ENOMEM } from "../uapi/errno.ts";
 import { CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE } from "../uapi/fcntl.ts";
 import { ASSIST_ERRNO, ASSIST_RET } from "../uapi/frame.ts";
 import { RLIMIT_NOFILE } from "../uapi/resource.ts";
-import { unix_release, unix_sock } from "../net/unix.ts";
+import { sock } from "../net/sock.ts";
+import { unix_release } from "../net/unix.ts";
 
 // file.kind
 export const FILE_NULL: u32 = 1;
@@ -100,8 +101,8 @@ export class file {
   get ns(): ns_common {
     return changetype<ns_common>(this.private_data);
   }
-  get sock(): unix_sock {
-    return changetype<unix_sock>(this.private_data);
+  get sock(): sock {
+    return changetype<sock>(this.private_data);
   }
   get eventpoll(): eventpoll {
     return changetype<eventpoll>(this.private_data);

@@ -14,7 +14,7 @@ import { supervisor_poll } from "../container/supervisor.ts";
 import { pidfd_poll } from "../process/sys-pidfd.ts";
 import { task_struct } from "../process/task.ts";
 import * as O from "../uapi/fcntl.ts";
-import { unix_poll } from "../net/unix.ts";
+import { sock_poll } from "../net/unix.ts";
 
 const READABLE: u32 = O.POLLIN | O.POLLRDNORM;
 const EVERYTHING: u32 = O.POLLIN | O.POLLOUT | O.POLLRDNORM | O.POLLWRNORM;
@@ -33,7 +33,7 @@ export function file_poll(p: task_struct, at: file, depth: i32): u32 {
     case FD.FILE_PIPE:
       return at.pipe.opaque ? at.events : pipe_poll(at.pipe, at.flags);
     case FD.FILE_SOCKET:
-      return at.sock.opaque ? at.events : unix_poll(at.sock);
+      return at.sock.opaque ? at.events : sock_poll(at.sock);
     case FD.FILE_EVENTFD:
       return FD.is_opaque(at) ? at.events : eventfd_poll(at);
     case FD.FILE_TIMERFD:

@@ -13,7 +13,7 @@ import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
 import { SOCK_STREAM } from "../uapi/socket.ts";
 import { tty_ioctl } from "../tty/sys-tty.ts";
-import { first_skb } from "../net/unix.ts";
+import { first_skb } from "../net/sock.ts";
 
 /** FIONBIO, FIOASYNC: a status flag by the int at `addr`. */
 function set_status(f: frame, at: file, addr: u64, flag: u32): i32 {

@@ -11,7 +11,7 @@ import { proc_text_read, proc_text_seek } from "../proc/proc-text.ts";
 import { proc_is_kernels, proc_read, proc_write } from "../proc/proc-userns.ts";
 import { signalfd_read } from "./signalfd.ts";
 import { sys_world_call } from "./sys-file.ts";
-import { socket_read, socket_write } from "../net/sys-socket.ts";
+import { socket_read, socket_write } from "../net/sys-message.ts";
 import { supervisor_read, supervisor_write } from "../container/sys-supervise.ts";
 import { task_struct } from "../process/task.ts";
 import { timerfd_read } from "./timerfd.ts";

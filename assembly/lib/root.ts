@@ -165,6 +165,11 @@ export const KEY_TYPE_NAME: usize = 0x2580;
 export const SEQ_FILE: usize = 0x25c0;
 /** A message's header and what its control part says (scm.ts). */
 export const SCRATCH_SCM: usize = 0x2800;
+/** The address that a call on a socket is about, and one that it gives. */
+export const SCRATCH_ADDR: usize = 0x2d00;
+export const SCRATCH_NAME: usize = 0x2d90;
+export const SCRATCH_INET: usize = 0x2e20;
+export const SCRATCH_REPLY: usize = 0x2e40;
 /** struct iovec[UIO_MAXIOV]. */
 export const SCRATCH_IOV: usize = 0x4000;
 /** Frame and window of a typed call (calls.ts). */

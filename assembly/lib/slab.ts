@@ -57,7 +57,10 @@ export const CACHE_FILE_LOCK = 45;
 export const CACHE_TIMERFD = 46;
 export const CACHE_INOTIFY = 47;
 export const CACHE_WATCH = 48;
-export const NR_CACHES = 49;
+export const CACHE_NETDEV = 53;
+export const CACHE_IFADDR = 54;
+export const CACHE_UNIX_ADDRESS = 55;
+export const NR_CACHES = 56;
 const KMALLOC_MIN_SHIFT: u32 = 4;
 const KMALLOC_MAX_SHIFT: u32 = 15;
 

@@ -1,6 +1,7 @@
-// What every namespace has: a count, a type, an identity (nsfs inode number), an owner. Mount, net,
+// What every namespace has: a count, a type, an identity (nsfs inode number), an owner. Mount,
 // cgroup and time namespaces are this struct; the others extend it.
 import { IS_ERR, NULL, nil } from "../lib/err.ts";
+import { net_exit, net_namespace } from "../net/net-namespace.ts";
 import { free_pid_table, pid_namespace } from "../process/pid.ts";
 import { user_ns_keyrings_gone } from "../keys/process-keys.ts";
 import { refcount_dec_and_test, refcount_inc } from "../lib/refcount.ts";
@@ -8,7 +9,7 @@ import { root } from "../lib/root.ts";
 import { CACHE_NAMESPACE, kmem_cache_free, kmem_cache_zalloc } from "../lib/slab.ts";
 import { dec_ucount, inc_ucount, ucounts } from "../cred/ucounts.ts";
 import { ENOMEM } from "../uapi/errno.ts";
-import { CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS } from "../uapi/sched.ts";
+import { CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS } from "../uapi/sched.ts";
 import { free_id_maps, user_namespace } from "./user-namespace.ts";
 import { free_uts_names, uts_namespace } from "./uts.ts";
 
@@ -75,6 +76,7 @@ function free_ns(ns: ns_common): void {
   }
   if (type == CLONE_NEWPID) free_pid_table(changetype<pid_namespace>(ns));
   else if (type == CLONE_NEWUTS) free_uts_names(changetype<uts_namespace>(ns));
+  else if (type == CLONE_NEWNET) net_exit(changetype<net_namespace>(ns));
   dec_ucount(changetype<ucounts>(ns.ucounts), type);
   kmem_cache_free(CACHE_NAMESPACE, changetype<usize>(ns));
 }

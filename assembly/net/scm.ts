@@ -6,7 +6,7 @@ import * as FD from "../fs/file.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import { find_pid_ns, pid, pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
-import { root, SCRATCH_SCM, SCRATCH_USER, SCRATCH_USER_BYTES } from "../lib/root.ts";
+import { root, SCRATCH_NAME, SCRATCH_SCM, SCRATCH_USER, SCRATCH_USER_BYTES } from "../lib/root.ts";
 import { rlimit } from "../process/signal-struct.ts";
 import { task_struct } from "../process/task.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
@@ -15,7 +15,7 @@ import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from "../uapi
 import * as E from "../uapi/errno.ts";
 import { RLIMIT_NOFILE } from "../uapi/resource.ts";
 import * as K from "../uapi/socket.ts";
-import { sk_buff, skb_attach, skb_file, unix_sock } from "./unix.ts";
+import { sk_buff, skb_attach, skb_file, sock } from "./sock.ts";
 import {
   from_kgid_munged,
   from_kuid_munged,
@@ -43,6 +43,7 @@ export class scm_cookie {
   carrier: sk_buff; // in: the message whose files come along; null: none
   nr_fds: u32; // out: files to send
   compat: u32;
+  from_len: u32; // in: bytes of the sender's name at SCRATCH_NAME
 }
 const FDS: usize = SCRATCH_SCM + 256; // u32[SCM_MAX_FD]: files to send, without references
 if (offsetof<scm_cookie>() > 256) ERROR("scm_cookie outgrew its place");
@@ -253,7 +254,7 @@ function put_files_in(p: task_struct, f: frame, skb: sk_buff, cloexec: bool): i3
 }
 
 /** Writes the control part of a message that was received by `s`. 0, -EFAULT. */
-export function scm_recv(p: task_struct, f: frame, s: unix_sock, cloexec: bool): i32 {
+export function scm_recv(p: task_struct, f: frame, s: sock, cloexec: bool): i32 {
   const m = scm();
   const has_fds = !nil(m.carrier) && m.carrier.nr_fds != 0;
   if (!m.control) {
@@ -270,7 +271,9 @@ export function scm_recv(p: task_struct, f: frame, s: unix_sock, cloexec: bool):
 /** Guest memory that a message received into the header at `addr` will need. 0 or RET_NEED. */
 export function scm_prepare(f: frame, addr: u64): i32 {
   const m = scm();
-  const need = prepare_write(f, addr, m.compat ? 28 : 56);
+  let need = prepare_write(f, addr, m.compat ? 28 : 56);
+  const room = min<u32>(<u32>m.namelen, K.SOCKADDR_STORAGE_BYTES);
+  if (!need && m.name && room) need = prepare_write(f, m.name, room);
   if (need || !m.control || !m.controllen) return need;
   return prepare_write(f, m.control, <u32>min<u64>(m.controllen, SCRATCH_USER_BYTES));
 }
@@ -281,9 +284,12 @@ export function put_msghdr(f: frame, addr: u64, control: u64): i32 {
   const at = SCRATCH_USER;
   store<u64>(at, m.control - control);
   store<u32>(at, m.flags, 8);
-  store<i32>(at, 0, 12);
+  store<u32>(at, m.from_len, 12);
   const compat = m.compat != 0;
-  // an unnamed sender: no byte of a name
+  if (m.name && m.from_len) {
+    const part = min<u32>(m.from_len, <u32>m.namelen);
+    if (part && copy_to_user(f, m.name, SCRATCH_NAME, part)) return -E.EFAULT;
+  }
   if (m.name && copy_to_user(f, addr + (compat ? 4 : 8), at + 12, 4)) return -E.EFAULT;
   if (copy_to_user(f, addr + (compat ? 24 : 48), at + 8, 4)) return -E.EFAULT;
   return copy_to_user(f, addr + (compat ? 20 : 40), at, compat ? 4 : 8);

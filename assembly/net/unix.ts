@@ -1,291 +1,218 @@
-// Unix sockets that are made in pairs: what lies in each one's queue, what travels in its messages
-// (open files, credentials), and the collector for files that only messages still refer to. The
-// bytes themselves are nobody's business here. The calls are in sys-socket.ts.
+// Unix sockets: pairs, names, connections that wait to be accepted, what a close does to the other
+// end, and the collector for files that only messages still refer to. Inet sockets close here too.
 import { seeded_fault } from "../lib/bug.ts";
-import { NULL, nil } from "../lib/err.ts";
-import { file, FILE_SOCKET, fput, get_file } from "../fs/file.ts";
-import { list_at, list_head } from "../lib/list.ts";
-import { get_pid, pid, put_pid } from "../process/pid.ts";
+import { cred } from "../cred/cred.ts";
+import { get_group_info } from "../cred/groups.ts";
+import { NULL, nil, same } from "../lib/err.ts";
+import { file, fput } from "../fs/file.ts";
+import { list_head } from "../lib/list.ts";
+import { chain_of, net_namespace } from "./net-namespace.ts";
+import { get_pid, pid } from "../process/pid.ts";
 import { root } from "../lib/root.ts";
+import { CACHE_FILE, kmem_cache_free } from "../lib/slab.ts";
 import {
-  CACHE_FILE,
-  CACHE_SKB,
-  CACHE_SOCK,
-  kfree,
-  kmalloc,
-  kmem_cache_free,
-  kmem_cache_init,
-  kmem_cache_zalloc,
-} from "../lib/slab.ts";
-import { ECONNRESET } from "../uapi/errno.ts";
+  alloc_sock,
+  connected,
+  enlist,
+  first_skb,
+  get_address,
+  is_inet,
+  purge,
+  put_sock,
+  RCV_SHUTDOWN,
+  SEND_SHUTDOWN,
+  SHUTDOWN_MASK,
+  sk_buff,
+  skb_file,
+  sock,
+  sock_of,
+  sock_writable,
+  TCP_CLOSE,
+  TCP_ESTABLISHED,
+  TCP_LISTEN,
+  TCP_SYN_SENT,
+  unix_address,
+  unlist,
+  wake_pending,
+} from "./sock.ts";
+import { ECONNREFUSED, ECONNRESET, EPIPE } from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
-import { PAGE_SIZE } from "../uapi/limits.ts";
 import * as K from "../uapi/socket.ts";
 import { wake_up_all, wake_up_poll } from "../process/waitqueue.ts";
 
-// Seeded faults (debug builds only): files in flight are not counted; no ECONNRESET.
-const F_INFLIGHT = 142;
+// Seeded fault (debug builds only): no ECONNRESET.
 const F_CONNRESET = 143;
 
-export const RCV_SHUTDOWN: u32 = 1;
-export const SEND_SHUTDOWN: u32 = 2;
-export const SHUTDOWN_MASK: u32 = 3;
+const READ_NORMAL: u32 = O.POLLIN | O.POLLRDNORM;
 
-/** struct unix_sock - one end, 96 bytes. */
-@unmanaged
-export class unix_sock {
-  count: i32; // references: its file, its peer, messages that it sent
-  type: u32; // [C] SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET
-  shutdown: u32; // RCV_SHUTDOWN, SEND_SHUTDOWN
-  err: i32; // errno that the next call reports, positive
-  peer: unix_sock; // holds a reference; null: gone (datagrams)
-  file: file; // no reference; null: closed
-  queue_next: u32; // list_head: messages that came, first to be read first
-  queue_prev: u32;
-  wait_next: u32; // list_head: readers, writers, pollers
-  wait_prev: u32;
-  wmem: u32; // what its messages under way take up of sndbuf
-  sndbuf: u32;
-  rcvbuf: u32;
-  bytes: u32; // in the queue
-  passcred: u32; // SO_PASSCRED
-  opaque: u32; // 1: others than the kernel's tasks write and read: contents are the world's
-  peer_pid: pid; // SO_PEERCRED: who made the pair; holds a reference
-  peer_uid: i32; // of the initial user namespace
-  peer_gid: i32;
-  inflight_next: u32; // list_head on root.inflight, while messages refer to its file
-  inflight_prev: u32;
-  scratch: i32; // of the collector: references not explained yet
-  keep: u32; // of the collector: 1: reachable
-
-  get queue(): list_head {
-    return list_at(changetype<usize>(this), offsetof<unix_sock>("queue_next"));
-  }
-  get wait(): list_head {
-    return list_at(changetype<usize>(this), offsetof<unix_sock>("wait_next"));
-  }
-  get inflight(): list_head {
-    return list_at(changetype<usize>(this), offsetof<unix_sock>("inflight_next"));
-  }
-  static from_inflight(l: list_head): unix_sock {
-    return changetype<unix_sock>(changetype<usize>(l) - offsetof<unix_sock>("inflight_next"));
-  }
-}
-
-/** struct sk_buff - one message, or a piece of a stream; 48 bytes. */
-@unmanaged
-export class sk_buff {
-  link_next: u32; // list_head on the receiver's queue
-  link_prev: u32;
-  len: u32; // bytes that are not read yet
-  truesize: u32; // what it takes up of the sender's buffer
-  sender: unix_sock; // holds a reference
-  pid: pid; // who sent it, with a reference; null: not told
-  uid: i32; // kuid, -1: not told
-  gid: i32;
-  fds: u32; // u32[nr_fds]: files in flight, each with a reference
-  nr_fds: u32;
-
-  get link(): list_head {
-    return list_at(changetype<usize>(this), 0);
-  }
-  static at(l: list_head): sk_buff {
-    return changetype<sk_buff>(changetype<usize>(l));
-  }
-}
-
-const READABLE: u32 = O.POLLIN | O.POLLRDNORM | O.POLLRDBAND;
-const WRITABLE: u32 = O.POLLOUT | O.POLLWRNORM | O.POLLWRBAND;
-
-export function unix_caches_init(): void {
-  kmem_cache_init(CACHE_SOCK, <u32>offsetof<unix_sock>());
-  kmem_cache_init(CACHE_SKB, <u32>offsetof<sk_buff>());
-}
-
-/** An end without a peer, with one reference. Or null. */
-export function alloc_sock(type: u32): unix_sock {
-  const s = changetype<unix_sock>(kmem_cache_zalloc(CACHE_SOCK));
-  if (nil(s)) return s;
-  s.count = 1;
-  s.type = type;
-  s.sndbuf = K.SK_MEM_DEFAULT;
-  s.rcvbuf = K.SK_MEM_DEFAULT;
-  list_head.init(s.queue);
-  list_head.init(s.wait);
-  list_head.init(s.inflight);
-  return s;
-}
-
-export function put_sock(s: unix_sock): void {
-  s.count -= 1;
-  if (s.count) return;
-  put_pid(s.peer_pid);
-  kmem_cache_free(CACHE_SOCK, changetype<usize>(s));
-}
-
-/** Two ends become a pair; `maker`, `uid`, `gid`: what SO_PEERCRED tells. */
-export function unix_join(a: unix_sock, b: unix_sock, maker: pid, uid: i32, gid: i32): void {
+/** Two ends become a connection. */
+export function join(a: sock, b: sock): void {
   a.peer = b;
   b.peer = a;
   a.count += 1;
   b.count += 1;
-  a.peer_pid = get_pid(maker);
-  b.peer_pid = get_pid(maker);
-  a.peer_uid = b.peer_uid = uid;
-  a.peer_gid = b.peer_gid = gid;
+  a.state = b.state = TCP_ESTABLISHED;
 }
 
-export function connected(s: unix_sock): bool {
-  return s.type != K.SOCK_DGRAM;
+/** Who `s` says its maker is, to whoever is connected to it. */
+export function set_peercred(s: sock, maker: pid, c: cred): void {
+  s.peer_pid = get_pid(maker);
+  s.peer_uid = c.euid;
+  s.peer_gid = c.egid;
+  s.groups = get_group_info(c.groups);
 }
 
-// What one message takes up, as Linux 6.18 on x86-64 counts: a struct sk_buff, a head of a size
-// that the allocator has with the shared info at its end, and pages for what is above 16 KiB.
-const SKB_BYTES: u32 = 256;
-const SHARED_INFO: u32 = 320;
-const SMALL_HEAD: u32 = 640;
-const SKB_MAX_HEAD: u32 = 16384 - SHARED_INFO;
-const SKB_MAX_PAGES: u32 = 32768;
+/** Two ends become a pair; SO_PEERCRED of both tells of their maker. */
+export function unix_join(a: sock, b: sock, maker: pid, c: cred): void {
+  join(a, b);
+  set_peercred(a, maker, c);
+  set_peercred(b, maker, c);
+}
 
-export function skb_truesize(size: u32): u32 {
-  let pages: u32 = 0;
-  if (size > SKB_MAX_HEAD) {
-    const over = (size - SKB_MAX_HEAD + PAGE_SIZE - 1) & ~(<u32>PAGE_SIZE - 1);
-    pages = over < size ? over : size;
+/** What a listener told of itself when it began to listen, its connections tell too. */
+function copy_peercred(to: sock, from: sock): void {
+  to.peer_pid = get_pid(from.peer_pid);
+  to.peer_uid = from.peer_uid;
+  to.peer_gid = from.peer_gid;
+  to.groups = get_group_info(from.groups);
+}
+
+/** The end that accept(2) will give for a connection to `listener`. Or null. */
+export function new_child(listener: sock): sock {
+  const child = alloc_sock(listener.net, listener.family, listener.type);
+  if (nil(child)) return child;
+  child.protocol = listener.protocol;
+  child.uid = listener.uid;
+  child.options = listener.options;
+  child.sndbuf = listener.sndbuf;
+  child.rcvbuf = listener.rcvbuf;
+  child.passcred = listener.passcred;
+  child.num = listener.num;
+  return child;
+}
+
+/** Can one more connection wait to be accepted? */
+export function has_room(listener: sock): bool {
+  return listener.nr_children <= listener.backlog;
+}
+
+/** Puts a connection into the queue of a listener, which keeps the reference of its maker. */
+export function queue_child(listener: sock, child: sock): void {
+  enlist(child, listener, listener.children);
+  listener.nr_children += 1;
+  wake_up_poll(listener.wait, READ_NORMAL);
+}
+
+/** `s` is connected to a unix listener with room. `child` is new. */
+export function unix_connect_stream(s: sock, listener: sock, child: sock): void {
+  child.addr = get_address(listener.addr);
+  join(s, child);
+  copy_peercred(s, listener);
+  queue_child(listener, child);
+}
+
+/** The next connection to be accepted leaves the queue; its reference is the caller's. */
+export function take_child(listener: sock): sock {
+  if (list_head.empty(listener.children)) return NULL<sock>();
+  const child = sock.from_link(listener.children.next);
+  unlist(child);
+  listener.nr_children -= 1;
+  return child;
+}
+
+/**
+ * The socket of a unix name among those of `net`. Abstract names are of one `type`: the same one
+ * may be another's of another type; 0: any. Null: nobody has it.
+ */
+export function find_unix(net: net_namespace, name: usize, len: u32, type: u32): sock {
+  const chain = chain_of(net, name_hash(name, len));
+  for (let at = chain.next; at !== chain; at = at.next) {
+    const s = sock.from_hash(at);
+    if (s.family != K.AF_UNIX || s.addr.len != len || (type && s.type != type)) continue;
+    if (memory.compare(s.addr.at, name, len) == 0) return s;
   }
-  const head = ((size - pages + 63) & ~63) + SHARED_INFO;
-  let object = SMALL_HEAD;
-  if (head > SMALL_HEAD) for (object = 1024; object < head; object <<= 1);
-  return SKB_BYTES + object + ((pages + PAGE_SIZE - 1) & ~(<u32>PAGE_SIZE - 1));
+  return NULL<sock>();
 }
 
-/** Bytes of a stream that go into one message. */
-export function stream_piece(s: unix_sock, left: u32): u32 {
-  return min(min(left, (s.sndbuf >> 1) - 64), SKB_MAX_HEAD + SKB_MAX_PAGES);
+function name_hash(name: usize, len: u32): u32 {
+  let h: u32 = len;
+  for (let i: u32 = 0; i < len; ++i) h = h * 31 + load<u8>(name + i);
+  return h;
 }
 
-export function sock_writable(s: unix_sock): bool {
-  return s.wmem << 2 <= s.sndbuf;
+/**
+ * `s` has the name `a`, whose reference it takes over, in the names of `net`. Of several of the
+ * same path the newest is found.
+ */
+export function set_name(s: sock, a: unix_address, net: net_namespace): void {
+  s.addr = a;
+  list_head.add(s.hash, chain_of(net, name_hash(a.at, a.len)));
 }
 
-/** A message of `len` bytes with room for `nr_fds` files, on no queue. Or null. */
-export function alloc_skb(s: unix_sock, len: u32, nr_fds: u32): sk_buff {
-  const skb = changetype<sk_buff>(kmem_cache_zalloc(CACHE_SKB));
-  if (nil(skb)) return skb;
-  if (nr_fds) {
-    skb.fds = <u32>kmalloc(nr_fds << 2);
-    if (!skb.fds) {
-      kmem_cache_free(CACHE_SKB, changetype<usize>(skb));
-      return NULL<sk_buff>();
+/** The far end of an inet connection is told that nothing comes any more, or that all is lost. */
+function close_inet_peer(s: sock, peer: sock, reset: bool): void {
+  if (!reset) {
+    peer.shutdown |= RCV_SHUTDOWN;
+    return;
+  }
+  peer.err = peer.shutdown & RCV_SHUTDOWN ? EPIPE : ECONNRESET;
+  peer.shutdown = SHUTDOWN_MASK;
+  peer.state = TCP_CLOSE;
+}
+
+/** The far end of `s` hears that it is closed; `embryo`: nobody had accepted it. */
+function close_peer(s: sock, embryo: bool): void {
+  const peer = s.peer;
+  if (nil(peer)) return;
+  s.peer = NULL<sock>();
+  if (connected(s)) {
+    const unread = (!list_head.empty(s.queue) || embryo) && !seeded_fault(F_CONNRESET);
+    if (is_inet(s)) {
+      if (peer.state == TCP_ESTABLISHED) close_inet_peer(s, peer, unread);
+    } else {
+      peer.shutdown = SHUTDOWN_MASK;
+      if (unread) peer.err = ECONNRESET;
     }
   }
-  skb.nr_fds = nr_fds;
-  skb.len = len;
-  skb.uid = skb.gid = -1;
-  skb.truesize = skb_truesize(len);
-  skb.sender = s;
-  s.count += 1;
-  s.wmem += skb.truesize;
-  return skb;
+  wake_up_all(peer.wait);
+  put_sock(peer);
 }
 
-/** The socket behind a file that a message refers to, or null. */
-function sock_of(f: file): unix_sock {
-  return f.kind == FILE_SOCKET ? f.sock : NULL<unix_sock>();
-}
-
-/** File `f` goes into slot `i` of a message, with a reference of its own. */
-export function skb_attach(skb: sk_buff, i: u32, f: file): void {
-  store<u32>(skb.fds + (i << 2), <u32>changetype<usize>(get_file(f)));
-  root().nr_inflight += 1;
-  if (seeded_fault(F_INFLIGHT)) return;
-  f.inflight += 1;
-  const s = sock_of(f);
-  if (!nil(s) && f.inflight == 1) list_head.add_tail(s.inflight, root().inflight);
-}
-
-export function skb_file(skb: sk_buff, i: u32): file {
-  return changetype<file>(<usize>load<u32>(skb.fds + (i << 2)));
-}
-
-/** The files of a message are in flight no longer; their references are the caller's. */
-function land(skb: sk_buff): void {
-  for (let i: u32 = 0; i < skb.nr_fds; ++i) {
-    const f = skb_file(skb, i);
-    if (!f.inflight) continue;
-    f.inflight -= 1;
-    const s = sock_of(f);
-    if (!nil(s) && f.inflight == 0) list_head.del_init(s.inflight);
+/** Those that wait for room at `s` wait in vain. */
+function refuse_pending(s: sock): void {
+  while (!list_head.empty(s.pending)) {
+    const other = sock.from_link(s.pending.next);
+    unlist(other);
+    if (other.state == TCP_SYN_SENT) {
+      other.state = TCP_CLOSE;
+      other.err = ECONNREFUSED;
+    }
+    wake_up_all(other.wait);
   }
-  root().nr_inflight -= skb.nr_fds;
 }
 
-/** The files of a piece are with its reader; the rest of its bytes stays. */
-export function skb_drop_files(skb: sk_buff): void {
-  const n = skb.nr_fds;
-  if (!n) return;
-  land(skb);
-  skb.nr_fds = 0;
-  for (let i: u32 = 0; i < n; ++i) fput(skb_file(skb, i));
-  kfree(skb.fds, n << 2);
-}
-
-/** Frees a message that is on no queue, and drops what it refers to. */
-export function free_skb(skb: sk_buff): void {
-  land(skb);
-  const s = skb.sender;
-  s.wmem -= skb.truesize;
-  if (sock_writable(s)) wake_up_poll(s.wait, WRITABLE);
-  put_sock(s);
-  put_pid(skb.pid);
-  for (let i: u32 = 0; i < skb.nr_fds; ++i) fput(skb_file(skb, i));
-  if (skb.nr_fds) kfree(skb.fds, skb.nr_fds << 2);
-  kmem_cache_free(CACHE_SKB, changetype<usize>(skb));
-}
-
-/** Puts a message into the queue of `to` and tells its readers. */
-export function queue_skb(to: unix_sock, skb: sk_buff): void {
-  list_head.add_tail(skb.link, to.queue);
-  to.bytes += skb.len;
-  wake_up_poll(to.wait, READABLE);
-}
-
-/** The first message to be read, null when there is none. */
-export function first_skb(s: unix_sock): sk_buff {
-  return list_head.empty(s.queue) ? NULL<sk_buff>() : sk_buff.at(s.queue.next);
-}
-
-/** Takes a message off its queue. */
-export function dequeue_skb(s: unix_sock, skb: sk_buff): void {
-  list_head.del(skb.link);
-  s.bytes -= skb.len;
-}
-
-/** Everything in the queue of `s` is thrown away. */
-function purge(s: unix_sock): void {
-  while (!list_head.empty(s.queue)) {
-    const skb = sk_buff.at(s.queue.next);
-    dequeue_skb(s, skb);
-    free_skb(skb);
+/** A listener listens no more: connections that nobody accepted are reset. */
+export function stop_listening(s: sock): void {
+  for (let child = take_child(s); !nil(child); child = take_child(s)) {
+    child.shutdown = SHUTDOWN_MASK;
+    close_peer(child, true);
+    purge(child);
+    put_sock(child);
   }
+  refuse_pending(s);
 }
 
 /** One end is closed: its peer hears of it, its messages and their files are gone. */
-function close_sock(s: unix_sock): void {
-  const peer = s.peer;
+function close_sock(s: sock): void {
   s.shutdown = SHUTDOWN_MASK;
   s.file = NULL<file>();
-  if (!nil(peer)) {
-    if (connected(s)) {
-      peer.shutdown = SHUTDOWN_MASK;
-      const unread = !list_head.empty(s.queue) && !seeded_fault(F_CONNRESET);
-      if (unread) peer.err = ECONNRESET;
-    }
-    wake_up_all(peer.wait);
-    s.peer = NULL<unix_sock>();
-    put_sock(peer);
-  }
+  if (!nil(s.parent)) unlist(s);
+  if (s.state == TCP_LISTEN) stop_listening(s);
+  close_peer(s, false);
+  s.state = TCP_CLOSE;
+  list_head.del_init(s.hash);
   purge(s);
+  refuse_pending(s);
 }
 
 /**
@@ -313,8 +240,8 @@ export function unix_release(f: file): void {
   r.closing_now = 0;
 }
 
-/** Subtracts (-1) or adds (1) what the queue of `s` refers to; -1 leaves the counts alone. */
-function scan_queue(s: unix_sock, mark: bool): bool {
+/** Subtracts or, with `mark`, keeps what the queue of `s` refers to. Return: was one marked? */
+function scan_queue(s: sock, mark: bool): bool {
   let found = false;
   const head = s.queue;
   for (let at = head.next; at !== head; at = at.next) {
@@ -334,6 +261,16 @@ function scan_queue(s: unix_sock, mark: bool): bool {
   return found;
 }
 
+/** The same for `s` and, when it listens, for the connections that wait in it. */
+function scan(s: sock, mark: bool): bool {
+  let found = scan_queue(s, mark);
+  const head = s.children;
+  for (let at = head.next; at !== head; at = at.next) {
+    if (scan_queue(sock.from_link(at), mark)) found = true;
+  }
+  return found;
+}
+
 /**
  * Sockets that nothing but messages refers to, in queues that nobody can read any more, are let go.
  * A socket in flight is kept when its file has a reference that is no message's, or when a message
@@ -344,30 +281,30 @@ function unix_gc(): bool {
   const head = root().inflight;
   if (list_head.empty(head)) return false;
   for (let at = head.next; at !== head; at = at.next) {
-    const s = unix_sock.from_inflight(at);
+    const s = sock.from_inflight(at);
     s.scratch = s.file.inflight;
     s.keep = s.file.count > s.file.inflight ? 1 : 0;
   }
   // what queues of sockets in flight refer to; the rest lies in queues that somebody can read
   for (let at = head.next; at !== head; at = at.next) {
-    scan_queue(unix_sock.from_inflight(at), false);
+    scan(sock.from_inflight(at), false);
   }
   for (let at = head.next; at !== head; at = at.next) {
-    const s = unix_sock.from_inflight(at);
+    const s = sock.from_inflight(at);
     if (s.scratch > 0) s.keep = 1;
   }
   for (let more = true; more;) {
     more = false;
     for (let at = head.next; at !== head; at = at.next) {
-      const s = unix_sock.from_inflight(at);
-      if (s.keep && scan_queue(s, true)) more = true;
+      const s = sock.from_inflight(at);
+      if (s.keep && scan(s, true)) more = true;
     }
   }
   let freed = false;
   // purging changes the list: each time from its beginning
   for (let s = first_garbage(); !nil(s); s = first_garbage()) {
     s.count += 1;
-    purge(s);
+    purge_all(s);
     s.keep = 1;
     put_sock(s);
     freed = true;
@@ -375,39 +312,85 @@ function unix_gc(): bool {
   return freed;
 }
 
-function first_garbage(): unix_sock {
-  const head = root().inflight;
-  for (let at = head.next; at !== head; at = at.next) {
-    const s = unix_sock.from_inflight(at);
-    if (!s.keep && !list_head.empty(s.queue)) return s;
-  }
-  return NULL<unix_sock>();
+/** Empties the queue of `s` and those of the connections that wait in it. */
+function purge_all(s: sock): void {
+  purge(s);
+  const head = s.children;
+  for (let at = head.next; at !== head; at = at.next) purge(sock.from_link(at));
 }
 
-/** shutdown(2): `how` as bits; the peer's other way is shut too. */
-export function unix_shutdown(s: unix_sock, how: u32): void {
+function holds_messages(s: sock): bool {
+  if (!list_head.empty(s.queue)) return true;
+  const head = s.children;
+  for (let at = head.next; at !== head; at = at.next) {
+    if (!nil(first_skb(sock.from_link(at)))) return true;
+  }
+  return false;
+}
+
+function first_garbage(): sock {
+  const head = root().inflight;
+  for (let at = head.next; at !== head; at = at.next) {
+    const s = sock.from_inflight(at);
+    if (!s.keep && holds_messages(s)) return s;
+  }
+  return NULL<sock>();
+}
+
+/** shutdown(2): `how` as bits; what the peer could do over that way it can't any more. */
+export function sock_shutdown(s: sock, how: u32): void {
   s.shutdown |= how;
   const peer = s.peer;
   if (!nil(peer) && connected(s)) {
-    if (how & RCV_SHUTDOWN) peer.shutdown |= SEND_SHUTDOWN;
+    // of inet only the end of what is sent crosses the network
+    if (how & RCV_SHUTDOWN && !is_inet(s)) peer.shutdown |= SEND_SHUTDOWN;
     if (how & SEND_SHUTDOWN) peer.shutdown |= RCV_SHUTDOWN;
     wake_up_all(peer.wait);
   }
+  if (how & RCV_SHUTDOWN) wake_pending(s);
   wake_up_all(s.wait);
 }
 
+/** Is the queue of datagrams at `to` full for a sender that is not its peer? */
+export function dgram_full(s: sock, to: sock): bool {
+  return !same(to.peer, s) && to.qlen > to.backlog;
+}
+
 /** What is ready at a socket. */
-export function unix_poll(s: unix_sock): u32 {
+export function sock_poll(s: sock): u32 {
+  if (s.state == TCP_LISTEN) return list_head.empty(s.children) ? 0 : READ_NORMAL;
   let mask: u32 = 0;
+  const stream = connected(s);
   if (s.err) mask |= O.POLLERR;
   if (s.shutdown == SHUTDOWN_MASK) mask |= O.POLLHUP;
-  if (s.shutdown & RCV_SHUTDOWN) mask |= O.POLLRDHUP | O.POLLIN | O.POLLRDNORM;
-  if (!list_head.empty(s.queue)) mask |= O.POLLIN | O.POLLRDNORM;
-  if (sock_writable(s)) mask |= O.POLLOUT | O.POLLWRNORM | O.POLLWRBAND;
+  if (stream && s.state == TCP_CLOSE) mask |= O.POLLHUP;
+  if (s.shutdown & RCV_SHUTDOWN) mask |= O.POLLRDHUP | READ_NORMAL;
+  if (s.state == TCP_SYN_SENT) return mask;
+  if (!list_head.empty(s.queue)) mask |= READ_NORMAL;
+  if (stream && is_inet(s)) {
+    const shut = (s.shutdown & SEND_SHUTDOWN) != 0;
+    if (shut || sock_writable(s)) mask |= O.POLLOUT | O.POLLWRNORM;
+  } else if (sock_writable(s)) {
+    mask |= O.POLLOUT | O.POLLWRNORM | O.POLLWRBAND;
+  }
   return mask;
 }
 
 /** May a message from `a` tell who sent it, because one of the two ends asks for it? */
-export function passes_cred(a: unix_sock, b: unix_sock): bool {
+export function passes_cred(a: sock, b: sock): bool {
   return (a.passcred | b.passcred) != 0;
+}
+
+/** `s` becomes unconnected again: datagrams. */
+export function unix_disconnect(s: sock): void {
+  const peer = s.peer;
+  s.peer = NULL<sock>();
+  if (!nil(peer)) put_sock(peer);
+}
+
+/** The connection of `s` is undone: the other end is told that all is lost. */
+export function abort_connection(s: sock): void {
+  if (!nil(s.parent)) unlist(s);
+  close_peer(s, true);
+  purge(s);
 }

@@ -220,6 +220,19 @@ export const NS_OPS_LAST = 189;
 export const JOBCTL_OPS_FIRST = 256;
 export const OP_VHANGUP = 256;
 export const JOBCTL_OPS_LAST = 299;
+// sockets and networks: assembly/dispatch-net.ts.
+export const NET_OPS_FIRST = 360;
+export const OP_SOCKET = 360;
+export const OP_BIND = 361;
+export const OP_CONNECT = 362;
+export const OP_LISTEN = 363;
+export const OP_ACCEPT = 364;
+export const OP_ACCEPT4 = 365;
+export const OP_SENDMMSG = 366;
+export const OP_RECVMMSG = 367;
+export const OP_SOCKETCALL = 368;
+export const OP_CONTAINER_SOCKET = 369;
+export const NET_OPS_LAST = 399;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 512;
 // Added to the number of a call about ids: its old form with ids of 16 bits (i386).

@@ -2,12 +2,13 @@
 // numbers.ts. A name that an i386 table knows under other rules is in I386.
 import * as OP from '../../assembly/uapi/op.ts';
 import { CONTAINER_FILE_CALLS, KEY_CALLS } from './calls/containers.ts';
-import { EVENT_CALLS, FILE_CALLS, SOCKET_CALLS } from './calls/files.ts';
+import { EVENT_CALLS, FILE_CALLS } from './calls/files.ts';
 import { LIMIT_CALLS } from './calls/limits.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { NAMESPACE_CALLS } from './calls/namespaces.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
 import { PROCESS_CALLS, TIMER_CALLS } from './calls/process.ts';
+import { SOCKET_CALLS } from './calls/sockets.ts';
 import { OLD_SIGNAL_CALLS, SIGNAL_CALLS } from './calls/signals.ts';
 import { type CallDef, own } from './def.ts';
 
@@ -89,7 +90,6 @@ export const I386: Readonly<Record<string, Partial<CallDef>>> = {
   select: { ...UNMODELLED, args: 'in:select_args', note: 'one structure; not modelled' },
   timerfd_settime: { ...UNMODELLED, note: 'times are 32 bits wide; not modelled' },
   timerfd_gettime: { ...UNMODELLED, note: 'times are 32 bits wide; not modelled' },
-  socketcall: { note: 'many calls in one; not modelled' },
   getuid: id16(OP.OP_GETUID),
   geteuid: id16(OP.OP_GETEUID),
   getgid: id16(OP.OP_GETGID),

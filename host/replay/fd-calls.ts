@@ -8,6 +8,9 @@ import { valueOf } from './memory.ts';
 /** Calls that open a file of the world's, or one of the kernel's by name. */
 export const OPENS: ReadonlySet<number> = new Set([
   OP.OP_WORLD_FD,
+  OP.OP_SOCKET,
+  OP.OP_ACCEPT,
+  OP.OP_ACCEPT4,
   OP.OP_OPEN,
   OP.OP_OPENAT,
   OP.OP_OPENAT2,
@@ -16,6 +19,7 @@ export const OPENS: ReadonlySet<number> = new Set([
 /** Calls whose result is the lowest free descriptor. */
 export const MAKES_FD: ReadonlySet<number> = new Set([
   ...OPENS,
+  OP.OP_CONTAINER_SOCKET,
   OP.OP_DUP,
   OP.OP_FCNTL,
   OP.OP_PIDFD_OPEN,

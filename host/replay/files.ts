@@ -219,6 +219,9 @@ export class Files {
         this.#assistFcntl(frame, call);
         break;
       case OP.OP_WORLD_FD:
+      case OP.OP_SOCKET:
+      case OP.OP_ACCEPT:
+      case OP.OP_ACCEPT4:
       case OP.OP_OPEN:
       case OP.OP_OPENAT:
       case OP.OP_OPENAT2: {

@@ -111,13 +111,7 @@ export function assist(call: PendingCall, ret: bigint | undefined): void {
   if ((flags & newFd.nonblock) !== 0n) frame.assistFlags(ASSIST_NONBLOCK);
 }
 
-const NEEDS_NO_PATH = new Set([
-  'socket',
-  'socketpair',
-  'memfd_create',
-  'memfd_secret',
-  'userfaultfd',
-]);
+const NEEDS_NO_PATH = new Set(['socketpair', 'memfd_create', 'memfd_secret', 'userfaultfd']);
 
 /** Does this kernel have what the call needs? Where not, no result of it is worth comparing. */
 export function isSupported(call: PendingCall): boolean {

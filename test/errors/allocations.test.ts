@@ -21,6 +21,7 @@ import {
   type Kernel,
 } from '../../host/index.ts';
 import { type Call, type Case, FILE_CASES, FORK, pipe, USER, words } from './file-cases.ts';
+import { NET_CASES } from './net-cases.ts';
 
 const SLEEPS = 'sleeps';
 /** More allocations than any one call makes. */
@@ -81,6 +82,7 @@ const clone3: Call = {
 
 const CASES: Record<string, Case> = {
   ...FILE_CASES,
+  ...NET_CASES,
   fork: FORK,
   'fork by a child': { tid: 2, ...FORK, before: [FORK] },
   'fork when the kill queue is full': { ...FORK, before: Array<Call>(63).fill(FORK) },
@@ -368,6 +370,7 @@ describe('each allocation fails in turn', () => {
   });
 
   // spec: container_create ENOMEM; fork_into_container ENOMEM; container_add_key ENOMEM
+  // spec: container_socket ENOMEM
   it.each(Object.entries(CASES))('%s', (_name, test) => {
     for (const call of test.before ?? []) expect(run(call)).toBeGreaterThanOrEqual(0);
     const start = k.snapshot();

@@ -23,6 +23,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
   ['objects', /^(epoll|inotify|locks|pgrp|timerfd|tty|unix)\.ts$/],
+  ['objects', /^(inet|net-namespace|sock)\.ts$/],
   [
     'operations',
     /^(adopt|boot|capability|clone-parts|containerfs|containerfs-stat|exec|exit|fork)\.ts$/,
@@ -30,6 +31,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['operations', /^(exit-plain|fork-plain|fork-share)\.ts$/],
   ['operations', /^(nsfs|setns|proc-[a-z]+|sigdeliver|wait|sys-[a-z]+)\.ts$/],
   ['operations', /^(eploop|eventfd|fault|hostfile|poll|scm|signalfd)\.ts$/],
+  ['operations', /^(netlink|rtnetlink|sock-addr|unix-name)\.ts$/],
   ['dispatch', /^dispatch-[a-z]+\.ts$/],
   ['syscall', /^syscall\.ts$/],
   ['calls', /^(batch|calls)\.ts$/],

@@ -60,7 +60,9 @@ export const CONTAINER_CALLS: Readonly<Record<string, CallDef>> = {
   container_mount: none('zero', 'fd str str str flags:mount addr', 'before the start'),
   container_chroot: none('zero', 'fd str', 'before the start'),
   container_bind_mount_across: none('zero', 'dirfd str fd str', 'before the start'),
-  container_socket: none('fd', 'fd op flags:sock op', "a socket of the container's network"),
+  container_socket: own(OP.OP_CONTAINER_SOCKET, 'fd', 'fd op flags:sock op', {
+    note: "a socket of the caller's in the container's network",
+  }),
   container_add_key: own(OP.OP_CONTAINER_ADD_KEY, 'id', 'str str in:byte*3 ulong fd', {
     note: 'a key that members use and do not see',
   }),

@@ -8,11 +8,6 @@ const TIME = 'how much time has passed is what the host says';
 const onFile = (op: number, result: CallDef['result'], args: string): CallDef =>
   part(op, result, args, "the bytes of the world's files are the world's", { classBy: 'byFile' });
 
-const onSocket = (op: number, result: CallDef['result'], args: string): CallDef =>
-  part(op, result, args, "sockets that were not made in pairs are the world's", {
-    classBy: 'byFile',
-  });
-
 const onReady = (op: number, args: string): CallDef =>
   part(op, 'int', args, "readiness of the world's files and how long it takes are the world's", {
     class: 'assisted',
@@ -91,24 +86,4 @@ export const EVENT_CALLS: Readonly<Record<string, CallDef>> = {
     { class: 'assisted' },
   ),
   inotify_rm_watch: own(OP.OP_INOTIFY_RM_WATCH, 'zero', 'fd int'),
-};
-
-/** Calls on sockets: those made in pairs are the kernel's. */
-export const SOCKET_CALLS: Readonly<Record<string, CallDef>> = {
-  socketpair: part(
-    OP.OP_SOCKETPAIR,
-    'zero',
-    'op flags:sock op out:fdpair',
-    "families but AF_UNIX are the world's",
-    { classBy: 'byFile' },
-  ),
-  sendto: onSocket(OP.OP_SENDTO, 'size', 'fd in:byte*2 ulong flags:msg addr int'),
-  recvfrom: onSocket(OP.OP_RECVFROM, 'size', 'fd out:byte*2 ulong flags:msg addr addr'),
-  sendmsg: onSocket(OP.OP_SENDMSG, 'size', 'fd in:msghdr flags:msg'),
-  recvmsg: onSocket(OP.OP_RECVMSG, 'size', 'fd io:msghdr flags:msg'),
-  shutdown: onSocket(OP.OP_SHUTDOWN, 'zero', 'fd op'),
-  setsockopt: onSocket(OP.OP_SETSOCKOPT, 'zero', 'fd op op in:byte*4 int'),
-  getsockopt: onSocket(OP.OP_GETSOCKOPT, 'zero', 'fd op op addr io:i32'),
-  getsockname: onSocket(OP.OP_GETSOCKNAME, 'zero', 'fd addr io:i32'),
-  getpeername: onSocket(OP.OP_GETPEERNAME, 'zero', 'fd addr io:i32'),
 };

@@ -47,7 +47,7 @@ const KERNELS: [string, () => Promise<Kernel>][] = [
 describe.each(KERNELS)('%s without containers', (_how, make) => {
   // spec: container_create ENOSYS; fork_into_container ENOSYS; container_wait ENOSYS
   // spec: container_kill ENOSYS; container_open ENOSYS; container_supervise ENOSYS
-  // spec: container_devices ENOSYS; container_add_key ENOSYS
+  // spec: container_devices ENOSYS; container_add_key ENOSYS; container_socket ENOSYS
   it('answers ENOSYS to all of their calls', async () => {
     const m = new Machine(await make());
     const calls = syscallTable('howells-2017').rows.filter((row) => row.nr >= 1000);
