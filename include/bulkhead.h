@@ -658,6 +658,132 @@
 #define BH_MNT_EXPIRE (4)
 #define BH_UMOUNT_NOFOLLOW (8)
 
+/* assembly/uapi/net.ts */
+#define BH_IPPROTO_IP (0)
+#define BH_IPPROTO_ICMP (1)
+#define BH_IPPROTO_TCP (6)
+#define BH_IPPROTO_UDP (17)
+#define BH_IPPROTO_IPV6 (41)
+#define BH_IPPROTO_ICMPV6 (58)
+#define BH_IPPROTO_RAW (255)
+#define BH_IPPROTO_MAX (263)
+#define BH_TCP_NODELAY (1)
+#define BH_IPV6_V6ONLY (26)
+#define BH_IP_TOS (1)
+#define BH_IP_TTL (2)
+#define BH_SOCKADDR_IN_BYTES (16)
+#define BH_SOCKADDR_IN6_BYTES (28)
+#define BH_SIN6_LEN_RFC2133 (24)
+#define BH_SOCKADDR_NL_BYTES (12)
+#define BH_PROT_SOCK (1024)
+#define BH_LOCAL_PORT_FIRST (32768)
+#define BH_LOCAL_PORT_LAST (60999)
+#define BH_SOMAXCONN (4096)
+#define BH_MAX_DGRAM_QLEN (10)
+#define BH_UDP_MAX (65507)
+#define BH_UDP6_MAX (65527)
+#define BH_IFF_UP (1)
+#define BH_IFF_BROADCAST (2)
+#define BH_IFF_LOOPBACK (8)
+#define BH_IFF_POINTOPOINT (0x10)
+#define BH_IFF_NOTRAILERS (0x20)
+#define BH_IFF_RUNNING (0x40)
+#define BH_IFF_NOARP (0x80)
+#define BH_IFF_PROMISC (0x100)
+#define BH_IFF_ALLMULTI (0x200)
+#define BH_IFF_MULTICAST (0x1000)
+#define BH_IFF_LOWER_UP (0x10000)
+#define BH_ARPHRD_ETHER (1)
+#define BH_ARPHRD_LOOPBACK (772)
+#define BH_LOOPBACK_MTU (65536)
+#define BH_ETH_MTU (1500)
+#define BH_IFNAMSIZ (16)
+#define BH_SIOCGIFNAME (0x8910)
+#define BH_SIOCGIFCONF (0x8912)
+#define BH_SIOCGIFFLAGS (0x8913)
+#define BH_SIOCSIFFLAGS (0x8914)
+#define BH_SIOCGIFADDR (0x8915)
+#define BH_SIOCSIFADDR (0x8916)
+#define BH_SIOCGIFBRDADDR (0x8919)
+#define BH_SIOCGIFNETMASK (0x891b)
+#define BH_SIOCGIFMTU (0x8921)
+#define BH_SIOCSIFMTU (0x8922)
+#define BH_SIOCSIFNAME (0x8923)
+#define BH_SIOCGIFHWADDR (0x8927)
+#define BH_SIOCGIFINDEX (0x8933)
+#define BH_SIOCGIFTXQLEN (0x8942)
+
+/* assembly/uapi/netlink.ts */
+#define BH_NETLINK_ROUTE (0)
+#define BH_MAX_LINKS (32)
+#define BH_SOL_NETLINK (270)
+#define BH_NETLINK_ADD_MEMBERSHIP (1)
+#define BH_NETLINK_DROP_MEMBERSHIP (2)
+#define BH_NETLINK_PKTINFO (3)
+#define BH_NETLINK_EXT_ACK (11)
+#define BH_NETLINK_GET_STRICT_CHK (12)
+#define BH_NLMSG_HDRLEN (16)
+#define BH_NLMSG_NOOP (1)
+#define BH_NLMSG_ERROR (2)
+#define BH_NLMSG_DONE (3)
+#define BH_NLMSG_MIN_TYPE (16)
+#define BH_NLM_F_REQUEST (1)
+#define BH_NLM_F_MULTI (2)
+#define BH_NLM_F_ACK (4)
+#define BH_NLM_F_CAPPED (0x100)
+#define BH_NLM_F_DUMP (0x300)
+#define BH_NLM_F_REPLACE (0x100)
+#define BH_NLM_F_EXCL (0x200)
+#define BH_NLM_F_CREATE (0x400)
+#define BH_RTM_NEWLINK (16)
+#define BH_RTM_DELLINK (17)
+#define BH_RTM_GETLINK (18)
+#define BH_RTM_SETLINK (19)
+#define BH_RTM_NEWADDR (20)
+#define BH_RTM_DELADDR (21)
+#define BH_RTM_GETADDR (22)
+#define BH_RTM_NEWROUTE (24)
+#define BH_RTM_DELROUTE (25)
+#define BH_RTM_GETROUTE (26)
+#define BH_RTM_MAX (123)
+#define BH_IFINFOMSG_BYTES (16)
+#define BH_IFADDRMSG_BYTES (8)
+#define BH_RTMSG_BYTES (12)
+#define BH_IFLA_ADDRESS (1)
+#define BH_IFLA_BROADCAST (2)
+#define BH_IFLA_IFNAME (3)
+#define BH_IFLA_MTU (4)
+#define BH_IFLA_QDISC (6)
+#define BH_IFLA_TXQLEN (13)
+#define BH_IFLA_OPERSTATE (16)
+#define BH_IFLA_LINKMODE (17)
+#define BH_IFLA_LINKINFO (18)
+#define BH_IFLA_INFO_KIND (1)
+#define BH_IF_OPER_UNKNOWN (0)
+#define BH_IF_OPER_DOWN (2)
+#define BH_IFA_ADDRESS (1)
+#define BH_IFA_LOCAL (2)
+#define BH_IFA_LABEL (3)
+#define BH_IFA_BROADCAST (4)
+#define BH_IFA_FLAGS (8)
+#define BH_IFA_F_PERMANENT (0x80)
+#define BH_RTA_DST (1)
+#define BH_RTA_OIF (4)
+#define BH_RTA_PRIORITY (6)
+#define BH_RTA_PREFSRC (7)
+#define BH_RTA_TABLE (15)
+#define BH_RT_TABLE_MAIN (254)
+#define BH_RT_TABLE_LOCAL (255)
+#define BH_RTPROT_KERNEL (2)
+#define BH_RT_SCOPE_UNIVERSE (0)
+#define BH_RT_SCOPE_LINK (253)
+#define BH_RT_SCOPE_HOST (254)
+#define BH_RT_SCOPE_NOWHERE (255)
+#define BH_RTN_UNICAST (1)
+#define BH_RTN_LOCAL (2)
+#define BH_RTN_BROADCAST (3)
+#define BH_NLA_TYPE_MASK (0x3fff)
+
 /* assembly/uapi/nsfs.ts */
 #define BH_NS_GET_USERNS (0xb701)
 #define BH_NS_GET_PARENT (0xb702)
@@ -870,6 +996,18 @@
 #define BH_JOBCTL_OPS_FIRST (256)
 #define BH_OP_VHANGUP (256)
 #define BH_JOBCTL_OPS_LAST (299)
+#define BH_NET_OPS_FIRST (360)
+#define BH_OP_SOCKET (360)
+#define BH_OP_BIND (361)
+#define BH_OP_CONNECT (362)
+#define BH_OP_LISTEN (363)
+#define BH_OP_ACCEPT (364)
+#define BH_OP_ACCEPT4 (365)
+#define BH_OP_SENDMMSG (366)
+#define BH_OP_RECVMMSG (367)
+#define BH_OP_SOCKETCALL (368)
+#define BH_OP_CONTAINER_SOCKET (369)
+#define BH_NET_OPS_LAST (399)
 #define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
@@ -1085,6 +1223,7 @@
 #define BH_AF_INET (2)
 #define BH_AF_INET6 (10)
 #define BH_AF_NETLINK (16)
+#define BH_AF_PACKET (17)
 #define BH_AF_MAX (46)
 #define BH_SOCK_STREAM (1)
 #define BH_SOCK_DGRAM (2)
@@ -1097,6 +1236,30 @@
 #define BH_SOL_SOCKET (1)
 #define BH_SO_DEBUG (1)
 #define BH_SO_REUSEADDR (2)
+#define BH_SO_DONTROUTE (5)
+#define BH_SO_BROADCAST (6)
+#define BH_SO_KEEPALIVE (9)
+#define BH_SO_OOBINLINE (10)
+#define BH_SO_NO_CHECK (11)
+#define BH_SO_PRIORITY (12)
+#define BH_SO_LINGER (13)
+#define BH_SO_REUSEPORT (15)
+#define BH_SO_RCVLOWAT (18)
+#define BH_SO_SNDLOWAT (19)
+#define BH_SO_RCVTIMEO (20)
+#define BH_SO_SNDTIMEO (21)
+#define BH_SO_BINDTODEVICE (25)
+#define BH_SO_TIMESTAMP (29)
+#define BH_SO_PEERSEC (31)
+#define BH_SO_SNDBUFFORCE (32)
+#define BH_SO_RCVBUFFORCE (33)
+#define BH_SO_PASSSEC (34)
+#define BH_SO_MARK (36)
+#define BH_SO_PEEK_OFF (42)
+#define BH_SO_COOKIE (57)
+#define BH_SO_PEERGROUPS (59)
+#define BH_SO_RCVTIMEO_NEW (66)
+#define BH_SO_SNDTIMEO_NEW (67)
 #define BH_SO_TYPE (3)
 #define BH_SO_ERROR (4)
 #define BH_SO_SNDBUF (7)
@@ -1124,7 +1287,32 @@
 #define BH_SHUT_WR (1)
 #define BH_SHUT_RDWR (2)
 #define BH_UIO_MAXIOV (1024)
+#define BH_MSG_WAITFORONE (0x10000)
+#define BH_SOCKADDR_STORAGE_BYTES (128)
+#define BH_TCP_SNDBUF_DEFAULT (16384)
+#define BH_TCP_RCVBUF_DEFAULT (131072)
+#define BH_TCP_SNDBUF_CONNECTED (2626560)
 #define BH_SK_MEM_DEFAULT (212992)
+#define BH_SYS_SOCKET (1)
+#define BH_SYS_BIND (2)
+#define BH_SYS_CONNECT (3)
+#define BH_SYS_LISTEN (4)
+#define BH_SYS_ACCEPT (5)
+#define BH_SYS_GETSOCKNAME (6)
+#define BH_SYS_GETPEERNAME (7)
+#define BH_SYS_SOCKETPAIR (8)
+#define BH_SYS_SEND (9)
+#define BH_SYS_RECV (10)
+#define BH_SYS_SENDTO (11)
+#define BH_SYS_RECVFROM (12)
+#define BH_SYS_SHUTDOWN (13)
+#define BH_SYS_SETSOCKOPT (14)
+#define BH_SYS_GETSOCKOPT (15)
+#define BH_SYS_SENDMSG (16)
+#define BH_SYS_RECVMSG (17)
+#define BH_SYS_ACCEPT4 (18)
+#define BH_SYS_RECVMMSG (19)
+#define BH_SYS_SENDMMSG (20)
 
 /* assembly/uapi/supervise.ts */
 #define BH_UPCALL_CONTAINER_ALLOC (1)
@@ -1771,6 +1959,36 @@ struct bh_group_info {
 _Static_assert(offsetof(struct bh_group_info, usage) == 0, "usage");
 _Static_assert(offsetof(struct bh_group_info, ngroups) == 4, "ngroups");
 
+struct bh_in_ifaddr {
+  uint32_t next; /* address of a in_ifaddr */
+  uint32_t family;
+  uint32_t prefixlen;
+  uint32_t scope;
+  uint64_t addr0;
+  uint64_t addr1;
+  uint32_t brd;
+  uint32_t peer;
+};
+_Static_assert(offsetof(struct bh_in_ifaddr, next) == 0, "next");
+_Static_assert(offsetof(struct bh_in_ifaddr, family) == 4, "family");
+_Static_assert(offsetof(struct bh_in_ifaddr, prefixlen) == 8, "prefixlen");
+_Static_assert(offsetof(struct bh_in_ifaddr, scope) == 12, "scope");
+_Static_assert(offsetof(struct bh_in_ifaddr, addr0) == 16, "addr0");
+_Static_assert(offsetof(struct bh_in_ifaddr, addr1) == 24, "addr1");
+_Static_assert(offsetof(struct bh_in_ifaddr, brd) == 32, "brd");
+_Static_assert(offsetof(struct bh_in_ifaddr, peer) == 36, "peer");
+
+struct bh_inet_addr {
+  uint64_t addr0;
+  uint64_t addr1;
+  uint32_t port;
+  uint32_t family;
+};
+_Static_assert(offsetof(struct bh_inet_addr, addr0) == 0, "addr0");
+_Static_assert(offsetof(struct bh_inet_addr, addr1) == 8, "addr1");
+_Static_assert(offsetof(struct bh_inet_addr, port) == 16, "port");
+_Static_assert(offsetof(struct bh_inet_addr, family) == 20, "family");
+
 struct bh_inode {
   int32_t count;
   uint32_t id;
@@ -2173,6 +2391,70 @@ struct bh_list_head {
 _Static_assert(offsetof(struct bh_list_head, next) == 0, "next");
 _Static_assert(offsetof(struct bh_list_head, prev) == 4, "prev");
 
+struct bh_net_device {
+  uint32_t next; /* address of a net_device */
+  int32_t ifindex;
+  uint32_t flags;
+  uint32_t mtu;
+  uint32_t type;
+  uint32_t txqlen;
+  uint32_t addrs; /* address of a in_ifaddr */
+  uint32_t pad;
+  uint64_t name0;
+  uint64_t name1;
+  uint64_t mac;
+};
+_Static_assert(offsetof(struct bh_net_device, next) == 0, "next");
+_Static_assert(offsetof(struct bh_net_device, ifindex) == 4, "ifindex");
+_Static_assert(offsetof(struct bh_net_device, flags) == 8, "flags");
+_Static_assert(offsetof(struct bh_net_device, mtu) == 12, "mtu");
+_Static_assert(offsetof(struct bh_net_device, type) == 16, "type");
+_Static_assert(offsetof(struct bh_net_device, txqlen) == 20, "txqlen");
+_Static_assert(offsetof(struct bh_net_device, addrs) == 24, "addrs");
+_Static_assert(offsetof(struct bh_net_device, pad) == 28, "pad");
+_Static_assert(offsetof(struct bh_net_device, name0) == 32, "name0");
+_Static_assert(offsetof(struct bh_net_device, name1) == 40, "name1");
+_Static_assert(offsetof(struct bh_net_device, mac) == 48, "mac");
+
+struct bh_net_namespace {
+  uint8_t gap_0[28];
+  uint32_t devs; /* address of a net_device */
+  uint32_t chains;
+  int32_t ifindex;
+  uint32_t fib;
+  uint32_t port;
+  uint32_t autobind;
+  int32_t portid;
+  uint32_t dummies;
+};
+_Static_assert(offsetof(struct bh_net_namespace, devs) == 28, "devs");
+_Static_assert(offsetof(struct bh_net_namespace, chains) == 32, "chains");
+_Static_assert(offsetof(struct bh_net_namespace, ifindex) == 36, "ifindex");
+_Static_assert(offsetof(struct bh_net_namespace, fib) == 40, "fib");
+_Static_assert(offsetof(struct bh_net_namespace, port) == 44, "port");
+_Static_assert(offsetof(struct bh_net_namespace, autobind) == 48, "autobind");
+_Static_assert(offsetof(struct bh_net_namespace, portid) == 52, "portid");
+_Static_assert(offsetof(struct bh_net_namespace, dummies) == 56, "dummies");
+
+struct bh_nl_reply {
+  uint32_t sock; /* address of a sock */
+  uint32_t task; /* address of a task_struct */
+  uint32_t buf;
+  uint32_t len;
+  uint32_t at;
+  uint32_t seq;
+  uint32_t flags;
+  uint32_t lost;
+};
+_Static_assert(offsetof(struct bh_nl_reply, sock) == 0, "sock");
+_Static_assert(offsetof(struct bh_nl_reply, task) == 4, "task");
+_Static_assert(offsetof(struct bh_nl_reply, buf) == 8, "buf");
+_Static_assert(offsetof(struct bh_nl_reply, len) == 12, "len");
+_Static_assert(offsetof(struct bh_nl_reply, at) == 16, "at");
+_Static_assert(offsetof(struct bh_nl_reply, seq) == 20, "seq");
+_Static_assert(offsetof(struct bh_nl_reply, flags) == 24, "flags");
+_Static_assert(offsetof(struct bh_nl_reply, lost) == 28, "lost");
+
 struct bh_ns_bind {
   uint32_t next; /* address of a ns_bind */
   uint32_t ns; /* address of a ns_common */
@@ -2371,6 +2653,7 @@ struct bh_scm_cookie {
   uint32_t carrier; /* address of a sk_buff */
   uint32_t nr_fds;
   uint32_t compat;
+  uint32_t from_len;
 };
 _Static_assert(offsetof(struct bh_scm_cookie, name) == 0, "name");
 _Static_assert(offsetof(struct bh_scm_cookie, iov) == 8, "iov");
@@ -2387,6 +2670,7 @@ _Static_assert(offsetof(struct bh_scm_cookie, gid) == 64, "gid");
 _Static_assert(offsetof(struct bh_scm_cookie, carrier) == 68, "carrier");
 _Static_assert(offsetof(struct bh_scm_cookie, nr_fds) == 72, "nr_fds");
 _Static_assert(offsetof(struct bh_scm_cookie, compat) == 76, "compat");
+_Static_assert(offsetof(struct bh_scm_cookie, from_len) == 80, "from_len");
 
 struct bh_seq_file {
   uint32_t buf;
@@ -2527,12 +2811,16 @@ struct bh_sk_buff {
   uint32_t link_prev;
   uint32_t len;
   uint32_t truesize;
-  uint32_t sender; /* address of a unix_sock */
+  uint32_t sender; /* address of a sock */
   uint32_t pid; /* address of a pid */
   int32_t uid;
   int32_t gid;
   uint32_t fds;
   uint32_t nr_fds;
+  uint32_t data;
+  uint32_t port;
+  uint64_t src0;
+  uint64_t src1;
 };
 _Static_assert(offsetof(struct bh_sk_buff, link_next) == 0, "link_next");
 _Static_assert(offsetof(struct bh_sk_buff, link_prev) == 4, "link_prev");
@@ -2544,6 +2832,126 @@ _Static_assert(offsetof(struct bh_sk_buff, uid) == 24, "uid");
 _Static_assert(offsetof(struct bh_sk_buff, gid) == 28, "gid");
 _Static_assert(offsetof(struct bh_sk_buff, fds) == 32, "fds");
 _Static_assert(offsetof(struct bh_sk_buff, nr_fds) == 36, "nr_fds");
+_Static_assert(offsetof(struct bh_sk_buff, data) == 40, "data");
+_Static_assert(offsetof(struct bh_sk_buff, port) == 44, "port");
+_Static_assert(offsetof(struct bh_sk_buff, src0) == 48, "src0");
+_Static_assert(offsetof(struct bh_sk_buff, src1) == 56, "src1");
+
+struct bh_sock {
+  int32_t count;
+  uint32_t type;
+  uint32_t shutdown;
+  int32_t err;
+  uint32_t peer; /* address of a sock */
+  uint32_t file; /* address of a file */
+  uint32_t queue_next;
+  uint32_t queue_prev;
+  uint32_t wait_next;
+  uint32_t wait_prev;
+  uint32_t wmem;
+  uint32_t sndbuf;
+  uint32_t rcvbuf;
+  uint32_t bytes;
+  uint32_t passcred;
+  uint32_t opaque;
+  uint32_t peer_pid; /* address of a pid */
+  int32_t peer_uid;
+  int32_t peer_gid;
+  uint32_t inflight_next;
+  uint32_t inflight_prev;
+  int32_t scratch;
+  uint32_t keep;
+  uint32_t family;
+  int32_t protocol;
+  uint32_t state;
+  uint32_t options;
+  uint32_t net; /* address of a net_namespace */
+  uint32_t addr; /* address of a unix_address */
+  uint32_t hash_next;
+  uint32_t hash_prev;
+  uint32_t qlen;
+  uint32_t backlog;
+  uint32_t nr_children;
+  uint32_t children_next;
+  uint32_t children_prev;
+  uint32_t pending_next;
+  uint32_t pending_prev;
+  uint32_t link_next;
+  uint32_t link_prev;
+  uint32_t parent; /* address of a sock */
+  uint32_t num;
+  uint32_t dport;
+  uint8_t gap_172[4];
+  uint64_t saddr0;
+  uint64_t saddr1;
+  uint64_t daddr0;
+  uint64_t daddr1;
+  uint64_t rcvtimeo;
+  uint64_t sndtimeo;
+  uint32_t groups; /* address of a group_info */
+  int32_t uid;
+  uint32_t mcast;
+  uint32_t ifindex;
+  int32_t linger;
+  int32_t priority;
+  uint32_t mark;
+};
+_Static_assert(offsetof(struct bh_sock, count) == 0, "count");
+_Static_assert(offsetof(struct bh_sock, type) == 4, "type");
+_Static_assert(offsetof(struct bh_sock, shutdown) == 8, "shutdown");
+_Static_assert(offsetof(struct bh_sock, err) == 12, "err");
+_Static_assert(offsetof(struct bh_sock, peer) == 16, "peer");
+_Static_assert(offsetof(struct bh_sock, file) == 20, "file");
+_Static_assert(offsetof(struct bh_sock, queue_next) == 24, "queue_next");
+_Static_assert(offsetof(struct bh_sock, queue_prev) == 28, "queue_prev");
+_Static_assert(offsetof(struct bh_sock, wait_next) == 32, "wait_next");
+_Static_assert(offsetof(struct bh_sock, wait_prev) == 36, "wait_prev");
+_Static_assert(offsetof(struct bh_sock, wmem) == 40, "wmem");
+_Static_assert(offsetof(struct bh_sock, sndbuf) == 44, "sndbuf");
+_Static_assert(offsetof(struct bh_sock, rcvbuf) == 48, "rcvbuf");
+_Static_assert(offsetof(struct bh_sock, bytes) == 52, "bytes");
+_Static_assert(offsetof(struct bh_sock, passcred) == 56, "passcred");
+_Static_assert(offsetof(struct bh_sock, opaque) == 60, "opaque");
+_Static_assert(offsetof(struct bh_sock, peer_pid) == 64, "peer_pid");
+_Static_assert(offsetof(struct bh_sock, peer_uid) == 68, "peer_uid");
+_Static_assert(offsetof(struct bh_sock, peer_gid) == 72, "peer_gid");
+_Static_assert(offsetof(struct bh_sock, inflight_next) == 76, "inflight_next");
+_Static_assert(offsetof(struct bh_sock, inflight_prev) == 80, "inflight_prev");
+_Static_assert(offsetof(struct bh_sock, scratch) == 84, "scratch");
+_Static_assert(offsetof(struct bh_sock, keep) == 88, "keep");
+_Static_assert(offsetof(struct bh_sock, family) == 92, "family");
+_Static_assert(offsetof(struct bh_sock, protocol) == 96, "protocol");
+_Static_assert(offsetof(struct bh_sock, state) == 100, "state");
+_Static_assert(offsetof(struct bh_sock, options) == 104, "options");
+_Static_assert(offsetof(struct bh_sock, net) == 108, "net");
+_Static_assert(offsetof(struct bh_sock, addr) == 112, "addr");
+_Static_assert(offsetof(struct bh_sock, hash_next) == 116, "hash_next");
+_Static_assert(offsetof(struct bh_sock, hash_prev) == 120, "hash_prev");
+_Static_assert(offsetof(struct bh_sock, qlen) == 124, "qlen");
+_Static_assert(offsetof(struct bh_sock, backlog) == 128, "backlog");
+_Static_assert(offsetof(struct bh_sock, nr_children) == 132, "nr_children");
+_Static_assert(offsetof(struct bh_sock, children_next) == 136, "children_next");
+_Static_assert(offsetof(struct bh_sock, children_prev) == 140, "children_prev");
+_Static_assert(offsetof(struct bh_sock, pending_next) == 144, "pending_next");
+_Static_assert(offsetof(struct bh_sock, pending_prev) == 148, "pending_prev");
+_Static_assert(offsetof(struct bh_sock, link_next) == 152, "link_next");
+_Static_assert(offsetof(struct bh_sock, link_prev) == 156, "link_prev");
+_Static_assert(offsetof(struct bh_sock, parent) == 160, "parent");
+_Static_assert(offsetof(struct bh_sock, num) == 164, "num");
+_Static_assert(offsetof(struct bh_sock, dport) == 168, "dport");
+_Static_assert(offsetof(struct bh_sock, saddr0) == 176, "saddr0");
+_Static_assert(offsetof(struct bh_sock, saddr1) == 184, "saddr1");
+_Static_assert(offsetof(struct bh_sock, daddr0) == 192, "daddr0");
+_Static_assert(offsetof(struct bh_sock, daddr1) == 200, "daddr1");
+_Static_assert(offsetof(struct bh_sock, rcvtimeo) == 208, "rcvtimeo");
+_Static_assert(offsetof(struct bh_sock, sndtimeo) == 216, "sndtimeo");
+_Static_assert(offsetof(struct bh_sock, groups) == 224, "groups");
+_Static_assert(offsetof(struct bh_sock, uid) == 228, "uid");
+_Static_assert(offsetof(struct bh_sock, mcast) == 232, "mcast");
+_Static_assert(offsetof(struct bh_sock, ifindex) == 236, "ifindex");
+_Static_assert(offsetof(struct bh_sock, linger) == 240, "linger");
+_Static_assert(offsetof(struct bh_sock, priority) == 244, "priority");
+_Static_assert(offsetof(struct bh_sock, mark) == 248, "mark");
 
 struct bh_supervisor {
   uint32_t container; /* address of a container */
@@ -2812,54 +3220,14 @@ struct bh_uid_gid_map {
 _Static_assert(offsetof(struct bh_uid_gid_map, nr_extents) == 0, "nr_extents");
 _Static_assert(offsetof(struct bh_uid_gid_map, extents) == 4, "extents");
 
-struct bh_unix_sock {
+struct bh_unix_address {
   int32_t count;
-  uint32_t type;
-  uint32_t shutdown;
-  int32_t err;
-  uint32_t peer; /* address of a unix_sock */
-  uint32_t file; /* address of a file */
-  uint32_t queue_next;
-  uint32_t queue_prev;
-  uint32_t wait_next;
-  uint32_t wait_prev;
-  uint32_t wmem;
-  uint32_t sndbuf;
-  uint32_t rcvbuf;
-  uint32_t bytes;
-  uint32_t passcred;
-  uint32_t opaque;
-  uint32_t peer_pid; /* address of a pid */
-  int32_t peer_uid;
-  int32_t peer_gid;
-  uint32_t inflight_next;
-  uint32_t inflight_prev;
-  int32_t scratch;
-  uint32_t keep;
+  uint32_t len;
+  uint64_t name0;
 };
-_Static_assert(offsetof(struct bh_unix_sock, count) == 0, "count");
-_Static_assert(offsetof(struct bh_unix_sock, type) == 4, "type");
-_Static_assert(offsetof(struct bh_unix_sock, shutdown) == 8, "shutdown");
-_Static_assert(offsetof(struct bh_unix_sock, err) == 12, "err");
-_Static_assert(offsetof(struct bh_unix_sock, peer) == 16, "peer");
-_Static_assert(offsetof(struct bh_unix_sock, file) == 20, "file");
-_Static_assert(offsetof(struct bh_unix_sock, queue_next) == 24, "queue_next");
-_Static_assert(offsetof(struct bh_unix_sock, queue_prev) == 28, "queue_prev");
-_Static_assert(offsetof(struct bh_unix_sock, wait_next) == 32, "wait_next");
-_Static_assert(offsetof(struct bh_unix_sock, wait_prev) == 36, "wait_prev");
-_Static_assert(offsetof(struct bh_unix_sock, wmem) == 40, "wmem");
-_Static_assert(offsetof(struct bh_unix_sock, sndbuf) == 44, "sndbuf");
-_Static_assert(offsetof(struct bh_unix_sock, rcvbuf) == 48, "rcvbuf");
-_Static_assert(offsetof(struct bh_unix_sock, bytes) == 52, "bytes");
-_Static_assert(offsetof(struct bh_unix_sock, passcred) == 56, "passcred");
-_Static_assert(offsetof(struct bh_unix_sock, opaque) == 60, "opaque");
-_Static_assert(offsetof(struct bh_unix_sock, peer_pid) == 64, "peer_pid");
-_Static_assert(offsetof(struct bh_unix_sock, peer_uid) == 68, "peer_uid");
-_Static_assert(offsetof(struct bh_unix_sock, peer_gid) == 72, "peer_gid");
-_Static_assert(offsetof(struct bh_unix_sock, inflight_next) == 76, "inflight_next");
-_Static_assert(offsetof(struct bh_unix_sock, inflight_prev) == 80, "inflight_prev");
-_Static_assert(offsetof(struct bh_unix_sock, scratch) == 84, "scratch");
-_Static_assert(offsetof(struct bh_unix_sock, keep) == 88, "keep");
+_Static_assert(offsetof(struct bh_unix_address, count) == 0, "count");
+_Static_assert(offsetof(struct bh_unix_address, len) == 4, "len");
+_Static_assert(offsetof(struct bh_unix_address, name0) == 8, "name0");
 
 struct bh_upcall {
   uint32_t link_next;

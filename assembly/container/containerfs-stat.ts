@@ -142,7 +142,7 @@ export function do_op_containerfs(op: u32, p: task_struct, f: frame, compat: boo
     case O.OP_LSEEK:
       return sys_lseek(p, f, <i32>f.a0);
     case O.OP_IOCTL:
-      return sys_ioctl(p, f, <i32>f.a0, <u32>f.a1);
+      return sys_ioctl(p, f, <i32>f.a0, <u32>f.a1, compat);
     case O.OP_MMAP:
       return refuse(p, f, <i32>f.r8, -E.EACCES);
     default:

@@ -14,6 +14,7 @@ import * as O from "../uapi/fcntl.ts";
 import { SOCK_STREAM } from "../uapi/socket.ts";
 import { tty_ioctl } from "../tty/sys-tty.ts";
 import { first_skb } from "../net/sock.ts";
+import { NO_IFIOCTL, sock_ioctl } from "../net/sys-ifioctl.ts";
 
 /** FIONBIO, FIOASYNC: a status flag by the int at `addr`. */
 function set_status(f: frame, at: file, addr: u64, flag: u32): i32 {
@@ -35,7 +36,7 @@ function readable_bytes(at: file): i32 {
 }
 
 /** ioctl(2): fd, command, argument. */
-export function sys_ioctl(p: task_struct, f: frame, fd: i32, cmd: u32): i32 {
+export function sys_ioctl(p: task_struct, f: frame, fd: i32, cmd: u32, compat: bool): i32 {
   const at = call_file(p, f, fd);
   if (nil(at)) return -E.EBADF;
   switch (cmd) {
@@ -55,6 +56,10 @@ export function sys_ioctl(p: task_struct, f: frame, fd: i32, cmd: u32): i32 {
     }
     default:
       break;
+  }
+  if (at.kind == FD.FILE_SOCKET && !at.sock.opaque) {
+    const r = sock_ioctl(p, f, at.sock, cmd, compat);
+    if (r != NO_IFIOCTL) return r;
   }
   if (at.kind == FD.FILE_NSFS) return ns_ioctl(p, f, at);
   if (at.kind == FD.FILE_WORLD && at.private_data) return tty_ioctl(p, f, at, <i32>cmd);

@@ -242,12 +242,13 @@ export const LOOPBACK6: u64 = 0x0100000000000000;
 
 /** The interface goes up; the loopback gets its addresses. Return: 0, -ENOMEM. */
 export function dev_up(net: net_namespace, dev: net_device): i32 {
-  if (dev.flags & N.IFF_LOOPBACK && nil(dev.addrs)) {
-    const a4 = add_address(net, dev, AF_INET, 0, LOOPBACK4, 8, RT_SCOPE_HOST);
+  if (dev.flags & N.IFF_LOOPBACK) {
+    const had = !nil(find_address(dev, AF_INET, 0, LOOPBACK4));
+    const a4 = had ? dev.addrs : add_address(net, dev, AF_INET, 0, LOOPBACK4, 8, RT_SCOPE_HOST);
     if (nil(a4)) return -ENOMEM;
     const a6 = add_address(net, dev, AF_INET6, 0, LOOPBACK6, 128, RT_SCOPE_HOST);
     if (nil(a6)) {
-      remove_address(dev, a4);
+      if (!had) remove_address(dev, a4);
       return -ENOMEM;
     }
   }

@@ -297,7 +297,6 @@ function create_link(net: net_namespace, at: usize, attrs: usize, len: u32): i32
 }
 
 function new_link(net: net_namespace, at: usize, attrs: usize, len: u32, flags: u32): i32 {
-  const index = load<i32>(at, L.NLMSG_HDRLEN + 4);
   const name = attr(attrs, len, L.IFLA_IFNAME);
   if (name) {
     const bad = read_name(name, name_place());
@@ -308,7 +307,7 @@ function new_link(net: net_namespace, at: usize, attrs: usize, len: u32, flags: 
     if (flags & L.NLM_F_EXCL) return -E.EEXIST;
     return change_link(net, dev, at, attrs, len);
   }
-  if (!(flags & L.NLM_F_CREATE)) return index || name ? -E.ENODEV : -E.EINVAL;
+  if (!(flags & L.NLM_F_CREATE)) return -E.ENODEV;
   return create_link(net, at, attrs, len);
 }
 
