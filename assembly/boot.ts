@@ -54,6 +54,9 @@ import { users_init } from "./cred/user.ts";
 import { timerfd_caches_init } from "./fs/timerfd.ts";
 import { net_caches_init } from "./net/net-namespace.ts";
 import { sock_caches_init } from "./net/sock.ts";
+import { dcache_init } from "./vfs/dcache.ts";
+import { mount_caches_init } from "./vfs/mount.ts";
+import { init_mount_tree } from "./vfs/mnt-namespace.ts";
 import { waiter_caches_init } from "./process/waitqueue.ts";
 import { ENOMEM } from "./uapi/errno.ts";
 import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
@@ -101,6 +104,10 @@ function set_limits(at: usize): void {
   r.containers_per_user = or_default(config.containers_per_user, r.threads_max >> 1);
   r.no_containers = config.no_containers;
   r.proc_containers_2017 = config.proc_containers_2017;
+  r.fs_pages_max = or_default(config.fs_pages_max, L.FS_PAGES_MAX);
+  r.fs_inodes_max = or_default(config.fs_inodes_max, L.FS_INODES_MAX);
+  r.ramfs_root = config.ramfs_root;
+  r.mounts_max = or_default(config.mounts_max, L.MOUNTS_MAX);
   r.event_mask = config.event_mask;
   r.traced = config.traced;
 }
@@ -129,6 +136,8 @@ function init_caches(): void {
   sock_caches_init();
   net_caches_init();
   sched_caches_init();
+  dcache_init();
+  mount_caches_init();
 }
 
 function init_ns(type: i32, inum: u32, user: user_namespace): ns_common {
@@ -290,6 +299,8 @@ export function start_kernel(config: usize): i32 {
   init_init_container();
   const idle = init_idle();
   if (!init_init(idle)) return -ENOMEM;
+  const init = changetype<task_struct>(<usize>r.init_task);
+  if (r.ramfs_root && !init_mount_tree(init)) return -ENOMEM;
   r.alloc_seen = 0;
   r.magic = SNAPSHOT_MAGIC;
   return 0;

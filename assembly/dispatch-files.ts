@@ -35,7 +35,7 @@ export function do_op_files(op: u32, p: task_struct, f: frame, compat: bool): i3
     case O.OP_WRITEV:
       return W.sys_writev(p, f, a0, compat);
     case O.OP_PREAD:
-      return W.sys_pread(p, f, a0);
+      return W.sys_pread(p, f, a0, compat);
     case O.OP_SOCKETPAIR:
       return K.sys_socketpair(p, f);
     case O.OP_SENDMSG:

@@ -25,9 +25,9 @@ export function do_op_ns(op: u32, p: task_struct, f: frame): i32 {
     case O.OP_SETGROUPS:
       return I.sys_setgroups(p, f, a0, true);
     case O.OP_OPEN:
-      return sys_open(p, f, AT_FDCWD, f.a0, <u32>f.a1);
+      return sys_open(p, f, AT_FDCWD, f.a0, <u32>f.a1, <u32>f.a2);
     case O.OP_OPENAT:
-      return sys_open(p, f, a0, f.a1, <u32>f.a2);
+      return sys_open(p, f, a0, f.a1, <u32>f.a2, <u32>f.r10);
     case O.OP_OPENAT2:
       return sys_openat2(p, f);
     case O.OP_READLINK:

@@ -28,6 +28,7 @@ import { do_op_net } from "./dispatch-net.ts";
 import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
 import * as X from "./process/sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
+import { do_op_vfs, is_vfs_op } from "./dispatch-vfs.ts";
 import * as H from "./process/sys-thread.ts";
 import { sys_sigaltstack } from "./signal/sys-altstack.ts";
 import * as Q from "./process/sys-pidfd.ts";
@@ -223,6 +224,7 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
 
 /** Areas with a range of operations of their own. */
 function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
+  if (is_vfs_op(op)) return do_op_vfs(op, p, f, compat);
   if (op - O.OP_CONTAINER_CREATE <= 3) return N.do_op_container_call(op, p, f, compat);
   const span: u32 = O.CONTAINER_OPS_LAST - O.CONTAINER_OPS_FIRST;
   if (op - O.CONTAINER_OPS_FIRST <= span) {

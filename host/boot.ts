@@ -18,6 +18,15 @@ export interface BootConfig {
   containersPerUser?: number;
   /** namespaces of each type that each user may have; half of threadsMax */
   namespacesMax?: number;
+  /**
+   * what the first process's root directory is: the world's, whose paths the host answers for
+   * (default), or a file system in the kernel's memory
+   */
+  root?: 'world' | 'ramfs';
+  /** pages of 4 KiB and inodes of each file system in memory; mounts of each namespace */
+  fsPagesMax?: number;
+  fsInodesMax?: number;
+  mountsMax?: number;
   /** which kinds of events are wanted: bit per EVENT_*; all by default */
   events?: number;
   clockNs?: bigint;
@@ -38,6 +47,10 @@ export function bootWords(config: BootConfig): number[] {
     config.containers === false ? 1 : 0,
     config.procContainers === 2017 ? 1 : 0,
     config.namespacesMax ?? 0,
+    config.root === 'ramfs' ? 1 : 0,
+    config.fsPagesMax ?? 0,
+    config.fsInodesMax ?? 0,
+    config.mountsMax ?? 0,
   ];
 }
 

@@ -3,10 +3,13 @@
 import { layout as L } from './generated/layout.ts';
 import type { Ends } from './check-tty.ts';
 import { SockChecker } from './check-net.ts';
+import type { VfsChecker } from './check-vfs.ts';
 import type { Counts } from './counts.ts';
 
 /** What the checker lends to its parts. */
 export interface CheckContext {
+  /** where files are that have a place in a file system of the kernel's */
+  readonly vfs: VfsChecker;
   word(at: number): number;
   say(text: string): void;
   /** counts a reference; true for the first one to that object */
@@ -31,9 +34,12 @@ const SOCKET = 21;
 const PROC = 24;
 const NSFS = 25;
 const PROC_TEXT = 30;
+const VFS = 26;
 const ACCMODE = 3;
 /** file.opaque: the master's end */
 const PTMX = 4;
+const RDONLY = 0;
+const WRONLY = 1;
 const SLOT_LEN = 0x1fff;
 
 export class FileChecker {
@@ -124,11 +130,17 @@ export class FileChecker {
       }
       case PIPE: {
         const ends = this.#pipes.get(data) ?? { readers: 0, writers: 0 };
-        if ((c.word(file + L.file.flags) & ACCMODE) === 0) ends.readers += 1;
-        else ends.writers += 1;
+        const access = c.word(file + L.file.flags) & ACCMODE;
+        if (access !== WRONLY) ends.readers += 1;
+        if (access !== RDONLY) ends.writers += 1;
         this.#pipes.set(data, ends);
+        const place = c.word(file + L.file.pos);
+        if (place) c.vfs.file(place);
         break;
       }
+      case VFS:
+        c.vfs.file(data);
+        break;
       case CONTAINER:
         c.ref('container', data);
         this.containers.set(data, (this.containers.get(data) ?? 0) + 1);

@@ -7,6 +7,7 @@ import { NsChecker } from './check-ns.ts';
 import { checkKeys, type Finder } from './check-keys.ts';
 import { checkSignals } from './check-signals.ts';
 import { checkTerminals } from './check-tty.ts';
+import { VfsChecker } from './check-vfs.ts';
 import { layout as L } from './generated/layout.ts';
 import type { Kernel } from './kernel.ts';
 import { Views } from './views.ts';
@@ -48,6 +49,7 @@ class Checker {
   readonly #audit: AuditChecker;
 
   readonly #open: FileChecker;
+  readonly #vfs: VfsChecker;
 
   constructor(kernel: Kernel) {
     this.#k = kernel;
@@ -60,7 +62,14 @@ class Checker {
       ref: (kind, at) => this.#ref(kind, at),
       say: (text) => this.#say(text),
     });
+    this.#vfs = new VfsChecker({
+      word: (at) => this.#word(at),
+      say: (text) => this.#say(text),
+      ref: (_, at) => this.#ns.namespace(at),
+      list: (head, what) => this.#list(head, what),
+    });
     this.#open = new FileChecker({
+      vfs: this.#vfs,
       word: (at) => this.#word(at),
       say: (text) => this.#say(text),
       ref: (kind, at) => this.#ref(kind, at),
@@ -143,6 +152,7 @@ class Checker {
     });
     checkKeys(this.#finder(), this.found.cred.keys());
     this.#users();
+    for (const at of this.found.fs.keys()) this.#vfs.fs(at);
     this.#namespaces();
     this.#counters();
     if (processes !== this.#v.root('nr_processes')) {
@@ -289,6 +299,7 @@ class Checker {
       this.#ref('cred', this.#word(at + C.cred));
       this.#ref('nsproxy', this.#word(at + C.ns));
       this.#ref('user', this.#word(at + C.user));
+      this.#vfs.container(at);
       const number = this.#word(at + C.init_pid);
       if (number) this.#ref('pid', number);
     }
@@ -324,6 +335,7 @@ class Checker {
       this.#ref('cred', c && this.#word(c + L.container.cred));
       this.#ref('nsproxy', c && this.#word(c + L.container.ns));
       this.#ref('user', c && this.#word(c + L.container.user));
+      if (c) this.#vfs.container(c);
     }
   }
 
@@ -394,6 +406,8 @@ class Checker {
     for (const at of this.found.pid.keys()) {
       this.#ns.namespace(this.#word(at + UPIDS + this.#word(at + L.pid.level) * 8 + 4));
     }
+    for (const at of this.found.namespace.keys()) this.#vfs.namespace(at);
+    this.#vfs.run(this.#k.counts(), this.#v.root('super_blocks'));
     this.#ns.counters();
     this.#open.net.namespaces(this.found.namespace.keys(), this.#k.counts());
   }

@@ -48,6 +48,10 @@ export interface Counts {
   scheds: number;
   /** terminals and pairs of them */
   ttys: number;
+  /** names, inodes and mounts of file systems in the kernel's memory */
+  dentries: number;
+  vfsInodes: number;
+  mounts: number;
 }
 
 const CACHES = {
@@ -88,6 +92,9 @@ const CACHES = {
   netDevices: 53,
   netAddresses: 54,
   socketNames: 55,
+  dentries: 50,
+  vfsInodes: 51,
+  mounts: 52,
 } as const;
 
 /** Counts what the kernel's memory holds now. */

@@ -628,6 +628,9 @@
 #define BH_UID_GID_MAP_MAX_EXTENTS (340)
 #define BH_MAX_RW_COUNT (0x7ffff000)
 #define BH_PIPE_MAX_SIZE (1048576)
+#define BH_FS_PAGES_MAX (65536)
+#define BH_FS_INODES_MAX (262144)
+#define BH_MOUNTS_MAX (100000)
 #define BH_SLAB_CACHES (0x840)
 
 /* assembly/uapi/mount.ts */
@@ -657,6 +660,26 @@
 #define BH_MNT_DETACH (2)
 #define BH_MNT_EXPIRE (4)
 #define BH_UMOUNT_NOFOLLOW (8)
+#define BH_MS_I_VERSION (0x800000)
+#define BH_MS_MGC_VAL (-0x3f130000)
+#define BH_MS_MGC_MSK (-0x10000)
+#define BH_MNT_NOSUID (1)
+#define BH_MNT_NODEV (2)
+#define BH_MNT_NOEXEC (4)
+#define BH_MNT_NOATIME (8)
+#define BH_MNT_NODIRATIME (16)
+#define BH_MNT_RELATIME (32)
+#define BH_MNT_READONLY (64)
+#define BH_MNT_NOSYMFOLLOW (128)
+#define BH_MNT_SHARED (0x1000)
+#define BH_MNT_UNBINDABLE (0x2000)
+#define BH_MNT_LOCK_ATIME (0x40000)
+#define BH_MNT_LOCK_NOEXEC (0x80000)
+#define BH_MNT_LOCK_NOSUID (0x100000)
+#define BH_MNT_LOCK_NODEV (0x200000)
+#define BH_MNT_LOCK_READONLY (0x400000)
+#define BH_MNT_LOCKED (0x800000)
+#define BH_MNT_UMOUNT (0x8000000)
 
 /* assembly/uapi/net.ts */
 #define BH_IPPROTO_IP (0)
@@ -1008,6 +1031,49 @@
 #define BH_OP_SOCKETCALL (368)
 #define BH_OP_CONTAINER_SOCKET (369)
 #define BH_NET_OPS_LAST (399)
+#define BH_VFS_OPS_FIRST (300)
+#define BH_VFS_OPS_LAST (359)
+#define BH_OP_MKDIR (300)
+#define BH_OP_MKDIRAT (301)
+#define BH_OP_RMDIR (302)
+#define BH_OP_UNLINK (303)
+#define BH_OP_UNLINKAT (304)
+#define BH_OP_SYMLINK (305)
+#define BH_OP_SYMLINKAT (306)
+#define BH_OP_LINK (307)
+#define BH_OP_LINKAT (308)
+#define BH_OP_RENAME (309)
+#define BH_OP_RENAMEAT (310)
+#define BH_OP_RENAMEAT2 (311)
+#define BH_OP_CHDIR (312)
+#define BH_OP_FCHDIR (313)
+#define BH_OP_GETCWD (314)
+#define BH_OP_GETDENTS64 (315)
+#define BH_OP_GETDENTS (316)
+#define BH_OP_TRUNCATE (317)
+#define BH_OP_FTRUNCATE (318)
+#define BH_OP_FALLOCATE (319)
+#define BH_OP_CHMOD (320)
+#define BH_OP_FCHMOD (321)
+#define BH_OP_FCHMODAT (322)
+#define BH_OP_FCHMODAT2 (323)
+#define BH_OP_CHOWN (324)
+#define BH_OP_LCHOWN (325)
+#define BH_OP_FCHOWN (326)
+#define BH_OP_FCHOWNAT (327)
+#define BH_OP_ACCESS (328)
+#define BH_OP_FACCESSAT (329)
+#define BH_OP_FACCESSAT2 (330)
+#define BH_OP_STAT (331)
+#define BH_OP_LSTAT (332)
+#define BH_OP_STATFS (333)
+#define BH_OP_UTIMENSAT (334)
+#define BH_OP_UTIME (335)
+#define BH_OP_UTIMES (336)
+#define BH_OP_FUTIMESAT (337)
+#define BH_OP_CREAT (338)
+#define BH_OP_PWRITE (339)
+#define BH_OP_FSYNC (340)
 #define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
@@ -1314,6 +1380,59 @@
 #define BH_SYS_RECVMMSG (19)
 #define BH_SYS_SENDMMSG (20)
 
+/* assembly/uapi/stat.ts */
+#define BH_S_IFIFO (0x1000)
+#define BH_S_IFDIR (0x4000)
+#define BH_S_IFREG (0x8000)
+#define BH_S_IFLNK (0xa000)
+#define BH_S_IFSOCK (0xc000)
+#define BH_S_ISUID (0x800)
+#define BH_S_ISGID (0x400)
+#define BH_S_ISVTX (0x200)
+#define BH_S_IXGRP (0x8)
+#define BH_S_IALLUGO (0xfff)
+#define BH_S_IRWXUGO (0x1ff)
+#define BH_S_IXUGO (0x49)
+#define BH_R_OK (4)
+#define BH_W_OK (2)
+#define BH_X_OK (1)
+#define BH_AT_SYMLINK_NOFOLLOW (0x100)
+#define BH_AT_REMOVEDIR (0x200)
+#define BH_AT_EACCESS (0x200)
+#define BH_AT_SYMLINK_FOLLOW (0x400)
+#define BH_AT_NO_AUTOMOUNT (0x800)
+#define BH_AT_STATX_SYNC_TYPE (0x6000)
+#define BH_AT_RECURSIVE (0x8000)
+#define BH_RENAME_NOREPLACE (1)
+#define BH_RENAME_EXCHANGE (2)
+#define BH_RENAME_WHITEOUT (4)
+#define BH_RESOLVE_NO_XDEV (1)
+#define BH_RESOLVE_NO_MAGICLINKS (2)
+#define BH_RESOLVE_NO_SYMLINKS (4)
+#define BH_RESOLVE_BENEATH (8)
+#define BH_RESOLVE_IN_ROOT (16)
+#define BH_RESOLVE_CACHED (32)
+#define BH_OPEN_HOW_SIZE_VER0 (24)
+#define BH_PATH_MAX (4096)
+#define BH_NAME_MAX (255)
+#define BH_MAXSYMLINKS (40)
+#define BH_LINK_MAX (65000)
+#define BH_UTIME_NOW (0x3fffffff)
+#define BH_UTIME_OMIT (0x3ffffffe)
+#define BH_STATX_BASIC_STATS (0x7ff)
+#define BH_STATX_BTIME (0x800)
+#define BH_STATX_MNT_ID (0x1000)
+#define BH_STATX__RESERVED (-0x80000000)
+#define BH_STATX_ATTR_MOUNT_ROOT (0x2000)
+#define BH_DT_DIR (4)
+#define BH_RAMFS_MAGIC (-0x7a7ba70a)
+#define BH_TMPFS_MAGIC (0x01021994)
+#define BH_PROC_SUPER_MAGIC (0x9fa0)
+#define BH_SYSFS_MAGIC (0x62656572)
+#define BH_MQUEUE_MAGIC (0x19800202)
+#define BH_FALLOC_FL_KEEP_SIZE (1)
+#define BH_FALLOC_FL_PUNCH_HOLE (2)
+
 /* assembly/uapi/supervise.ts */
 #define BH_UPCALL_CONTAINER_ALLOC (1)
 #define BH_UPCALL_REFUSED (2)
@@ -1568,6 +1687,10 @@ struct bh_boot_config {
   uint32_t no_containers;
   uint32_t proc_containers_2017;
   int32_t namespaces_max;
+  uint32_t ramfs_root;
+  int32_t fs_pages_max;
+  int32_t fs_inodes_max;
+  int32_t mounts_max;
 };
 _Static_assert(offsetof(struct bh_boot_config, pid_max) == 0, "pid_max");
 _Static_assert(offsetof(struct bh_boot_config, threads_max) == 4, "threads_max");
@@ -1581,6 +1704,10 @@ _Static_assert(offsetof(struct bh_boot_config, containers_per_user) == 32, "cont
 _Static_assert(offsetof(struct bh_boot_config, no_containers) == 36, "no_containers");
 _Static_assert(offsetof(struct bh_boot_config, proc_containers_2017) == 40, "proc_containers_2017");
 _Static_assert(offsetof(struct bh_boot_config, namespaces_max) == 44, "namespaces_max");
+_Static_assert(offsetof(struct bh_boot_config, ramfs_root) == 48, "ramfs_root");
+_Static_assert(offsetof(struct bh_boot_config, fs_pages_max) == 52, "fs_pages_max");
+_Static_assert(offsetof(struct bh_boot_config, fs_inodes_max) == 56, "fs_inodes_max");
+_Static_assert(offsetof(struct bh_boot_config, mounts_max) == 60, "mounts_max");
 
 struct bh_container {
   int32_t usage;
@@ -1613,7 +1740,9 @@ struct bh_container {
   uint32_t restricted;
   uint32_t keyring; /* address of a key */
   uint32_t hooked;
-  uint8_t gap_124[4];
+  uint32_t root_mnt; /* address of a mount */
+  uint32_t root; /* address of a dentry */
+  uint8_t gap_132[4];
   uint64_t name0;
   uint64_t name1;
   uint64_t name2;
@@ -1648,9 +1777,11 @@ _Static_assert(offsetof(struct bh_container, nr_devices) == 108, "nr_devices");
 _Static_assert(offsetof(struct bh_container, restricted) == 112, "restricted");
 _Static_assert(offsetof(struct bh_container, keyring) == 116, "keyring");
 _Static_assert(offsetof(struct bh_container, hooked) == 120, "hooked");
-_Static_assert(offsetof(struct bh_container, name0) == 128, "name0");
-_Static_assert(offsetof(struct bh_container, name1) == 136, "name1");
-_Static_assert(offsetof(struct bh_container, name2) == 144, "name2");
+_Static_assert(offsetof(struct bh_container, root_mnt) == 124, "root_mnt");
+_Static_assert(offsetof(struct bh_container, root) == 128, "root");
+_Static_assert(offsetof(struct bh_container, name0) == 136, "name0");
+_Static_assert(offsetof(struct bh_container, name1) == 144, "name1");
+_Static_assert(offsetof(struct bh_container, name2) == 152, "name2");
 
 struct bh_container_device {
   uint32_t type;
@@ -1718,6 +1849,33 @@ _Static_assert(offsetof(struct bh_cred_keyrings, session) == 0, "session");
 _Static_assert(offsetof(struct bh_cred_keyrings, process) == 4, "process");
 _Static_assert(offsetof(struct bh_cred_keyrings, thread) == 8, "thread");
 _Static_assert(offsetof(struct bh_cred_keyrings, reqkey_default) == 12, "reqkey_default");
+
+struct bh_dentry {
+  int32_t count;
+  uint32_t parent; /* address of a dentry */
+  uint32_t inode; /* address of a vfs_inode */
+  uint32_t name;
+  uint32_t len;
+  uint32_t hash;
+  uint32_t chain; /* address of a dentry */
+  uint32_t child_next;
+  uint32_t child_prev;
+  uint32_t off;
+  uint32_t hashed;
+  uint32_t mounts; /* address of a mount */
+};
+_Static_assert(offsetof(struct bh_dentry, count) == 0, "count");
+_Static_assert(offsetof(struct bh_dentry, parent) == 4, "parent");
+_Static_assert(offsetof(struct bh_dentry, inode) == 8, "inode");
+_Static_assert(offsetof(struct bh_dentry, name) == 12, "name");
+_Static_assert(offsetof(struct bh_dentry, len) == 16, "len");
+_Static_assert(offsetof(struct bh_dentry, hash) == 20, "hash");
+_Static_assert(offsetof(struct bh_dentry, chain) == 24, "chain");
+_Static_assert(offsetof(struct bh_dentry, child_next) == 28, "child_next");
+_Static_assert(offsetof(struct bh_dentry, child_prev) == 32, "child_prev");
+_Static_assert(offsetof(struct bh_dentry, off) == 36, "off");
+_Static_assert(offsetof(struct bh_dentry, hashed) == 40, "hashed");
+_Static_assert(offsetof(struct bh_dentry, mounts) == 44, "mounts");
 
 struct bh_epitem {
   uint32_t link_next;
@@ -1946,11 +2104,19 @@ struct bh_fs_struct {
   uint32_t shared;
   uint32_t umask;
   uint32_t chrooted;
+  uint32_t root_mnt; /* address of a mount */
+  uint32_t root; /* address of a dentry */
+  uint32_t pwd_mnt; /* address of a mount */
+  uint32_t pwd; /* address of a dentry */
 };
 _Static_assert(offsetof(struct bh_fs_struct, count) == 0, "count");
 _Static_assert(offsetof(struct bh_fs_struct, shared) == 4, "shared");
 _Static_assert(offsetof(struct bh_fs_struct, umask) == 8, "umask");
 _Static_assert(offsetof(struct bh_fs_struct, chrooted) == 12, "chrooted");
+_Static_assert(offsetof(struct bh_fs_struct, root_mnt) == 16, "root_mnt");
+_Static_assert(offsetof(struct bh_fs_struct, root) == 20, "root");
+_Static_assert(offsetof(struct bh_fs_struct, pwd_mnt) == 24, "pwd_mnt");
+_Static_assert(offsetof(struct bh_fs_struct, pwd) == 28, "pwd");
 
 struct bh_group_info {
   int32_t usage;
@@ -2208,6 +2374,16 @@ struct bh_kernel_root {
   uint32_t audit_pending;
   uint32_t ttys;
   uint32_t nr_ttys;
+  uint32_t super_blocks;
+  uint32_t ramfs_root;
+  uint32_t fs_pages_max;
+  uint32_t fs_inodes_max;
+  uint32_t mounts_max;
+  int32_t mnt_id;
+  int32_t mnt_group;
+  uint32_t fs_dev;
+  uint8_t gap_388[4];
+  uint64_t fs_random;
 };
 _Static_assert(offsetof(struct bh_kernel_root, magic) == 0, "magic");
 _Static_assert(offsetof(struct bh_kernel_root, layout_hash) == 4, "layout_hash");
@@ -2295,6 +2471,15 @@ _Static_assert(offsetof(struct bh_kernel_root, inodes) == 340, "inodes");
 _Static_assert(offsetof(struct bh_kernel_root, audit_pending) == 344, "audit_pending");
 _Static_assert(offsetof(struct bh_kernel_root, ttys) == 348, "ttys");
 _Static_assert(offsetof(struct bh_kernel_root, nr_ttys) == 352, "nr_ttys");
+_Static_assert(offsetof(struct bh_kernel_root, super_blocks) == 356, "super_blocks");
+_Static_assert(offsetof(struct bh_kernel_root, ramfs_root) == 360, "ramfs_root");
+_Static_assert(offsetof(struct bh_kernel_root, fs_pages_max) == 364, "fs_pages_max");
+_Static_assert(offsetof(struct bh_kernel_root, fs_inodes_max) == 368, "fs_inodes_max");
+_Static_assert(offsetof(struct bh_kernel_root, mounts_max) == 372, "mounts_max");
+_Static_assert(offsetof(struct bh_kernel_root, mnt_id) == 376, "mnt_id");
+_Static_assert(offsetof(struct bh_kernel_root, mnt_group) == 380, "mnt_group");
+_Static_assert(offsetof(struct bh_kernel_root, fs_dev) == 384, "fs_dev");
+_Static_assert(offsetof(struct bh_kernel_root, fs_random) == 392, "fs_random");
 
 struct bh_key {
   int32_t usage;
@@ -2384,12 +2569,151 @@ _Static_assert(offsetof(struct bh_kmem_cache, pages) == 20, "pages");
 _Static_assert(offsetof(struct bh_kmem_cache, pad0) == 24, "pad0");
 _Static_assert(offsetof(struct bh_kmem_cache, pad1) == 28, "pad1");
 
+struct bh_kstat {
+  uint64_t ino;
+  uint64_t length;
+  uint64_t blocks;
+  uint64_t atime;
+  uint64_t mtime;
+  uint64_t ctime;
+  uint64_t btime;
+  uint32_t dev;
+  uint32_t mode;
+  uint32_t nlink;
+  uint32_t uid;
+  uint32_t gid;
+  uint32_t rdev;
+  uint32_t mnt_id;
+  uint32_t at_root;
+};
+_Static_assert(offsetof(struct bh_kstat, ino) == 0, "ino");
+_Static_assert(offsetof(struct bh_kstat, length) == 8, "length");
+_Static_assert(offsetof(struct bh_kstat, blocks) == 16, "blocks");
+_Static_assert(offsetof(struct bh_kstat, atime) == 24, "atime");
+_Static_assert(offsetof(struct bh_kstat, mtime) == 32, "mtime");
+_Static_assert(offsetof(struct bh_kstat, ctime) == 40, "ctime");
+_Static_assert(offsetof(struct bh_kstat, btime) == 48, "btime");
+_Static_assert(offsetof(struct bh_kstat, dev) == 56, "dev");
+_Static_assert(offsetof(struct bh_kstat, mode) == 60, "mode");
+_Static_assert(offsetof(struct bh_kstat, nlink) == 64, "nlink");
+_Static_assert(offsetof(struct bh_kstat, uid) == 68, "uid");
+_Static_assert(offsetof(struct bh_kstat, gid) == 72, "gid");
+_Static_assert(offsetof(struct bh_kstat, rdev) == 76, "rdev");
+_Static_assert(offsetof(struct bh_kstat, mnt_id) == 80, "mnt_id");
+_Static_assert(offsetof(struct bh_kstat, at_root) == 84, "at_root");
+
 struct bh_list_head {
   uint32_t next; /* address of a list_head */
   uint32_t prev; /* address of a list_head */
 };
 _Static_assert(offsetof(struct bh_list_head, next) == 0, "next");
 _Static_assert(offsetof(struct bh_list_head, prev) == 4, "prev");
+
+struct bh_mnt_namespace {
+  uint8_t gap_0[28];
+  uint32_t root; /* address of a mount */
+  uint32_t mounts_next;
+  uint32_t mounts_prev;
+  uint32_t nr_mounts;
+};
+_Static_assert(offsetof(struct bh_mnt_namespace, root) == 28, "root");
+_Static_assert(offsetof(struct bh_mnt_namespace, mounts_next) == 32, "mounts_next");
+_Static_assert(offsetof(struct bh_mnt_namespace, mounts_prev) == 36, "mounts_prev");
+_Static_assert(offsetof(struct bh_mnt_namespace, nr_mounts) == 40, "nr_mounts");
+
+struct bh_mount {
+  int32_t count;
+  uint32_t flags;
+  uint32_t parent; /* address of a mount */
+  uint32_t mountpoint; /* address of a dentry */
+  uint32_t root; /* address of a dentry */
+  uint32_t sb; /* address of a super_block */
+  uint32_t ns; /* address of a mnt_namespace */
+  int32_t id;
+  uint32_t mp_next; /* address of a mount */
+  uint32_t mounts_next;
+  uint32_t mounts_prev;
+  uint32_t child_next;
+  uint32_t child_prev;
+  uint32_t ns_next;
+  uint32_t ns_prev;
+  uint32_t share_next;
+  uint32_t share_prev;
+  uint32_t slaves_next;
+  uint32_t slaves_prev;
+  uint32_t slave_next;
+  uint32_t slave_prev;
+  uint32_t master; /* address of a mount */
+  int32_t group;
+  uint32_t copy; /* address of a mount */
+  uint32_t expiry;
+  uint32_t devname;
+  uint32_t devname_len;
+  uint32_t pad;
+};
+_Static_assert(offsetof(struct bh_mount, count) == 0, "count");
+_Static_assert(offsetof(struct bh_mount, flags) == 4, "flags");
+_Static_assert(offsetof(struct bh_mount, parent) == 8, "parent");
+_Static_assert(offsetof(struct bh_mount, mountpoint) == 12, "mountpoint");
+_Static_assert(offsetof(struct bh_mount, root) == 16, "root");
+_Static_assert(offsetof(struct bh_mount, sb) == 20, "sb");
+_Static_assert(offsetof(struct bh_mount, ns) == 24, "ns");
+_Static_assert(offsetof(struct bh_mount, id) == 28, "id");
+_Static_assert(offsetof(struct bh_mount, mp_next) == 32, "mp_next");
+_Static_assert(offsetof(struct bh_mount, mounts_next) == 36, "mounts_next");
+_Static_assert(offsetof(struct bh_mount, mounts_prev) == 40, "mounts_prev");
+_Static_assert(offsetof(struct bh_mount, child_next) == 44, "child_next");
+_Static_assert(offsetof(struct bh_mount, child_prev) == 48, "child_prev");
+_Static_assert(offsetof(struct bh_mount, ns_next) == 52, "ns_next");
+_Static_assert(offsetof(struct bh_mount, ns_prev) == 56, "ns_prev");
+_Static_assert(offsetof(struct bh_mount, share_next) == 60, "share_next");
+_Static_assert(offsetof(struct bh_mount, share_prev) == 64, "share_prev");
+_Static_assert(offsetof(struct bh_mount, slaves_next) == 68, "slaves_next");
+_Static_assert(offsetof(struct bh_mount, slaves_prev) == 72, "slaves_prev");
+_Static_assert(offsetof(struct bh_mount, slave_next) == 76, "slave_next");
+_Static_assert(offsetof(struct bh_mount, slave_prev) == 80, "slave_prev");
+_Static_assert(offsetof(struct bh_mount, master) == 84, "master");
+_Static_assert(offsetof(struct bh_mount, group) == 88, "group");
+_Static_assert(offsetof(struct bh_mount, copy) == 92, "copy");
+_Static_assert(offsetof(struct bh_mount, expiry) == 96, "expiry");
+_Static_assert(offsetof(struct bh_mount, devname) == 100, "devname");
+_Static_assert(offsetof(struct bh_mount, devname_len) == 104, "devname_len");
+_Static_assert(offsetof(struct bh_mount, pad) == 108, "pad");
+
+struct bh_nameidata {
+  uint32_t mnt; /* address of a mount */
+  uint32_t dentry; /* address of a dentry */
+  uint32_t root_mnt; /* address of a mount */
+  uint32_t root; /* address of a dentry */
+  uint32_t cred; /* address of a cred */
+  uint32_t flags;
+  uint32_t last;
+  int32_t last_len;
+  uint32_t last_type;
+  int32_t links;
+  int32_t depth;
+  uint32_t link; /* address of a vfs_inode */
+  uint32_t path;
+  int32_t len;
+  uint32_t pad0;
+  uint32_t pad1;
+};
+_Static_assert(offsetof(struct bh_nameidata, mnt) == 0, "mnt");
+_Static_assert(offsetof(struct bh_nameidata, dentry) == 4, "dentry");
+_Static_assert(offsetof(struct bh_nameidata, root_mnt) == 8, "root_mnt");
+_Static_assert(offsetof(struct bh_nameidata, root) == 12, "root");
+_Static_assert(offsetof(struct bh_nameidata, cred) == 16, "cred");
+_Static_assert(offsetof(struct bh_nameidata, flags) == 20, "flags");
+_Static_assert(offsetof(struct bh_nameidata, last) == 24, "last");
+_Static_assert(offsetof(struct bh_nameidata, last_len) == 28, "last_len");
+_Static_assert(offsetof(struct bh_nameidata, last_type) == 32, "last_type");
+_Static_assert(offsetof(struct bh_nameidata, links) == 36, "links");
+_Static_assert(offsetof(struct bh_nameidata, depth) == 40, "depth");
+_Static_assert(offsetof(struct bh_nameidata, link) == 44, "link");
+_Static_assert(offsetof(struct bh_nameidata, path) == 48, "path");
+_Static_assert(offsetof(struct bh_nameidata, len) == 52, "len");
+_Static_assert(offsetof(struct bh_nameidata, pad0) == 56, "pad0");
+_Static_assert(offsetof(struct bh_nameidata, pad1) == 60, "pad1");
 
 struct bh_net_device {
   uint32_t next; /* address of a net_device */
@@ -2559,9 +2883,9 @@ struct bh_pipe_inode_info {
   uint32_t slots;
   uint32_t bytes;
   uint32_t opaque;
+  uint32_t r_counter;
+  uint32_t w_counter;
   uint32_t pad0;
-  uint32_t pad1;
-  uint32_t pad2;
 };
 _Static_assert(offsetof(struct bh_pipe_inode_info, readers) == 0, "readers");
 _Static_assert(offsetof(struct bh_pipe_inode_info, writers) == 4, "writers");
@@ -2576,9 +2900,9 @@ _Static_assert(offsetof(struct bh_pipe_inode_info, ring_size) == 36, "ring_size"
 _Static_assert(offsetof(struct bh_pipe_inode_info, slots) == 40, "slots");
 _Static_assert(offsetof(struct bh_pipe_inode_info, bytes) == 44, "bytes");
 _Static_assert(offsetof(struct bh_pipe_inode_info, opaque) == 48, "opaque");
-_Static_assert(offsetof(struct bh_pipe_inode_info, pad0) == 52, "pad0");
-_Static_assert(offsetof(struct bh_pipe_inode_info, pad1) == 56, "pad1");
-_Static_assert(offsetof(struct bh_pipe_inode_info, pad2) == 60, "pad2");
+_Static_assert(offsetof(struct bh_pipe_inode_info, r_counter) == 52, "r_counter");
+_Static_assert(offsetof(struct bh_pipe_inode_info, w_counter) == 56, "w_counter");
+_Static_assert(offsetof(struct bh_pipe_inode_info, pad0) == 60, "pad0");
 
 struct bh_proc_file {
   uint32_t what;
@@ -2952,6 +3276,41 @@ _Static_assert(offsetof(struct bh_sock, ifindex) == 236, "ifindex");
 _Static_assert(offsetof(struct bh_sock, linger) == 240, "linger");
 _Static_assert(offsetof(struct bh_sock, priority) == 244, "priority");
 _Static_assert(offsetof(struct bh_sock, mark) == 248, "mark");
+
+struct bh_super_block {
+  int32_t active;
+  uint32_t type;
+  uint32_t flags;
+  uint32_t dev;
+  uint32_t magic;
+  uint32_t root; /* address of a dentry */
+  uint32_t user_ns; /* address of a user_namespace */
+  uint32_t next; /* address of a super_block */
+  uint32_t ino;
+  uint32_t nr_inodes;
+  uint32_t max_inodes;
+  uint32_t nr_pages;
+  uint32_t max_pages;
+  uint32_t pad0;
+  uint32_t pad1;
+  uint32_t pad2;
+};
+_Static_assert(offsetof(struct bh_super_block, active) == 0, "active");
+_Static_assert(offsetof(struct bh_super_block, type) == 4, "type");
+_Static_assert(offsetof(struct bh_super_block, flags) == 8, "flags");
+_Static_assert(offsetof(struct bh_super_block, dev) == 12, "dev");
+_Static_assert(offsetof(struct bh_super_block, magic) == 16, "magic");
+_Static_assert(offsetof(struct bh_super_block, root) == 20, "root");
+_Static_assert(offsetof(struct bh_super_block, user_ns) == 24, "user_ns");
+_Static_assert(offsetof(struct bh_super_block, next) == 28, "next");
+_Static_assert(offsetof(struct bh_super_block, ino) == 32, "ino");
+_Static_assert(offsetof(struct bh_super_block, nr_inodes) == 36, "nr_inodes");
+_Static_assert(offsetof(struct bh_super_block, max_inodes) == 40, "max_inodes");
+_Static_assert(offsetof(struct bh_super_block, nr_pages) == 44, "nr_pages");
+_Static_assert(offsetof(struct bh_super_block, max_pages) == 48, "max_pages");
+_Static_assert(offsetof(struct bh_super_block, pad0) == 52, "pad0");
+_Static_assert(offsetof(struct bh_super_block, pad1) == 56, "pad1");
+_Static_assert(offsetof(struct bh_super_block, pad2) == 60, "pad2");
 
 struct bh_supervisor {
   uint32_t container; /* address of a container */
@@ -3346,6 +3705,62 @@ struct bh_uts_namespace {
   uint32_t names;
 };
 _Static_assert(offsetof(struct bh_uts_namespace, names) == 28, "names");
+
+struct bh_vfs_file {
+  uint32_t mnt; /* address of a mount */
+  uint32_t dentry; /* address of a dentry */
+  uint32_t pad0;
+  uint32_t pad1;
+};
+_Static_assert(offsetof(struct bh_vfs_file, mnt) == 0, "mnt");
+_Static_assert(offsetof(struct bh_vfs_file, dentry) == 4, "dentry");
+_Static_assert(offsetof(struct bh_vfs_file, pad0) == 8, "pad0");
+_Static_assert(offsetof(struct bh_vfs_file, pad1) == 12, "pad1");
+
+struct bh_vfs_inode {
+  int32_t count;
+  uint32_t mode;
+  int32_t uid;
+  int32_t gid;
+  uint32_t nlink;
+  uint32_t rdev;
+  uint32_t ino;
+  uint32_t sb; /* address of a super_block */
+  uint64_t length;
+  uint64_t atime;
+  uint64_t mtime;
+  uint64_t ctime;
+  uint64_t btime;
+  uint32_t data;
+  uint32_t cap;
+  uint32_t nr_pages;
+  uint32_t child_next;
+  uint32_t child_prev;
+  uint32_t nr_children;
+  uint32_t next_off;
+  uint32_t state;
+};
+_Static_assert(offsetof(struct bh_vfs_inode, count) == 0, "count");
+_Static_assert(offsetof(struct bh_vfs_inode, mode) == 4, "mode");
+_Static_assert(offsetof(struct bh_vfs_inode, uid) == 8, "uid");
+_Static_assert(offsetof(struct bh_vfs_inode, gid) == 12, "gid");
+_Static_assert(offsetof(struct bh_vfs_inode, nlink) == 16, "nlink");
+_Static_assert(offsetof(struct bh_vfs_inode, rdev) == 20, "rdev");
+_Static_assert(offsetof(struct bh_vfs_inode, ino) == 24, "ino");
+_Static_assert(offsetof(struct bh_vfs_inode, sb) == 28, "sb");
+_Static_assert(offsetof(struct bh_vfs_inode, length) == 32, "length");
+_Static_assert(offsetof(struct bh_vfs_inode, atime) == 40, "atime");
+_Static_assert(offsetof(struct bh_vfs_inode, mtime) == 48, "mtime");
+_Static_assert(offsetof(struct bh_vfs_inode, ctime) == 56, "ctime");
+_Static_assert(offsetof(struct bh_vfs_inode, btime) == 64, "btime");
+_Static_assert(offsetof(struct bh_vfs_inode, data) == 72, "data");
+_Static_assert(offsetof(struct bh_vfs_inode, cap) == 76, "cap");
+_Static_assert(offsetof(struct bh_vfs_inode, nr_pages) == 80, "nr_pages");
+_Static_assert(offsetof(struct bh_vfs_inode, child_next) == 84, "child_next");
+_Static_assert(offsetof(struct bh_vfs_inode, child_prev) == 88, "child_prev");
+_Static_assert(offsetof(struct bh_vfs_inode, nr_children) == 92, "nr_children");
+_Static_assert(offsetof(struct bh_vfs_inode, next_off) == 96, "next_off");
+_Static_assert(offsetof(struct bh_vfs_inode, state) == 100, "state");
 
 struct bh_wait_opts {
   int32_t type;

@@ -11,6 +11,8 @@ import { key, key_put } from "../keys/key.ts";
 import { list_at, list_head } from "../lib/list.ts";
 import { nsproxy, put_nsproxy } from "../namespace/nsproxy.ts";
 import { pid, put_pid } from "../process/pid.ts";
+import { dentry } from "../vfs/dcache.ts";
+import { mount, path_put } from "../vfs/mount.ts";
 import { DEVICE_BYTES } from "./device.ts";
 import { refcount_dec_and_test, refcount_inc } from "../lib/refcount.ts";
 import { kernel_root, root } from "../lib/root.ts";
@@ -71,6 +73,8 @@ export class container {
   restricted: u32; // 1: the list counts, 0: container_devices was never called
   keyring: key; // what its members may use, null: nothing yet; holds a reference
   hooked: u32; // 1: the container_alloc hook has said yes, so container_free is due
+  root_mnt: mount; // its root directory, where a process begins; references; null: the world's
+  root: dentry;
   name0: u64; // [C] char name[24], NUL padded
   name1: u64;
   name2: u64;
@@ -134,6 +138,7 @@ export function get_container(c: container): container {
 /** A container that was never published goes. Return: `error` as an ERR_PTR. */
 export function free_container(c: container, error: i32): container {
   free_uid(c.user);
+  path_put(c.root_mnt, c.root);
   put_cred(c.cred);
   put_nsproxy(c.ns);
   container_freed(c);
@@ -170,6 +175,7 @@ export function put_container(c: container): void {
     root().nr_containers -= 1;
     uncount_container(c.user);
     spin_unlock(lock, LOCK_CONTAINERS);
+    path_put(c.root_mnt, c.root);
     put_cred(c.cred);
     put_nsproxy(c.ns);
     put_pid(c.init_pid);

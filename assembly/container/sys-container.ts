@@ -19,7 +19,7 @@ import { pid_namespace, pid_nr_ns, task_active_pid_ns } from "../process/pid.ts"
 import { root, SCRATCH_USER } from "../lib/root.ts";
 import * as G from "../signal/signal.ts";
 import { TASK_INTERRUPTIBLE, task_struct } from "../process/task.ts";
-import { sys_container_devices, sys_mknod } from "./sys-device.ts";
+import { sys_container_devices } from "./sys-device.ts";
 import { sys_container_supervise } from "./sys-supervise.ts";
 import { sys_fork_into_container } from "../process/sys-clone.ts";
 import { sys_add_key, sys_container_add_key, sys_request_key } from "../keys/sys-key.ts";
@@ -198,10 +198,8 @@ export function do_op_container_call(op: u32, p: task_struct, f: frame, compat: 
 /** Operations around containers that have no place in the main table. */
 export function do_op_container(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   if (op <= <u32>O.CONTAINER_CALLS_LAST) return do_op_container_call(op, p, f, compat);
-  if (op == O.OP_MKNOD) return sys_mknod(p, f, <u32>f.a1, <u32>f.a2);
   if (op == O.OP_ADD_KEY) return sys_add_key(p, f);
   if (op == O.OP_REQUEST_KEY) return sys_request_key(p, f);
   if (op == O.OP_KEYCTL) return sys_keyctl(p, f);
-  if (op == O.OP_MKNODAT) return sys_mknod(p, f, <u32>f.a2, <u32>f.r10);
   return do_op_containerfs(op, p, f, compat);
 }

@@ -33,6 +33,8 @@ import { ASSIST_ERRNO, ASSIST_RET } from "../uapi/frame.ts";
 import { RLIMIT_NOFILE } from "../uapi/resource.ts";
 import { sock } from "../net/sock.ts";
 import { unix_release } from "../net/unix.ts";
+import { fifo_release } from "../vfs/fifo.ts";
+import { free_vfs_file, vfs_file } from "../vfs/mount.ts";
 
 // file.kind
 export const FILE_NULL: u32 = 1;
@@ -46,6 +48,8 @@ export const FILE_PROC: u32 = 24;
 /** A file of /proc whose text the kernel writes. */
 export const FILE_PROC_TEXT: u32 = 30;
 export const FILE_NSFS: u32 = 25;
+/** A file of the kernel's own file systems (assembly/vfs). */
+export const FILE_VFS: u32 = 26;
 
 // kinds of its own that share readiness with others (poll.ts) count from here
 export const FILE_EVENTFD: u32 = 16;
@@ -68,7 +72,7 @@ export class file {
   kind: u32; // [C] FILE_*
   flags: u32; // O_* as F_GETFL gives them
   private_data: u32; // [C] pipe, pid, socket, ...: holds a reference; a world's file: its terminal
-  pos: u64; // an eventfd's counter; a signalfd's set; a terminal's hangups when it was opened
+  pos: u64; // offset, counter, set; a terminal's hangups when opened; a fifo's vfs_file
   owner: i32; // F_SETOWN: a number of the initial pid namespace, negative for a group
   signum: i32; // F_SETSIG
   owner_type: u32; // F_OWNER_*
@@ -163,7 +167,10 @@ export function fput(f: file): void {
   if (!nil(f.items)) eventpoll_release(f);
   if (!nil(f.inode)) locks_release(f);
   const kind = f.kind;
-  if (kind == FILE_PIPE) pipe_release(f.pipe, f.flags);
+  if (kind == FILE_PIPE) {
+    if (f.pos) fifo_release(f);
+    else pipe_release(f.pipe, f.flags);
+  } else if (kind == FILE_VFS) free_vfs_file(changetype<vfs_file>(f.private_data));
   else if (kind == FILE_CONTAINER) container_file_release(f.container);
   else if (kind == FILE_PIDFD) put_pid(f.pid);
   else if (kind == FILE_SUPERVISOR) supervisor_release(f.supervisor);

@@ -43,9 +43,9 @@ export class pipe_inode_info {
   slots: u32; // u32[ring_size]: behind this struct, or kmalloc'd
   bytes: u32; // in all slots
   opaque: u32; // 1: others than the kernel's tasks write and read: contents are the world's
+  r_counter: u32; // of a fifo: how often it was opened for reading, for writing
+  w_counter: u32;
   pad0: u32;
-  pad1: u32;
-  pad2: u32;
 
   get rd_wait(): list_head {
     return list_at(changetype<usize>(this), offsetof<pipe_inode_info>("rd_wait_next"));

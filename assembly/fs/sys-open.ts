@@ -22,6 +22,13 @@ import { cred_ns_capable } from "../cred/cred.ts";
 import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
 import * as F from "../uapi/frame.ts";
+import { PAGE_SIZE } from "../uapi/limits.ts";
+import { OPEN_HOW_SIZE_VER0 } from "../uapi/stat.ts";
+import { vfs_owns } from "../vfs/lookup.ts";
+import { has_root } from "../vfs/namei.ts";
+import { vfs_open, vfs_openat2 } from "../vfs/open.ts";
+import { vfs_chroot } from "../vfs/sys-dirs.ts";
+import { vfs_readlinkat } from "../vfs/sys-names.ts";
 
 /** Flags of an open that are no part of what is open. */
 const ONCE: u32 = O.O_CREAT | O.O_EXCL | O.O_NOCTTY | O.O_TRUNC | O.O_CLOEXEC;
@@ -50,6 +57,7 @@ export function sys_readlink(
   addr: u64,
   size: i32,
 ): i32 {
+  if (vfs_owns(p, f, dirfd, path)) return vfs_readlinkat(p, f, dirfd, path, addr, size);
   const len = strncpy_from_user(f, SCRATCH_USER, path, SCRATCH_USER_BYTES);
   if (len < 0) return len;
   const to = lookup(p, dirfd, len);
@@ -80,8 +88,21 @@ function open_file(p: task_struct, f: frame, to: proc_path, flags: u32): file {
   return file;
 }
 
-/** open(2), openat(2) and openat2(2): directory, path, flags as far as they are known. */
-export function sys_open(p: task_struct, f: frame, dirfd: i32, path: u64, flags: u32): i32 {
+/** open(2), openat(2): directory, path, flags, mode of a new file. */
+export function sys_open(
+  p: task_struct,
+  f: frame,
+  dirfd: i32,
+  path: u64,
+  flags: u32,
+  mode: u32,
+): i32 {
+  if (f.phase || vfs_owns(p, f, dirfd, path)) return vfs_open(p, f, dirfd, path, flags, mode);
+  return open_world(p, f, dirfd, path, flags);
+}
+
+/** A path of the world's, or of /proc there: flags as far as they are known. */
+function open_world(p: task_struct, f: frame, dirfd: i32, path: u64, flags: u32): i32 {
   if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   const len = strncpy_from_user(f, SCRATCH_USER, path, SCRATCH_USER_BYTES);
   if (len < 0) return len;
@@ -107,12 +128,20 @@ export function sys_open(p: task_struct, f: frame, dirfd: i32, path: u64, flags:
   return fd;
 }
 
-/** openat2(2): directory, path, how, size; of how only the flags are looked at. */
+/** openat2(2): directory, path, how, size; of a path of the world's only the flags matter. */
 export function sys_openat2(p: task_struct, f: frame): i32 {
-  if (f.r10 < 24) return -E.EINVAL;
-  const bad = copy_from_user(f, SCRATCH_USER, f.a2, 8);
+  if (f.r10 < <u64>OPEN_HOW_SIZE_VER0) return -E.EINVAL;
+  const dirfd = <i32>f.a0;
+  const ours = f.phase || vfs_owns(p, f, dirfd, f.a1);
+  const size: u64 = ours ? f.r10 : 8;
+  if (size > <u64>PAGE_SIZE) return -E.E2BIG;
+  const how = SCRATCH_USER;
+  const bad = copy_from_user(f, how, f.a2, <u32>size);
   if (bad) return bad;
-  return sys_open(p, f, <i32>f.a0, f.a1, load<u32>(SCRATCH_USER));
+  if (!ours) return open_world(p, f, dirfd, f.a1, load<u32>(how));
+  // what a later kernel would know must not be asked for
+  for (let i = OPEN_HOW_SIZE_VER0; i < <i32>size; ++i) if (load<u8>(how + i)) return -E.E2BIG;
+  return vfs_openat2(p, f, dirfd, f.a1, load<u64>(how), load<u64>(how, 8), load<u64>(how, 16));
 }
 
 /** Does a path lead to the root directory, whatever directories there are? */
@@ -129,6 +158,7 @@ function names_root(at: usize, len: i32): bool {
 
 /** chroot(2): the world says whether there is such a directory. */
 export function sys_chroot(p: task_struct, f: frame): i32 {
+  if (has_root(p)) return vfs_chroot(p, f);
   const len = strncpy_from_user(f, SCRATCH_USER, f.a0, SCRATCH_USER_BYTES);
   if (len < -4096) return len;
   if (f.assist & F.ASSIST_ERRNO && f.assist_val != E.EPERM) return -f.assist_val;

@@ -21,6 +21,7 @@ import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
 import * as F from "../uapi/frame.ts";
 import { SI_USER, SIGPIPE } from "../uapi/signal.ts";
+import * as V from "../vfs/rw.ts";
 import {
   awaited_file,
   remove_waiters,
@@ -141,6 +142,8 @@ function vfs_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 
       return -E.EINVAL;
     case FD.FILE_WORLD:
       return at.private_data ? tty_read(p, f, at) : sys_world_call(f, 0);
+    case FD.FILE_VFS:
+      return V.vfs_file_read(f, at, total, nr);
     default:
       return sys_world_call(f, 0);
   }
@@ -174,6 +177,8 @@ function vfs_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32
       return -E.EBADF;
     case FD.FILE_WORLD:
       return at.private_data ? tty_write(p, f, at, <i32>total) : sys_world_call(f, <i32>total);
+    case FD.FILE_VFS:
+      return V.vfs_file_write(p, f, at, total, nr);
     default:
       return sys_world_call(f, <i32>total);
   }
@@ -222,11 +227,25 @@ function seekable(at: file): bool {
   return kind == FD.FILE_WORLD || kind == FD.FILE_NULL || is_proc(at);
 }
 
-/** pread64(2), pwrite64(2) and the like: fd; an offset below zero is EINVAL before all else. */
-export function sys_pread(p: task_struct, f: frame, fd: i32): i32 {
+/** pread64(2): fd, buffer, bytes, offset; one below zero is EINVAL before all else. */
+export function sys_pread(p: task_struct, f: frame, fd: i32, compat: bool): i32 {
+  return pread_or_pwrite(p, f, fd, compat, false);
+}
+
+/** pwrite64(2). */
+export function sys_pwrite(p: task_struct, f: frame, fd: i32, compat: bool): i32 {
+  return pread_or_pwrite(p, f, fd, compat, true);
+}
+
+function pread_or_pwrite(p: task_struct, f: frame, fd: i32, compat: bool, write: bool): i32 {
   const at = call_file(p, f, fd);
-  if (<i64>f.r10 < 0) return -E.EINVAL;
+  const pos = compat ? f.r10 | (f.r8 << 32) : f.r10;
+  if (<i64>pos < 0) return -E.EINVAL;
   if (nil(at)) return -E.EBADF;
+  if (at.kind == FD.FILE_VFS) {
+    const n = import_ubuf(f.a1, f.a2);
+    return write ? V.vfs_file_pwrite(p, f, at, pos, n) : V.vfs_file_pread(f, at, pos, n);
+  }
   if (at.kind == FD.FILE_NSFS) return -E.EINVAL;
   return seekable(at) ? sys_world_call(f, 0) : -E.ESPIPE;
 }
@@ -236,6 +255,7 @@ export function sys_lseek(p: task_struct, f: frame, fd: i32): i32 {
   const at = call_file(p, f, fd);
   if (nil(at)) return -E.EBADF;
   if (<u32>f.a2 > <u32>O.SEEK_HOLE) return -E.EINVAL;
+  if (at.kind == FD.FILE_VFS) return V.vfs_file_lseek(f, at, <i64>f.a1, <i32>f.a2);
   if (at.kind == FD.FILE_PROC_TEXT && !(f.assist & (F.ASSIST_RET | F.ASSIST_ERRNO))) {
     return proc_text_seek(at, <i64>f.a1, <i32>f.a2);
   }

@@ -107,6 +107,10 @@ export class boot_config {
   no_containers: u32; // 1: as if built without CONFIG_CONTAINERS
   proc_containers_2017: u32; // 1: /proc/containers without the ids
   namespaces_max: i32; // user/max_*_namespaces
+  ramfs_root: u32; // 1: the first process has a root directory of the kernel's
+  fs_pages_max: i32; // pages and inodes of one file system
+  fs_inodes_max: i32;
+  mounts_max: i32; // of one namespace
 }
 
 /** One event, 32 bytes. */

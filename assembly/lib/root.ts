@@ -119,6 +119,16 @@ export class kernel_root {
   audit_pending: u32; // 1: there are audit records that the call under way has to log, or drop
   ttys: u32; // terminals, by tty_struct.next
   nr_ttys: u32;
+  // file systems (assembly/vfs)
+  super_blocks: u32; // super_block, by super_block.next
+  ramfs_root: u32; // [C] boot parameter: the first process has a root of the kernel's
+  fs_pages_max: u32; // [C] boot parameter: pages of 4 KiB in one file system
+  fs_inodes_max: u32; // [C] boot parameter: inodes in one file system
+  mounts_max: u32; // [C] boot parameter: mounts in one namespace
+  mnt_id: i32; // given last
+  mnt_group: i32; // number of a peer group given last
+  fs_dev: u32; // number of an unnamed device given last
+  fs_random: u64; // state of /dev/random
 
   /** List of questions to the host. */
   get upcalls(): list_head {
@@ -170,6 +180,12 @@ export const SCRATCH_ADDR: usize = 0x2d00;
 export const SCRATCH_NAME: usize = 0x2d90;
 export const SCRATCH_INET: usize = 0x2e20;
 export const SCRATCH_REPLY: usize = 0x2e40;
+/** Two paths of a call, where their walks stand, and what is written out to the caller. */
+export const VFS_PATH: usize = 0x8000;
+export const VFS_PATH2: usize = 0x9000;
+export const VFS_NAMEI: usize = 0xa000;
+export const VFS_NAMEI2: usize = 0xa400;
+export const VFS_BUFFER: usize = 0xb000;
 /** struct iovec[UIO_MAXIOV]. */
 export const SCRATCH_IOV: usize = 0x4000;
 /** Frame and window of a typed call (calls.ts). */

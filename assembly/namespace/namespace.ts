@@ -9,7 +9,15 @@ import { root } from "../lib/root.ts";
 import { CACHE_NAMESPACE, kmem_cache_free, kmem_cache_zalloc } from "../lib/slab.ts";
 import { dec_ucount, inc_ucount, ucounts } from "../cred/ucounts.ts";
 import { ENOMEM } from "../uapi/errno.ts";
-import { CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS } from "../uapi/sched.ts";
+import {
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+} from "../uapi/sched.ts";
+import { mnt_namespace } from "../vfs/mount.ts";
+import { free_mnt_ns } from "../vfs/mnt-namespace.ts";
 import { free_id_maps, user_namespace } from "./user-namespace.ts";
 import { free_uts_names, uts_namespace } from "./uts.ts";
 
@@ -77,6 +85,7 @@ function free_ns(ns: ns_common): void {
   if (type == CLONE_NEWPID) free_pid_table(changetype<pid_namespace>(ns));
   else if (type == CLONE_NEWUTS) free_uts_names(changetype<uts_namespace>(ns));
   else if (type == CLONE_NEWNET) net_exit(changetype<net_namespace>(ns));
+  else if (type == CLONE_NEWNS) free_mnt_ns(changetype<mnt_namespace>(ns));
   dec_ucount(changetype<ucounts>(ns.ucounts), type);
   kmem_cache_free(CACHE_NAMESPACE, changetype<usize>(ns));
 }

@@ -4,7 +4,8 @@ import { get_cred, prepare_creds, put_cred, set_cred_user_ns } from "../cred/cre
 import { IS_ERR, nil, PTR_ERR } from "../lib/err.ts";
 import { dup_files, put_files } from "../fs/file.ts";
 import { kernel_clone_args } from "./fork.ts";
-import { copy_fs_struct, get_fs, put_fs } from "../fs/fs.ts";
+import { container } from "../container/container.ts";
+import { container_fs, copy_fs_struct, get_fs, put_fs } from "../fs/fs.ts";
 import {
   drop_private_keyrings,
   fork_keyrings,
@@ -115,9 +116,19 @@ function copy_shared_files(p: task_struct, parent: task_struct, args: kernel_clo
 
 export function copy_fs(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {
   const fs = cold(parent).fs;
+  if (!nil(args.dest)) return enter_fs(p, parent, args.dest);
   if (args.flags & C.CLONE_FS || fs.shared) return copy_shared_fs(p, parent, args);
   cold(p).fs = get_fs(fs);
   return 0;
+}
+
+/** Who enters a container stands at its root, if that is the kernel's. */
+function enter_fs(p: task_struct, parent: task_struct, c: container): i32 {
+  const old = cold(parent).fs;
+  const ours = !nil(c.root_mnt) || !nil(old.root_mnt);
+  const fs = ours ? container_fs(c, old.umask) : old.shared ? copy_fs_struct(old) : get_fs(old);
+  cold(p).fs = fs;
+  return nil(fs) ? -E.ENOMEM : 0;
 }
 
 function copy_shared_fs(p: task_struct, parent: task_struct, args: kernel_clone_args): i32 {

@@ -24,5 +24,9 @@ export const UID_GID_MAP_MAX_EXTENTS = 340;
 export const MAX_RW_COUNT = 0x7ffff000;
 /** fs.pipe-max-size: what may be asked for without CAP_SYS_RESOURCE. */
 export const PIPE_MAX_SIZE = 1048576;
+// (boot) Pages and inodes of one file system in memory, mounts of one namespace (fs.mount-max).
+export const FS_PAGES_MAX = 65536;
+export const FS_INODES_MAX = 262144;
+export const MOUNTS_MAX = 100000;
 // Where the slab caches' heads lie: a host counts live objects there.
 export const SLAB_CACHES = 0x840;

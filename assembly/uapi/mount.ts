@@ -26,3 +26,25 @@ export const MNT_FORCE = 1;
 export const MNT_DETACH = 2;
 export const MNT_EXPIRE = 4;
 export const UMOUNT_NOFOLLOW = 8;
+export const MS_I_VERSION = 0x800000;
+export const MS_MGC_VAL = -0x3f130000;
+export const MS_MGC_MSK = -0x10000;
+// What a mount keeps of them (vfsmount.mnt_flags).
+export const MNT_NOSUID = 1;
+export const MNT_NODEV = 2;
+export const MNT_NOEXEC = 4;
+export const MNT_NOATIME = 8;
+export const MNT_NODIRATIME = 16;
+export const MNT_RELATIME = 32;
+export const MNT_READONLY = 64;
+export const MNT_NOSYMFOLLOW = 128;
+export const MNT_SHARED = 0x1000;
+export const MNT_UNBINDABLE = 0x2000;
+// Made by a more privileged namespace: these flags stay as they are, the mount where it is.
+export const MNT_LOCK_ATIME = 0x40000;
+export const MNT_LOCK_NOEXEC = 0x80000;
+export const MNT_LOCK_NOSUID = 0x100000;
+export const MNT_LOCK_NODEV = 0x200000;
+export const MNT_LOCK_READONLY = 0x400000;
+export const MNT_LOCKED = 0x800000;
+export const MNT_UMOUNT = 0x8000000;

@@ -10,6 +10,7 @@ import { OPENING_CALLS } from './calls/opens.ts';
 import { PROCESS_CALLS, TIMER_CALLS } from './calls/process.ts';
 import { SOCKET_CALLS } from './calls/sockets.ts';
 import { OLD_SIGNAL_CALLS, SIGNAL_CALLS } from './calls/signals.ts';
+import { VFS_CALLS } from './calls/vfs.ts';
 import { type CallDef, own } from './def.ts';
 
 export { CONTAINER_CALLS } from './calls/containers.ts';
@@ -31,6 +32,7 @@ export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...OPENING_CALLS,
   ...CONTAINER_FILE_CALLS,
   ...KEY_CALLS,
+  ...VFS_CALLS,
 };
 
 /** What a call is of which only the name matters here. */
@@ -72,6 +74,12 @@ export const UNIMPLEMENTED: ReadonlySet<string> = new Set([
 
 const OLD_MASK = 'masks are 32 bits wide';
 const OLD_STRUCT = { op: OP.OP_WORLD_CALL, support: 'none', note: 'an old layout' } as const;
+const OLD_IDS = { op: OP.OP_WORLD_CALL, support: 'none', note: 'ids are 16 bits wide' } as const;
+const OLD_LENGTH = {
+  op: OP.OP_WORLD_CALL,
+  support: 'none',
+  note: 'lengths are 32 bits wide',
+} as const;
 const ID16 = 'ids are 16 bits wide; larger ones read as 65534';
 
 /** The old form of a call about ids. */
@@ -107,6 +115,14 @@ export const I386: Readonly<Record<string, Partial<CallDef>>> = {
   getgroups: id16(OP.OP_GETGROUPS, 'int out:id16*0'),
   setgroups: id16(OP.OP_SETGROUPS, 'int in:id16*0'),
   fstat: OLD_STRUCT,
+  stat: OLD_STRUCT,
+  lstat: OLD_STRUCT,
+  statfs: OLD_STRUCT,
+  chown: OLD_IDS,
+  lchown: OLD_IDS,
+  fchown: OLD_IDS,
+  truncate: OLD_LENGTH,
+  ftruncate: OLD_LENGTH,
   fstatfs: OLD_STRUCT,
   mmap: { ...OLD_STRUCT, args: 'addr' },
   getrlimit: { op: OP.OP_OLD_GETRLIMIT, note: 'limits above 2^31-1 read as that' },
@@ -130,6 +146,9 @@ export const ALIASES: Readonly<Record<string, readonly [of: string, note: string
   setfsgid32: ['setfsgid', UID32],
   getgroups32: ['getgroups', UID32],
   setgroups32: ['setgroups', UID32],
+  chown32: ['chown', UID32],
+  lchown32: ['lchown', UID32],
+  fchown32: ['fchown', UID32],
   timerfd_settime64: ['timerfd_settime', 'times are 64 bits wide'],
   timerfd_gettime64: ['timerfd_gettime', 'times are 64 bits wide'],
   _newselect: ['select', 'as select of x86-64'],

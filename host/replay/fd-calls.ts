@@ -14,6 +14,7 @@ export const OPENS: ReadonlySet<number> = new Set([
   OP.OP_OPEN,
   OP.OP_OPENAT,
   OP.OP_OPENAT2,
+  OP.OP_CREAT,
 ]);
 
 /** Calls whose result is the lowest free descriptor. */

@@ -93,6 +93,13 @@ function putInt(view: DataView, node: ArgNode): boolean {
   return node.kind === 'array' && put32(view, 0, node.items[0]);
 }
 
+/** pread64 and pwrite64: descriptor, buffer, bytes, offset. */
+function positioned(b: Buffers): void {
+  b.number(0);
+  b.plain(1, b.number(2), false);
+  b.number(3);
+}
+
 function encodeIoctl(b: Buffers, frame: Frame): void {
   b.number(0);
   const terminal = terminalCommand(b.call);
@@ -129,11 +136,8 @@ const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string, frame: Frame)
     b.number(0);
     b.vector(1, b.number(2));
   },
-  [OP.OP_PREAD]: (b) => {
-    b.number(0);
-    b.plain(1, b.number(2), false);
-    b.number(3);
-  },
+  [OP.OP_PREAD]: positioned,
+  [OP.OP_PWRITE]: positioned,
   [OP.OP_SENDTO]: (b) => {
     b.number(0);
     b.plain(1, b.number(2), false);

@@ -222,6 +222,7 @@ export class Files {
       case OP.OP_SOCKET:
       case OP.OP_ACCEPT:
       case OP.OP_ACCEPT4:
+      case OP.OP_CREAT:
       case OP.OP_OPEN:
       case OP.OP_OPENAT:
       case OP.OP_OPENAT2: {

@@ -122,7 +122,7 @@ export function isSupported(call: PendingCall): boolean {
   return !OPENS.has(row.op) || NEEDS_NO_PATH.has(row.name);
 }
 
-const OPENS = new Set([OP.OP_WORLD_FD, OP.OP_CHROOT]);
+const OPENS = new Set([OP.OP_WORLD_FD, OP.OP_CREAT, OP.OP_CHROOT]);
 /** Opens of a name: some names are the kernel's own. */
 const BY_NAME = new Set([OP.OP_OPEN, OP.OP_OPENAT, OP.OP_OPENAT2]);
 

@@ -35,7 +35,7 @@ export const FILE_CALLS: Readonly<Record<string, CallDef>> = {
   readv: onFile(OP.OP_READV, 'size', 'fd in:iovec*2 ulong'),
   writev: onFile(OP.OP_WRITEV, 'size', 'fd in:iovec*2 ulong'),
   pread64: onFile(OP.OP_PREAD, 'size', 'fd out:byte*2 ulong long'),
-  pwrite64: onFile(OP.OP_PREAD, 'size', 'fd in:byte*2 ulong long'),
+  pwrite64: onFile(OP.OP_PWRITE, 'size', 'fd in:byte*2 ulong long'),
   splice: onFile(OP.OP_SPLICE, 'size', 'fd addr fd addr ulong flags:splice'),
   tee: onFile(OP.OP_TEE, 'size', 'fd fd ulong flags:splice'),
   vmsplice: onFile(OP.OP_VMSPLICE, 'size', 'fd in:iovec*2 ulong flags:splice'),

@@ -5,7 +5,7 @@ import { type CallDef, opens, by, HOW, PLAIN, ALWAYS, O_CLOEXEC } from '../def.t
 /** Calls that make a descriptor of something the kernel does not know. */
 export const OPENING_CALLS: Readonly<Record<string, CallDef>> = {
   open: { ...opens('str flags:open mode', by(1)), op: OP.OP_OPEN },
-  creat: opens('str mode', PLAIN),
+  creat: { ...opens('str mode', PLAIN), op: OP.OP_CREAT },
   openat: { ...opens('dirfd str flags:open mode', by(2)), op: OP.OP_OPENAT },
   openat2: { ...opens('dirfd str in:open_how@3 ulong', HOW), op: OP.OP_OPENAT2 },
   open_by_handle_at: opens('dirfd addr flags:open', by(2)),
