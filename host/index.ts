@@ -29,6 +29,7 @@ export type { BootConfig, CreateOptions, KernelTarget, SigInfo, SignalAction } f
 export { Errno, errnoName, KernelPanic } from './errno.ts';
 export type { KernelEvent } from './events.ts';
 export { Frame } from './frame.ts';
+export { createKernelPool, KernelPool, type PoolOptions, WorkloadError } from './pool.ts';
 export type { WindowMode } from './frame.ts';
 export type { Counts } from './counts.ts';
 export type { ContainerView, FdView, TaskView } from './views.ts';

@@ -1,5 +1,6 @@
 // Replays a recorded trace: reads it twice (an index, then line by line), runs it on a fresh
 // kernel, and says where the two agree.
+import type { BootConfig } from './boot.ts';
 import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
 import { AuditLog, type AuditOptions } from './replay/audit-log.ts';
 import { Replay } from './replay/engine.ts';
@@ -11,11 +12,16 @@ import { indexForks, type TraceIndex } from './trace/index.ts';
 import type { TraceSource } from './trace/source.ts';
 import { type LogFormat, type LogReader, logReader, type TraceLog } from './trace/formats.ts';
 
+/** Parameters of a kernel that a log is replayed in. */
+export const REPLAY_BOOT: BootConfig = { pidMax: 4194304, events: 0 };
+
 export interface ReplayOptions {
   /** strace unless said otherwise */
   format?: LogFormat;
   abi?: AbiName;
   target?: KernelTarget;
+  /** a kernel that has just booted with REPLAY_BOOT and is used for nothing else */
+  kernel?: Kernel;
   privateCalls?: boolean;
   /** called now and then with the share of the input that is read, 0..1 */
   progress?: (share: number) => void;
@@ -120,10 +126,8 @@ export async function replayTrace(
 ): Promise<Replayed> {
   const started = performance.now();
   const abi = options.abi ?? 'linux-x86_64';
-  const kernel = await createKernel({
-    target: options.target ?? 'release',
-    boot: { pidMax: 4194304, events: 0 },
-  });
+  const target = options.target ?? 'release';
+  const kernel = options.kernel ?? (await createKernel({ target, boot: REPLAY_BOOT }));
   const { tables, index: tableIndex } = registerTables(kernel, abi, options.privateCalls ?? false);
   const reader = await readerFor(source, options.format ?? 'strace', abi);
   const pass = await firstPass(source, reader, options.index);

@@ -89,6 +89,13 @@ async function buildHost() {
     banner: { js: '#!/usr/bin/env node' },
   });
   chmodSync('dist/cli.js', 0o755);
+  // what runs in workers: a pool's kernel, and workloads of the command line
+  const workers = {
+    'pool-worker': 'host/pool-worker.ts',
+    'replay-job': 'host/cli/replay-job.ts',
+    'bench-workload': 'host/bench/workload.ts',
+  };
+  await build({ ...common, entryPoints: workers, outdir: 'dist', platform: 'node' });
 }
 
 /** Declarations of the library; an import of './x.ts' becomes one of './x.js', as published. */
@@ -116,7 +123,7 @@ export async function buildAll({ types = false, check = false } = {}) {
   run(process.execPath, ['scripts/gen.mjs', ...(check ? ['--check'] : [])]);
   const config = ['package.json', 'package-lock.json', 'scripts/build.mjs'];
   const host = [...files('host', /\.ts$/), ...files('assembly/uapi', /\.ts$/), ...config];
-  await when('host', host, ['dist/index.js', 'dist/cli.js'], buildHost);
+  await when('host', host, ['dist/index.js', 'dist/cli.js', 'dist/pool-worker.js'], buildHost);
   if (!types) return;
   const declared = [...host, 'tsconfig.json', 'host/tsconfig.build.json'];
   await when('types', declared, ['dist/types/host/index.d.ts'], buildTypes);

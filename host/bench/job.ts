@@ -6,6 +6,7 @@ import { twinKernel } from './clang-wasm.ts';
 import { KernelMachine } from './kernel-machine.ts';
 import type { Machine } from './machine.ts';
 import { ObjectMachine } from './objects.ts';
+import { poolBench } from './pool-bench.ts';
 import { replayBench } from './replay-bench.ts';
 import type { Job } from './runner.ts';
 import { TunedMachine } from './tuned.ts';
@@ -29,6 +30,7 @@ export async function runJob(job: Job): Promise<void> {
   let outcome: Outcome;
   if (job.kind === 'startup') outcome = await startup(job);
   else if (job.kind === 'replay') outcome = await replayBench(job.task.a, job.task.samples);
+  else if (job.kind === 'pool') outcome = await poolBench(job.task.a, job.task.samples);
   else outcome = runBench(await machineOf(job), job.task);
   console.log(JSON.stringify(outcome));
 }

@@ -111,7 +111,7 @@ export class Toolchain {
     if (!this.clang) return { skipped: 'no clang' };
     const program = join(this.#out, 'twin.wasm');
     const flags = ['--target=wasm32', '-O3', '-fno-strict-aliasing', '-nostdlib', '-mbulk-memory'];
-    const link = ['-Wl,--no-entry', '-Wl,--export-dynamic', '-Wl,--initial-memory=2097152'];
+    const link = ['-Wl,--no-entry', '-Wl,--export-all', '-Wl,--initial-memory=2097152'];
     const include = [`-I${join(this.#root, 'include')}`, '-ffreestanding'];
     const args = [...flags, ...link, ...include, this.#source('twin.c'), '-o', program];
     const failed = this.#run(this.clang.command, args);

@@ -97,7 +97,9 @@ export function ratioOf(of: Row, against: Row): number {
 export function verdicts(results: Results, goals: readonly Goal[]): Verdict[] {
   return goals.map((goal) => {
     const of = rowOf(results, goal.bench, goal.of, goal.row);
-    const against = goal.against && rowOf(results, goal.bench, goal.against, goal.row);
+    // a variant against itself: a part of the benchmark against the whole
+    const row = goal.against === goal.of ? '' : goal.row;
+    const against = goal.against && rowOf(results, goal.bench, goal.against, row);
     if (!of || (goal.against && !against)) return { goal, got: undefined, met: undefined };
     const got = against ? ratioOf(of, against) : summary(of).value;
     return { goal, got, met: got <= goal.most };

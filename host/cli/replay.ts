@@ -3,11 +3,12 @@ import { ABI_NAMES, type AbiName, isAbiName } from '../syscall-abi.ts';
 import { CONTAINER_OF, type ContainerOf, isContainerOf } from '../audit/containers.ts';
 import { explain } from '../replay/explain.ts';
 import { perturb } from '../replay/perturb.ts';
+import type { Kernel } from '../kernel.ts';
 import { replayTrace } from '../replay.ts';
 import { agrees, type Replayed } from '../replay/result.ts';
 import { runScript } from '../script/runner.ts';
 import { readScript, ScriptError } from '../trace/script.ts';
-import { styleFor } from '../render/style.ts';
+import { type Style, styleFor } from '../render/style.ts';
 import { renderDivergences, renderSummary } from '../render/summary.ts';
 import { renderContainers, renderProcesses } from '../render/tree.ts';
 import { detectFormat } from '../trace/detect.ts';
@@ -16,6 +17,7 @@ import { openSource, sourceHead, SourceError, type TraceSource } from '../trace/
 import { readOptions } from './options.ts';
 import { Progress } from './progress.ts';
 import { TextFile } from './text-file.ts';
+import { replayEach } from './replay-each.ts';
 import { EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from './status.ts';
 
 /** Formats that are known and not read: what to record instead. */
@@ -31,6 +33,10 @@ const HELP = `usage: bulkhead replay [options] FILE...
 
 Replays a trace in the kernel and compares each result with the recording. The FILEs are one trace:
 one log, or those of an strace -ff set; - is standard input. Compressed ones are read as they are.
+With --each or --jobs every FILE is a trace of its own.
+
+  --each               replays each FILE by itself, on all cores; prints in the order of the FILEs
+  --jobs N             the same, N at a time
 
   --json               one JSON object instead of the summary
   --tree               process tree at the end
@@ -55,6 +61,8 @@ trace, 4 internal fault, 130 interrupted
 `;
 
 const OPTIONS = {
+  each: { type: 'boolean' },
+  jobs: { type: 'string' },
   json: { type: 'boolean' },
   tree: { type: 'boolean' },
   containers: { type: 'boolean' },
@@ -71,7 +79,8 @@ const OPTIONS = {
   'no-color': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
-type Values = ReturnType<typeof readOptions<typeof OPTIONS>>['values'];
+export type ReplayValues = ReturnType<typeof readOptions<typeof OPTIONS>>['values'];
+type Values = ReplayValues;
 
 function abiOf(name: string | undefined): AbiName | undefined {
   if (name === undefined) return undefined;
@@ -110,6 +119,7 @@ export async function replayCommand(args: string[]): Promise<number> {
   // wrong options are told of before anything is read
   abiOf(values.abi);
   containerOf(values['container-of']);
+  if (values.each || values.jobs !== undefined) return replayEach(positionals, values);
   const source = await openSource(positionals);
   const progress = new Progress(process.stderr, values.quiet === true || values.json === true);
   try {
@@ -152,15 +162,21 @@ async function perturbFacts(
   return report.share >= 0.99 || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
 }
 
-async function replayAndPrint(
+/** What replay() may be given besides its options: progress, a way to stop it, a kernel. */
+interface Surroundings {
+  progress?: (share: number) => void;
+  signal?: AbortSignal;
+  kernel?: Kernel;
+}
+
+/** Replays one trace. Throws SourceError when there is no line of one in it. */
+async function replay(
   source: TraceSource,
   name: string,
   format: LogFormat | 'script',
   values: Values,
-  progress: Progress,
-): Promise<number> {
-  const abort = new AbortController();
-  process.once('SIGINT', () => abort.abort());
+  surroundings: Surroundings,
+): Promise<Replayed> {
   const out = values.audit === undefined ? undefined : new TextFile(values.audit);
   const kind = containerOf(values['container-of']);
   let replayed: Replayed;
@@ -176,22 +192,75 @@ async function replayAndPrint(
         ...(abi ? { abi } : {}),
         ...(audited ? { audit: { write, ...(kind ? { containerOf: kind } : {}) } } : {}),
         privateCalls: values['private-calls'] === true,
-        progress: (share) => progress.update(share),
-        signal: abort.signal,
+        ...surroundings,
       });
     }
   } finally {
     out?.close();
   }
-  progress.end();
-  for (const warning of source.warnings) console.error(`bulkhead: ${warning}`);
   const { lines } = replayed.result;
   if (format !== 'script' && lines.calls + lines.signals + lines.exits === 0) {
     throw new SourceError(`${name}: no line of a trace in it (${lines.unparsed} not understood)`);
   }
-  if (values.audit !== '-') print(replayed, values);
+  return replayed;
+}
+
+async function replayAndPrint(
+  source: TraceSource,
+  name: string,
+  format: LogFormat | 'script',
+  values: Values,
+  progress: Progress,
+): Promise<number> {
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort());
+  let replayed: Replayed;
+  try {
+    const update = (share: number): void => progress.update(share);
+    const around = { progress: update, signal: abort.signal };
+    replayed = await replay(source, name, format, values, around);
+  } finally {
+    progress.end();
+    for (const warning of source.warnings) console.error(`bulkhead: ${warning}`);
+  }
+  const style = styleFor(process.stdout, values['no-color'] ? false : undefined);
+  const text = shown(replayed, values, style);
+  if (values.audit !== '-' && text) console.log(text);
   if (abort.signal.aborted) return EXIT_INTERRUPTED;
   return agrees(replayed.result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
+}
+
+/** One trace of several, in the kernel of a worker. `colour`: may the text have colours? */
+export async function replayOne(
+  kernel: Kernel,
+  name: string,
+  values: Values,
+  colour: boolean,
+): Promise<OneReplayed> {
+  const source = await openSource([name]);
+  try {
+    const format = await formatOf(source, values);
+    const { result, ...rest } = await replay(source, name, format, values, { kernel });
+    const text = shown({ result, ...rest }, values, styleFor({}, colour));
+    const status = agrees(result) || values['no-strict'] ? EXIT_OK : EXIT_DIVERGED;
+    const total = {
+      lines: result.lines.total,
+      compared: result.matched + result.diverged,
+      diverged: result.diverged,
+      agree: agrees(result) ? 1 : 0,
+    };
+    return { text, warnings: source.warnings, status, total };
+  } finally {
+    source.close();
+  }
+}
+
+/** What a worker says of one trace. */
+export interface OneReplayed {
+  text: string;
+  warnings: string[];
+  status: number;
+  total: Record<'lines' | 'compared' | 'diverged' | 'agree', number>;
 }
 
 function numberOption(name: string, text: string): number {
@@ -224,13 +293,10 @@ interface Shown {
   'no-color'?: boolean | undefined;
 }
 
-function print(replayed: Replayed, values: Shown): void {
+/** What is printed of a replay; may be nothing. */
+function shown(replayed: Replayed, values: Shown, s: Style): string {
   const { result, kernel } = replayed;
-  if (values.json) {
-    console.log(JSON.stringify(result));
-    return;
-  }
-  const s = styleFor(process.stdout, values['no-color'] ? false : undefined);
+  if (values.json) return JSON.stringify(result);
   const parts: string[] = [];
   if (result.divergences.length) parts.push(renderDivergences(result, s));
   if (!values.quiet) parts.push(renderSummary(result, s));
@@ -242,5 +308,5 @@ function print(replayed: Replayed, values: Shown): void {
     const text = kernel.procText(1, '/proc/containers') ?? '';
     parts.push(`${s.dim('/proc/containers, as pid 1 reads it')}\n${text.trimEnd()}`);
   }
-  if (parts.length) console.log(parts.join('\n\n'));
+  return parts.join('\n\n');
 }

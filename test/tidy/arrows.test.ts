@@ -49,7 +49,7 @@ const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['readers', /^trace\/.*\.ts$/],
   ['audit', /^audit\/.*\.ts$/],
   ['replay', /^(replay|script-runner|(replay|script|render)\/.*)\.ts$/],
-  ['index', /^index\.ts$/],
+  ['index', /^(index|pool|pool-worker)\.ts$/],
   ['bench', /^bench\/.*\.ts$/],
   ['front', /^(cli|web)\/.*\.ts$/],
 ];
