@@ -112,7 +112,7 @@ static void enters(int n, int fd) {
 }
 static void signals(int n, int target) {
   for (int i = 0; i < n; ++i) {
-    sum += (uint32_t)trap(c_kill, BH_OP_KILL, 1, target);
+    sum += (uint32_t)do_kill(1, target);
     sum += (uint32_t)m_exit_to_user(target, 0);
     trap(c_return, BH_OP_RT_SIGRETURN, target, 0);
   }
@@ -208,7 +208,7 @@ static void run_bench(int kind, int a, int b, int samples, double booted) {
     double t0 = now_ns();
     switch (kind) {
       case TRAP:
-        for (int j = 0; j < a; ++j) sum += (uint32_t)trap(c_getppid, BH_OP_GETPPID, 1, 0);
+        for (int j = 0; j < a; ++j) sum += (uint32_t)do_getppid(1);
         break;
       case FORK:
         if (b) live_triples(a, (uint32_t)b);

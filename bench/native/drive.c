@@ -1,6 +1,7 @@
 /*
- * The benchmarks of DEFINITION.md, in C: for the twin, and with -DWASM2C for the shipped module
- * after wasm2c. `drive KIND A B SAMPLES` prints one line of JSON.
+ * The benchmarks of DEFINITION.md, in C: for the twin, by frames or with -DDIRECT by typed calls,
+ * and with -DWASM2C for the shipped module after wasm2c.
+ * `drive KIND A B SAMPLES` prints one line of JSON.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -34,6 +35,7 @@ static w2c_kernel kernel;
 
 typedef uint32_t call; /* a frame laid out once, and made again and again */
 static ref shown;
+static uint32_t name_place; /* where the name of containers lies */
 static uint32_t sum;
 
 static double now_ns(void) {
@@ -105,13 +107,14 @@ static void machine(void) {
   }
   twin_boot(ops, BH_NR_OPS);
 #endif
-  shown = m_alloc(2 * (uint32_t)sizeof(user_window) + 64);
+  shown = m_alloc(2 * (uint32_t)sizeof(user_window) + 96);
   user_window *w = M(user_window, shown);
   ref bytes = shown + 2 * (ref)sizeof(user_window);
   w[0].addr = NAME_AT, w[0].len = 6, w[0].place = bytes, w[0].mode = BH_WINDOW_READ;
-  w[1].addr = ACTION_AT, w[1].len = 32, w[1].place = bytes + 16, w[1].mode = BH_WINDOW_READ;
+  w[1].addr = ACTION_AT, w[1].len = 32, w[1].place = bytes + 32, w[1].mode = BH_WINDOW_READ;
+  name_place = (uint32_t)bytes;
   memcpy(M(char, bytes), "bench", 6);
-  *M(uint64_t, bytes + 16) = HANDLER;
+  *M(uint64_t, bytes + 32) = HANDLER;
 }
 
 /* ---- calls */
@@ -161,6 +164,19 @@ static void prepare_all(void) {
 #define THREAD_FLAGS                                                                              \
   (BH_CLONE_VM | BH_CLONE_FS | BH_CLONE_FILES | BH_CLONE_SIGHAND | BH_CLONE_THREAD |              \
    BH_CLONE_SYSVSEM)
+#ifdef DIRECT
+static inline int do_fork(int tid) { return twin_call_fork(tid); }
+static inline int do_thread(int tid) { return twin_call_clone(tid, THREAD_FLAGS); }
+static inline int do_newpid(int tid) { return twin_call_clone(tid, BH_CLONE_NEWPID | BH_SIGCHLD); }
+static inline void do_end(int tid, int code) { twin_call_exit_group(tid, code); }
+static inline void do_end_thread(int tid) { twin_call_exit(tid, 0); }
+static inline int do_wait(int tid, int n) { return twin_call_wait4(tid, n, BH_WNOHANG); }
+static inline int do_create(int tid) { return twin_call_create(tid, name_place, 0); }
+static inline void do_close(int tid, int fd) { twin_call_close(tid, fd); }
+static inline int do_enter(int tid, int fd) { return twin_call_enter(tid, fd); }
+static inline int do_kill(int tid, int to) { return twin_call_kill(tid, to, BH_SIGUSR1); }
+static inline int do_getppid(int tid) { return twin_call_getppid(tid); }
+#else
 static inline int do_fork(int tid) { return trap(c_fork, BH_OP_FORK, tid, 0); }
 static inline int do_thread(int tid) { return trap(c_thread, BH_OP_CLONE, tid, THREAD_FLAGS); }
 static inline int do_newpid(int tid) {
@@ -176,6 +192,9 @@ static inline void do_close(int tid, int fd) { trap(c_close, BH_OP_CLOSE, tid, f
 static inline int do_enter(int tid, int fd) {
   return trap(c_enter, BH_OP_FORK_INTO_CONTAINER, tid, fd);
 }
+static inline int do_kill(int tid, int to) { return trap(c_kill, BH_OP_KILL, tid, to); }
+static inline int do_getppid(int tid) { return trap(c_getppid, BH_OP_GETPPID, tid, 0); }
+#endif
 
 #include "benches.h"
 #include "checksum.h"

@@ -1,7 +1,7 @@
 /* The C twin's ends: exit, reaping, wait, the end of a pid namespace. */
 #ifndef TWIN_EXIT_H
 #define TWIN_EXIT_H
-#include "process.h"
+#include "plain.h"
 
 static void release_task(task *p);
 static void exit_notify(task *p);
@@ -256,6 +256,7 @@ static void leader_alone(task *leader) {
   if (signal->exec_task) NOT_IN_TWIN();
 }
 static void release_task(task *p) {
+  if (release_plain(p)) return;
   task_cold *k = cold(p);
   signal_struct *signal = AT(signal_struct, p->signal);
   pid *number = AT(pid, p->thread_pid);
@@ -359,6 +360,17 @@ static bool do_wait_scan(wait_opts *w, task *p) {
   }
   return false;
 }
+/* one child, dead already, of this very thread: its status, or -1 */
+static inline int wait_plain(task *p, int nr) {
+  pid *number = find_pid_ns(nr, task_active_pid_ns(p));
+  if (!number) return -1;
+  task *child = AT(task, number->task);
+  if (!child || child->state != EXIT_ZOMBIE || child->real_parent != REF(p)) return -1;
+  if (cold(child)->exit_signal != BH_SIGCHLD || !thread_group_empty(child)) return -1;
+  int status = group_status(child);
+  release_task(child);
+  return status;
+}
 static int kernel_wait4(task *p, frame *f) {
   int upid_ = (int32_t)arg(f, 0);
   uint64_t status = arg(f, 1);
@@ -369,6 +381,13 @@ static int kernel_wait4(task *p, frame *f) {
   if (upid_ == INT32_MIN) return -BH_ESRCH;
   if (status || f->r10) NOT_IN_TWIN();
   wait_opts *w = WAIT_OPTS;
+  if (upid_ > 0 && !(options & ~BH_WNOHANG) && !f->phase) {
+    int found = wait_plain(p, upid_);
+    if (found >= 0) {
+      w->status = found;
+      return upid_;
+    }
+  }
   w->options = options | BH_WEXITED;
   w->id = 0;
   w->type = BH_P_PID;

@@ -107,14 +107,16 @@ static task *alloc_task(void) {
   list_init(LIST(k, queue));
   return p;
 }
-static void free_task(task *p) {
+static inline void put_task(task *p) {
   kmem_cache *c = &caches[CACHE_TASK];
-  if (p->flags & PF_RARE) memset(rare(p), 0, RARE_BYTES);
-  p->state = TASK_DEAD;
   p->pid = 0;
   *(ref *)p = c->free;
   c->free = REF(p);
   c->live -= 1;
+}
+static void free_task(task *p) {
+  if (p->flags & PF_RARE) memset(rare(p), 0, RARE_BYTES);
+  put_task(p);
 }
 #define NS(namespace) ((ns_common *)(void *)(namespace))
 static inline bool thread_group_leader(task *p) { return cold(p)->exit_signal >= 0; }

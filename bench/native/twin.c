@@ -21,21 +21,6 @@ void *twin_alloc(uint32_t size) { return kzalloc(size); }
 
 /* ---- fork: the last steps (assembly/process/fork.ts) */
 
-static inline void attach_process(task *p, task *parent) {
-  signal_struct *signal = AT(signal_struct, p->signal);
-  signal_struct *old = AT(signal_struct, parent->signal);
-  pid *pgrp = AT(pid, old->pgrp);
-  pid *session = AT(pid, old->session);
-  signal->nr_threads = 1;
-  signal->live = 1;
-  signal->tgid_pid = p->thread_pid;
-  signal->pgrp = REF(get_pid(old->pgrp));
-  signal->session = REF(get_pid(old->session));
-  session->nr_sessions += 1;
-  list_add_tail(LIST(signal, pgrp), LIST(pgrp, members));
-  list_add_tail(LIST(p, sibling), LIST(AT(task, p->real_parent), children));
-  root->nr_processes += 1;
-}
 static void attach(task *p, task *parent, clone_args *args, container *dest) {
   signal_struct *signal = AT(signal_struct, p->signal);
   pid *number = AT(pid, p->thread_pid);
@@ -116,67 +101,6 @@ static int kernel_clone(task *parent, frame *f, clone_args *args) {
   if (flags & BH_CLONE_VFORK) NOT_IN_TWIN();
   return nr;
 }
-/* the short way of a fork without anything unusual (assembly/process/fork-plain.ts) */
-static bool is_plain(task *parent, container *dest, pid_namespace *ns) {
-  task_cold *k = cold(parent);
-  files_struct *files = AT(files_struct, k->files);
-  uint32_t shared = files->shared | files->locks | AT(fs_struct, k->fs)->shared |
-                    AT(sighand, k->sighand)->shared;
-  if (shared | ns->dying | (uint32_t)NS(ns)->level | (parent->flags & TIF_SIGPENDING)) return false;
-  if (parent->flags & PF_RARE) {
-    task_rare *r = rare(parent);
-    if (parent->flags & PF_AUDIT || r->sched || r->sigframes || r->sas_size) return false;
-  }
-  cred *c = AT(cred, parent->cred);
-  if (c->keyrings || c->uid != 0) NOT_IN_TWIN();
-  if (container_dead(dest) || !ns->child_reaper) return false;
-  int32_t threads = root->nr_threads;
-  if (threads >= root->threads_max || (uint32_t)threads >= root->kill_capacity) return false;
-  return is_init_container(dest) || dest->members_len < dest->members_cap;
-}
-static task *fork_plain(task *parent) {
-  signal_struct *old = AT(signal_struct, parent->signal);
-  task_cold *from = cold(parent);
-  container *dest = AT(container, AT(task, old->leader)->container);
-  pid_namespace *ns = AT(pid_namespace, AT(nsproxy, from->nsproxy)->pid_ns_for_children);
-  if (!is_plain(parent, dest, ns)) return NULL;
-  leaf_slot *slot = next_at_hand(ns);
-  if (!slot) return NULL;
-  task *p = alloc_task();
-  signal_struct *signal = p ? alloc_signal() : NULL;
-  pid *number = signal ? new_struct_pid(0) : NULL;
-  if (!number) NOT_IN_TWIN();
-  task_cold *k = cold(p);
-  p->cred = get_cred(parent->cred);
-  k->sighand = from->sighand;
-  refcount_inc(&AT(sighand, from->sighand)->count);
-  k->files = from->files;
-  refcount_inc(&AT(files_struct, from->files)->count);
-  k->fs = from->fs;
-  refcount_inc(&AT(fs_struct, from->fs)->count);
-  k->nsproxy = from->nsproxy;
-  refcount_inc(&AT(nsproxy, from->nsproxy)->count);
-  k->blocked = from->blocked;
-  k->comm0 = from->comm0;
-  k->comm1 = from->comm1;
-  inherit_signal(p, signal, old);
-  p->flags = PF_FORKNOEXEC | (parent->flags & (PF_TRACED | PF_NO_NEW_PRIVS));
-  k->exit_signal = BH_SIGCHLD;
-  p->pid = take_next(ns, slot, number);
-  upid_of(number, 0)->nr = p->pid;
-  upid_of(number, 0)->ns = REF(ns);
-  number->ns = REF(ns);
-  refcount_inc(&NS(ns)->count);
-  p->thread_pid = REF(number);
-  number->task = REF(p);
-  p->real_parent = REF(parent);
-  list_add_tail(LIST(k, thread), LIST(signal, threads));
-  root->nr_threads += 1;
-  inc_nproc(AT(ucounts, AT(cred, p->cred)->ucounts));
-  attach_process(p, parent);
-  container_join(dest, p);
-  return p;
-}
 static int sys_fork(task *p, frame *f) {
   task *child = f->assist ? NULL : fork_plain(p);
   if (!child) return kernel_clone(p, f, clear_clone_args(f));
@@ -214,6 +138,17 @@ static int sys_fork_into_container(task *p, frame *f) {
   return kernel_clone(p, f, args);
 }
 
+static inline int sys_getppid(task *p) {
+  task *leader = AT(task, AT(signal_struct, p->signal)->leader);
+  signal_struct *parent = AT(signal_struct, AT(task, leader->real_parent)->signal);
+  return pid_nr_ns(AT(pid, parent->tgid_pid), task_active_pid_ns(p));
+}
+static int sys_kill(task *p, int nr, int sig) {
+  if (nr <= 0 || (uint32_t)sig > 64) NOT_IN_TWIN();
+  task *t = find_task(nr, task_active_pid_ns(p));
+  return t ? kill_one(p, t, sig, BH_SI_USER, true) : -BH_ESRCH;
+}
+
 /* ---- dispatch (assembly/syscall.ts) */
 
 static int do_op(uint32_t op, task *p, frame *f) {
@@ -227,23 +162,16 @@ static int do_op(uint32_t op, task *p, frame *f) {
       return kernel_wait4(p, f);
     case BH_OP_EXIT_GROUP:
       if (root->audit) NOT_IN_TWIN();
-      do_group_exit(p, (a0 & 0xff) << 8);
+      if (!exit_plain(p, (a0 & 0xff) << 8)) do_group_exit(p, (a0 & 0xff) << 8);
       return RET_EXITED;
     case BH_OP_EXIT:
       if (root->audit) NOT_IN_TWIN();
-      do_exit(p, (a0 & 0xff) << 8);
+      if (!exit_plain(p, (a0 & 0xff) << 8)) do_exit(p, (a0 & 0xff) << 8);
       return RET_EXITED;
-    case BH_OP_GETPPID: {
-      task *leader = AT(task, AT(signal_struct, p->signal)->leader);
-      signal_struct *parent = AT(signal_struct, AT(task, leader->real_parent)->signal);
-      return pid_nr_ns(AT(pid, parent->tgid_pid), task_active_pid_ns(p));
-    }
-    case BH_OP_KILL: {
-      int sig = (int32_t)arg(f, 1);
-      if (a0 <= 0 || (uint32_t)sig > 64) NOT_IN_TWIN();
-      task *t = find_task(a0, task_active_pid_ns(p));
-      return t ? kill_one(p, t, sig, BH_SI_USER, true) : -BH_ESRCH;
-    }
+    case BH_OP_GETPPID:
+      return sys_getppid(p);
+    case BH_OP_KILL:
+      return sys_kill(p, a0, (int32_t)arg(f, 1));
     case BH_OP_RT_SIGACTION:
       return sys_rt_sigaction(p, f);
     case BH_OP_RT_SIGRETURN:
@@ -277,7 +205,7 @@ static inline int do_syscall(frame *f) {
   f->orig_rax = nr;
   f->phase = 0;
   f->args = REF(&f->rdx);
-  uint32_t op = nr < table->len ? AT(uint16_t, table->ops)[nr] : 0;
+  uint32_t op = nr < table->len ? AT(uint16_t, table->ops)[nr] & 0x7fff : 0;
   f->op = op;
   int result = op ? do_op(op, p, f) : -BH_ENOSYS;
   if (result == -BH_EPERM && root->nr_supervisors) NOT_IN_TWIN();
@@ -298,6 +226,62 @@ uint32_t twin_batch(const uint32_t *ring, uint32_t n) {
   uint32_t done = 0;
   for (uint32_t i = 0; i < n; ++i) done += do_syscall(AT(frame, ring[i])) == BH_DISP_DONE;
   return done;
+}
+
+/* ---- typed calls: no frame, numbers alone (assembly/calls.ts) */
+
+#define CALL_FRAME AT(frame, BASE + 0x2600)
+#define CALL_WINDOW AT(user_window, BASE + 0x2780)
+static inline task *caller(int tid) {
+  task *p = find_task(tid, AT(pid_namespace, root->init_pid_ns));
+  bool runs = p && p->state == TASK_RUNNING && !(p->flags & (PF_WOKEN | PF_EXITING));
+  if (!runs || event_ring_full() || root->audit) NOT_IN_TWIN();
+  if (p->flags & TIF_SIGPENDING) recalc_sigpending(p);
+  return p;
+}
+static inline frame *call_frame(uint64_t a0, uint64_t a1, uint64_t a2) {
+  frame *f = CALL_FRAME;
+  f->arg0 = a0;
+  f->arg1 = a1;
+  f->arg2 = a2;
+  f->args = REF(&f->arg2);
+  return f;
+}
+int twin_call_getppid(int tid) { return sys_getppid(caller(tid)); }
+int twin_call_fork(int tid) { return sys_fork(caller(tid), CALL_FRAME); }
+int twin_call_clone(int tid, uint32_t flags) {
+  return sys_clone(caller(tid), call_frame(flags, 0, 0));
+}
+int twin_call_enter(int tid, int fd) {
+  return sys_fork_into_container(caller(tid), call_frame((uint64_t)fd, 0, 0));
+}
+int twin_call_exit(int tid, int code) {
+  task *p = caller(tid);
+  if (!exit_plain(p, (code & 0xff) << 8)) do_exit(p, (code & 0xff) << 8);
+  return 0;
+}
+int twin_call_exit_group(int tid, int code) {
+  task *p = caller(tid);
+  if (!exit_plain(p, (code & 0xff) << 8)) do_group_exit(p, (code & 0xff) << 8);
+  return 0;
+}
+int twin_call_wait4(int tid, int child, int options) {
+  return kernel_wait4(caller(tid), call_frame((uint64_t)child, 0, (uint64_t)options));
+}
+int twin_call_kill(int tid, int to, int sig) { return sys_kill(caller(tid), to, sig); }
+int twin_call_close(int tid, int fd) { return close_fd(caller(tid), fd); }
+int twin_call_create(int tid, uint32_t name, uint32_t flags) {
+  frame *f = call_frame(name, flags, 0);
+  user_window *w = CALL_WINDOW;
+  f->windows = REF(w);
+  f->nr_windows = 1;
+  w->addr = name;
+  w->place = name;
+  w->len = BH_CONTAINER_NAME_LEN;
+  w->mode = BH_WINDOW_READ;
+  int r = sys_container_create(caller(tid), f);
+  f->nr_windows = 0;
+  return r;
 }
 
 int twin_run_pending(int max) {

@@ -18,4 +18,15 @@ struct bh_kernel_root *twin_root(void);
 struct bh_task_struct *twin_task(int nr);
 struct bh_task_cold *twin_cold(struct bh_task_struct *p);
 int twin_next_pid(int tid);
+
+int twin_call_getppid(int tid);
+int twin_call_fork(int tid);
+int twin_call_clone(int tid, uint32_t flags);
+int twin_call_enter(int tid, int fd);
+int twin_call_exit(int tid, int code);
+int twin_call_exit_group(int tid, int code);
+int twin_call_wait4(int tid, int child, int options);
+int twin_call_kill(int tid, int to, int sig);
+int twin_call_close(int tid, int fd);
+int twin_call_create(int tid, uint32_t name, uint32_t flags);
 #endif

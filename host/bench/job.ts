@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { Outcome } from './benches.ts';
 import { runBench } from './benches.ts';
 import { twinKernel } from './clang-wasm.ts';
-import { KernelMachine } from './kernel-machine.ts';
+import { DirectMachine } from './direct-machine.ts';
+import { benchKernel, KernelMachine } from './kernel-machine.ts';
 import type { Machine } from './machine.ts';
 import { ObjectMachine } from './objects.ts';
 import { poolBench } from './pool-bench.ts';
@@ -15,6 +16,7 @@ async function machineOf({ variant, program }: Job): Promise<Machine> {
   if (variant === 'objects') return new ObjectMachine();
   if (variant === 'tuned') return new TunedMachine();
   if (variant === 'clang-wasm') return twinKernel(readFileSync(program!));
+  if (variant === 'direct') return new DirectMachine(await benchKernel());
   return KernelMachine.create(variant === 'batch');
 }
 

@@ -13,7 +13,8 @@ const HANDLER = 0x4000;
 const WNOHANG = 1;
 const SIGUSR1 = 10;
 const SIGCHLD = 17;
-const THREAD_FLAGS =
+/** What the threads of a group share. */
+export const THREAD_FLAGS =
   C.CLONE_VM | C.CLONE_FS | C.CLONE_FILES | C.CLONE_SIGHAND | C.CLONE_THREAD | C.CLONE_SYSVSEM;
 /** Triples, or other calls, of one crossing. */
 const BATCH_TRIPLES = 21;
@@ -187,6 +188,20 @@ class KernelBatch implements Batch {
   }
 }
 
+/** A kernel without limits in a benchmark's way. */
+export function benchKernel(): Promise<Kernel> {
+  const many = 0x7fffffff;
+  const boot = {
+    events: 0,
+    pidMax: PID_MAX,
+    nofile: 4096,
+    containerDepthMax: many,
+    containersMax: many,
+    containersPerUser: many,
+  };
+  return createKernel({ boot });
+}
+
 export class KernelMachine implements Machine {
   readonly kernel: Kernel;
   readonly #fork: Prepared;
@@ -227,16 +242,7 @@ export class KernelMachine implements Machine {
   }
 
   static async create(batches = false): Promise<KernelMachine> {
-    const many = 0x7fffffff;
-    const boot = {
-      events: 0,
-      pidMax: PID_MAX,
-      nofile: 4096,
-      containerDepthMax: many,
-      containersMax: many,
-      containersPerUser: many,
-    };
-    return new KernelMachine(await createKernel({ boot }), batches);
+    return new KernelMachine(await benchKernel(), batches);
   }
 
   fork(tid: number): number {

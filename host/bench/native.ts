@@ -122,6 +122,9 @@ export class Toolchain {
   build(variant: VariantName): Built | undefined {
     const twin = ['drive.c', 'twin.c'].map((name) => this.#source(name));
     if (variant === 'native') return this.#cc('native', twin, WARNINGS);
+    if (variant === 'native-direct') {
+      return this.#cc('native-direct', twin, [...WARNINGS, '-DDIRECT']);
+    }
     if (variant === 'pointers') return this.#pointers();
     if (variant === 'wasm2c') return this.#wasm2c();
     if (variant === 'clang-wasm') return this.#clangWasm();

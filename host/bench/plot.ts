@@ -12,7 +12,9 @@ const FONT = 'font-family="system-ui, sans-serif"';
 const COLORS: Record<VariantName, string> = {
   native: '#4d4d4d',
   pointers: '#999999',
+  'native-direct': '#7a7a7a',
   kernel: '#0b6e99',
+  direct: '#2f8fbf',
   batch: '#58b0d8',
   'clang-wasm': '#8a5fbf',
   wasm2c: '#2e8b57',

@@ -25,7 +25,9 @@ export interface Bench {
 export type VariantName =
   | 'native'
   | 'pointers'
+  | 'native-direct'
   | 'kernel'
+  | 'direct'
   | 'batch'
   | 'clang-wasm'
   | 'wasm2c'
@@ -36,7 +38,9 @@ export type VariantName =
 export const VARIANTS: Record<VariantName, string> = {
   native: 'C with the same features and the same structures, links of 32 bits',
   pointers: 'the same C with pointers for links',
+  'native-direct': 'the C of native, by typed calls without frames',
   kernel: 'this kernel, one trap for each call',
+  direct: 'this kernel, by its typed exports: numbers alone, no frame',
   batch: 'this kernel, many calls in one crossing',
   'clang-wasm': 'the same C, by clang to WebAssembly',
   wasm2c: 'the shipped module, by wasm2c and the C compiler to native code',
@@ -48,7 +52,9 @@ export const VARIANTS: Record<VariantName, string> = {
 const MACHINES: readonly VariantName[] = [
   'native',
   'pointers',
+  'native-direct',
   'kernel',
+  'direct',
   'clang-wasm',
   'wasm2c',
   'tuned',
@@ -286,10 +292,13 @@ export interface Goal {
 export const GOALS: readonly Goal[] = [
   goal('fork', 'kernel', 'native', 1.4),
   goal('fork', 'batch', 'native', 1.4),
+  goal('fork', 'direct', 'native-direct', 1.4),
   goal('fork-10k', 'kernel', 'native', 1.15),
+  goal('fork-10k', 'direct', 'native-direct', 1.15),
   goal('fork-10k', 'batch', 'native', 1.15),
   goal('fork-1m', 'kernel', 'native', 1.15),
   goal('fork-1m', 'batch', 'native', 1.15),
+  goal('fork-1m', 'direct', 'native-direct', 1.15),
   goal('fork', 'kernel', 'clang-wasm', 1.1),
   goal('fork', 'kernel', 'objects', 1 / 10),
   goal('fork-10k', 'kernel', 'objects', 1 / 30),
@@ -298,6 +307,7 @@ export const GOALS: readonly Goal[] = [
   goal('kill-1m-shuffled', 'kernel', undefined, 20),
   goal('cascade-1m', 'kernel', undefined, 20),
   goal('container', 'kernel', 'native', 1.6),
+  goal('container', 'direct', 'native-direct', 1.6),
   {
     bench: 'pool',
     row: 'two kernels',

@@ -28,7 +28,7 @@ describe('--quick', { timeout: 300_000 }, () => {
     at('a.svg'),
     ...names,
     '--variants',
-    ['native,pointers,kernel,batch'].join(),
+    ['native,pointers,native-direct,kernel,direct,batch'].join(),
   );
 
   test('runs every kind of benchmark; equal checksums', () => {

@@ -2,7 +2,8 @@
 // behind, and one that does something else does not.
 import { describe, expect, test } from 'vitest';
 import { type Kind, runBench, type Task } from '../../../host/bench/benches.ts';
-import { KernelMachine } from '../../../host/bench/kernel-machine.ts';
+import { DirectMachine } from '../../../host/bench/direct-machine.ts';
+import { benchKernel, KernelMachine } from '../../../host/bench/kernel-machine.ts';
 import type { Machine } from '../../../host/bench/machine.ts';
 import { ObjectMachine } from '../../../host/bench/objects.ts';
 import { TunedMachine } from '../../../host/bench/tuned.ts';
@@ -29,7 +30,8 @@ const TASKS: [string, Task][] = [
 describe.each(TASKS)('%s', (_, job) => {
   test('every machine does the same', async () => {
     const kernel = runBench(await KernelMachine.create(), job);
-    const others: Machine[] = [new TunedMachine(), new ObjectMachine()];
+    const direct = new DirectMachine(await benchKernel());
+    const others: Machine[] = [direct, new TunedMachine(), new ObjectMachine()];
     for (const m of others) expect(runBench(m, job).checksum).toBe(kernel.checksum);
     expect(Object.values(kernel.rows).every((row) => row.length === job.samples)).toBe(true);
   });

@@ -19,7 +19,7 @@ function log(n: number, status = 0): string {
     const pid = 1001 + i;
     const code = i === n - 1 ? status : 0;
     lines.push(
-      `1000 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f01) = ${pid}`,
+      `1000 clone(child_stack=NULL, flags=SIGCHLD) = ${pid}`,
       `${pid} exit_group(0) = ?`,
       `${pid} +++ exited with 0 +++`,
       '1000 --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_uid=0, si_status=0} ---',
