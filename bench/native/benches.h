@@ -11,7 +11,9 @@ static uint32_t xorshift(void) {
 static const char *kinds[] = {"trap",      "fork",   "thread",  "kill",   "cascade",
                               "container", "enter",  "signal",  "pidns",  "full",
                               "startup",   "snapshot"};
-enum { TRAP, FORK, THREAD, KILL, CASCADE, CONTAINER, ENTER, SIGNAL, PIDNS, FULL, STARTUP, SNAPSHOT };
+enum {
+  TRAP, FORK, THREAD, KILL, CASCADE, CONTAINER, ENTER, SIGNAL, PIDNS, FULL, STARTUP, SNAPSHOT
+};
 static int kind_of(const char *name) {
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i)
     if (!strcmp(kinds[i], name)) return (int)i;
