@@ -1,6 +1,5 @@
 // One kernel per core: workers, each with a kernel of its own, that share nothing. Kernels that
 // shared their memory would wait for each other at every lock; apart they scale with the cores.
-import type { Worker } from 'node:worker_threads';
 import type { BootConfig, KernelTarget } from './boot.ts';
 
 export interface PoolOptions {
@@ -32,9 +31,20 @@ interface Waiting extends WorkloadMessage {
   reject: (error: Error) => void;
 }
 
+/** What a pool needs of a worker: that of Node has it. */
+export interface PoolWorker {
+  postMessage(message: unknown): void;
+  on(event: 'message', listener: (answer: WorkloadAnswer) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'exit', listener: (code: number) => void): unknown;
+  ref(): void;
+  unref(): void;
+  terminate(): Promise<unknown>;
+}
+
 interface Slot {
   /** undefined once it is gone, until a workload needs it */
-  worker: Worker | undefined;
+  worker: PoolWorker | undefined;
   job: Waiting | undefined;
 }
 
@@ -66,20 +76,20 @@ function add(a: unknown, b: unknown): unknown {
 export class KernelPool {
   /** how many kernels there are */
   readonly size: number;
-  readonly #start: () => Worker;
+  readonly #start: () => PoolWorker;
   readonly #slots: Slot[] = [];
   readonly #queue: Waiting[] = [];
   #closed = false;
 
   /** Use createKernelPool(). `start` makes a worker. */
-  constructor(size: number, start: () => Worker) {
+  constructor(size: number, start: () => PoolWorker) {
     this.size = size;
     this.#start = start;
     for (let i = 0; i < size; ++i) this.#slots.push({ worker: undefined, job: undefined });
     for (const slot of this.#slots) this.#open(slot);
   }
 
-  #open(slot: Slot): Worker {
+  #open(slot: Slot): PoolWorker {
     const worker = this.#start();
     slot.worker = worker;
     // an idle pool keeps no program alive
@@ -104,7 +114,7 @@ export class KernelPool {
   }
 
   /** A worker is gone: its workload fails; another one takes its place when it is needed. */
-  #lost(slot: Slot, worker: Worker, error: Error): void {
+  #lost(slot: Slot, worker: PoolWorker, error: Error): void {
     if (slot.worker !== worker || this.#closed) return;
     slot.worker = undefined;
     const { job } = slot;
