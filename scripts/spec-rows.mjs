@@ -2,7 +2,6 @@
 // that tests name in `spec:` comments. `waits`: the issue whose work a row without tests waits for.
 
 const II = 'Containers II';
-const AUDIT = 'Audit';
 
 /** A call and its errnos: one row each. */
 function call(name, errnos, waits) {
@@ -112,7 +111,8 @@ export const SPEC = [
         POLLHUP; POLLIN; POLLRDHUP; poll of a container that is never started
         container:[ino]; fstat identity; fstatfs magic; containerfs magic; the i386 layouts
         read and write EBADF; lseek ESPIPE; ioctl ENOTTY; mmap EACCES
-        dup shares one open file
+        dup shares one open file; epoll of a container; select of a container
+        passing a container's descriptor
         LSM hook container_alloc; LSM hook container_free
         supervision; supervision answers errno, value or continue; supervisor gone
         supervision by the host
@@ -124,7 +124,9 @@ export const SPEC = [
         container keys live as long as the container
         /proc/containers of 2019; /proc/containers of 2017; /proc/PID/container
         /proc/PID/status; /proc/PID/stat; no row is forged
-        no task sees a container that it should not`),
+        no task sees a container that it should not
+        the example program as machine code; the example program on the real processor
+        random programs of all calls`),
     ],
   ],
   [
@@ -133,17 +135,20 @@ export const SPEC = [
       ...rows(`flags 0 need no privilege; create with NEW_* needs CAP_SYS_ADMIN
         create with NEW_USER_NS needs nothing; enter needs the creator or CAP_SYS_ADMIN
         wait needs the creator or CAP_SYS_ADMIN; kill needs the rule of kill(2)
-        depth limit; number per user`),
-      ...rows('setting and reading an audit container id needs CAP_AUDIT_CONTROL', AUDIT),
+        depth limit; number per user
+        setting and reading an audit container id needs CAP_AUDIT_CONTROL`),
     ],
   ],
   [
     'Audit',
-    rows(
-      `op=create; op=enter; op=set; op=setns; op=kill; op=dead; op=drop; CONTAINER_ID
-        audit_containerid; audit_capcontainerid; containers of a network namespace`,
-      AUDIT,
-    ),
+    [
+      ...rows(`op=create; op=enter; op=set; op=setns; op=kill; op=dead; op=drop; CONTAINER_ID
+        audit_containerid; audit_capcontainerid; containers of a network namespace`),
+      ...call(
+        'audit_containerid',
+        'ESRCH EINVAL EFAULT ERANGE ENOPROTOOPT EPERM EBUSY EXDEV EEXIST ENOTUNIQ ENOMEM',
+      ),
+    ],
   ],
   [
     'Defects of the posted patch',

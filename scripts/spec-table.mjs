@@ -7,8 +7,11 @@ import { SPEC } from './spec-rows.mjs';
 
 const FOLDERS = [
   'test/unit/container',
+  'test/unit/audit',
   'test/unit/net',
   'test/unit/abi',
+  'test/examples',
+  'test/model',
   'test/conformance',
   'test/faults',
   'test/errors',

@@ -60,6 +60,7 @@ const CASES: Record<string, (d: AuditDriver) => () => number> = {
 };
 
 describe('each allocation in turn', () => {
+  // spec: audit_containerid ENOMEM
   it.each(Object.entries(CASES))('%s', async (_, prepare) => {
     const d = await auditDriver();
     const call = prepare(d);

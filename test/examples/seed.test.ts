@@ -47,7 +47,7 @@ const START = '__asm__(".globl _start\\n_start:\\n';
 const assembly = (text: string): string => `${START} ${text.replaceAll('\n', '\\n')}\\n");`;
 
 describe(`the seed's program${noCompiler}`, () => {
-  // spec: D-33
+  // spec: D-33; the example program as machine code
   it.skipIf(noCompiler).each(ABIS)('runs as an ELF file by the numbers of %s', (abi) => {
     const { status, stdout, stderr } = run('--abi', abi);
     expect([stderr, stdout, status]).toEqual(['', OUTPUT, 0]);
@@ -95,6 +95,7 @@ describe(`the example's machine${noCompiler}`, () => {
 
 describe(`on the real processor${noServer}`, () => {
   const native = (...args: string[]) => run('--native', ...args);
+  // spec: the example program on the real processor
   it.skipIf(noServer).each(ABIS)('the seed’s program runs by the numbers of %s', (abi) => {
     const { status, stdout, stderr } = native('--abi', abi);
     expect([stderr, stdout, status]).toEqual(['', OUTPUT, 0]);

@@ -60,6 +60,8 @@ export interface Sleep {
   ready: () => boolean;
   finish: () => number | 'sleeps';
   end: () => void;
+  /** poll looks the descriptor up again when it goes on */
+  fd?: number;
 }
 
 export interface Process {

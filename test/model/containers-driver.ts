@@ -189,8 +189,9 @@ export class Driver {
 
   close(t: Thread, n: number): Pair {
     const fd = this.#fd(t, n, n % 3 ? 'container' : 'supervisor');
-    // mail is read to the end of the world
-    if (t.process.fds.get(fd)?.file.kind === 'socket') return [0, 0];
+    // mail is read to the end of the world; what a thread polls would be another file, or none
+    const polled = t.process.threads.some((at) => at.sleep?.fd === fd);
+    if (polled || t.process.fds.get(fd)?.file.kind === 'socket') return [0, 0];
     return [this.#call(t, OP.OP_CLOSE, [fd]), this.#m.close(t, fd)];
   }
 

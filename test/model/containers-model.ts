@@ -408,7 +408,9 @@ export class Model extends Objects {
     const revents = (): number => this.#ready(file) & (events | POLLHUP);
     const now = revents();
     if (now || !sleeps) return now;
-    return this.#sleepOn(t, 'poll', file, () => revents() !== 0, revents);
+    this.#sleepOn(t, 'poll', file, () => revents() !== 0, revents);
+    t.sleep!.fd = fd;
+    return SLEEPS;
   }
 
   /** container_add_key(2): the model's number of the key, which is below KEY. */

@@ -169,6 +169,7 @@ async function machine(): Promise<[Kernel, Counts]> {
   return [k, settle(k)];
 }
 
+// spec: random programs of all calls
 it(
   `agrees with the model in ${ALL_STEPS} steps, seed ${SEED}`,
   { timeout: 3_600_000 },

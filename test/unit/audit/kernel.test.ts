@@ -30,6 +30,7 @@ beforeEach(async () => {
 const T = (serial: number): string => `msg=audit(1500000000.123:${serial}):`;
 
 describe('the life of a container', () => {
+  // spec: op=create; op=enter; op=dead; op=drop
   it('is told by create, enter, dead and drop', () => {
     const cfd = d.create('foo-test', CONTAINER_NEW_UTS_NS);
     expect(d.lines()).toEqual([
@@ -65,6 +66,7 @@ describe('the life of a container', () => {
     ]);
   });
 
+  // spec: CONTAINER_ID
   it('that nests another one: the inner dies with it, and has a list of ids', () => {
     const outer = d.enter(d.create('outer'));
     const cfd = d.create('in "quotes"', 0, outer);
@@ -84,6 +86,7 @@ describe('the life of a container', () => {
     ]);
   });
 
+  // spec: op=kill
   it('ends by a kill that somebody asked for, or by the last close', () => {
     const cfd = d.create('a', CONTAINER_KILL_ON_CLOSE);
     d.enter(cfd);
@@ -129,6 +132,7 @@ describe('the life of a container', () => {
 });
 
 describe('namespaces that a member changes', () => {
+  // spec: op=setns; D-26
   it('are a transition, which names each that differs', () => {
     const member = d.enter(d.create('a'));
     d.lines();
@@ -346,6 +350,7 @@ describe('events without a task', () => {
       destination: Uint8Array.of(10, 0, 0, 2),
     });
 
+  // spec: containers of a network namespace
   it('belong to every container of their network namespace', () => {
     const a = d.enter(d.create('a'));
     d.enter(d.create('b', 0, a), a);

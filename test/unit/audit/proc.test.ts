@@ -100,6 +100,7 @@ describe('loginuid and sessionid', () => {
 });
 
 describe('audit_containerid', () => {
+  // spec: audit_containerid
   it('is the serial of the container until one is set by hand', () => {
     expect(d.show(1, '/proc/self/audit_containerid')).toBe('1');
     const member = d.enter(d.create('a'));
@@ -112,6 +113,9 @@ describe('audit_containerid', () => {
     expect(d.show(1, `/proc/${child}/audit_containerid`)).toBe('123456');
   });
 
+  // spec: op=set; audit_containerid EINVAL; audit_containerid ERANGE; audit_containerid EPERM
+  // spec: audit_containerid EBUSY; audit_containerid EXDEV; audit_containerid ENOTUNIQ
+  // spec: audit_containerid EEXIST
   it('is refused for each reason, in this order, and every attempt is logged', () => {
     const target = d.fork();
     const attempt = (tid: number, id: number | bigint | string, pid = target): number =>
@@ -153,12 +157,28 @@ describe('audit_containerid', () => {
     );
   });
 
+  // spec: audit_containerid EBUSY; audit_containerid ENOPROTOOPT
   it('is refused for a process with threads, and when the log was never on', async () => {
     const target = d.fork();
     d.call(target, OP.OP_CLONE, THREAD);
     expect(d.contid(1, target, 50)).toBe(-E.EBUSY);
     d = await auditDriver(null);
     expect(d.contid(1, d.fork(), 50)).toBe(-E.ENOPROTOOPT);
+  });
+
+  // spec: audit_containerid ESRCH; audit_containerid EFAULT; audit_containerid EINVAL
+  it('is refused for a task that is gone, a bad address, and anywhere but at the start', () => {
+    const target = d.fork();
+    const fd = d.open(1, `/proc/${target}/audit_containerid`, O_RDWR);
+    expect(d.fault(1, OP.OP_WRITE, fd, USER, 2)).toBe(-E.EFAULT);
+    expect(d.write(1, fd, '50')).toBe(2);
+    // reading goes on from there
+    expect(d.read(1, fd)).toBe('50');
+    expect(d.write(1, fd, '51')).toBe(-E.EINVAL);
+    const again = d.open(1, `/proc/${target}/audit_containerid`, O_RDWR);
+    d.exit(target);
+    d.wait(1);
+    expect(d.write(1, again, '52')).toBe(-E.ESRCH);
   });
 
   it('is given to others by its owner alone, who may be gone', () => {
@@ -223,6 +243,8 @@ describe('audit_capcontainerid', () => {
     d.put(tid, `/proc/${pid}/audit_capcontainerid`, text);
   const has = (pid: number): string => d.show(1, `/proc/${pid}/audit_capcontainerid`);
 
+  // spec: audit_capcontainerid
+  // spec: setting and reading an audit container id needs CAP_AUDIT_CONTROL
   it('lets a task set ids without a capability; children do not inherit it', () => {
     const user = d.unprivileged();
     const kid = d.fork(user);
