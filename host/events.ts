@@ -18,6 +18,7 @@ export type KernelEvent =
   | { type: 'exit'; seq: number; tid: number; code: number; tgid: number; groupDead: boolean }
   | { type: 'stop'; seq: number; tid: number; signo: number }
   | { type: 'cont'; seq: number; tid: number }
+  /** container `id` is dead, and with it everything that is nested in it */
   | { type: 'containerDead'; seq: number; id: number; exitCode: number }
   /** a question to the host: Kernel.upcalls() has it */
   | { type: 'upcall'; seq: number; tid: number; id: number; kind: number }

@@ -360,10 +360,11 @@ export function container_file_release(c: container): void {
   put_container(c);
 }
 
-/** SIGKILL for all members of `c` and of what is nested in it; their ends follow. */
+/**
+ * SIGKILL for all members of `c` and of what is nested in it, in order of entry. DEAD comes with
+ * init's own end: its exit code is not known before.
+ */
 export function kill_tree(c: container): void {
   if (root().audit) audit_container_kill(NULL<task_struct>(), c, SIGKILL, false, 0);
-  // DEAD comes when init is gone: its exit code is not known before. Members are killed in an
-  // order that leaves init for the end of its own container's list walk: the list's order.
   for (let at = c; !nil(at); at = next_in_tree(at, c)) kill_members(at);
 }

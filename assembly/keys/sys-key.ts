@@ -103,7 +103,8 @@ function key_to_update(keyring: key, type: u32, desc_len: u32): key {
 
 /**
  * A key of what is described at the scratch buffer, linked in `keyring`; or the one that is there
- * is updated. `payload` goes to the key, or is freed. Return: serial number or errno.
+ * is updated. `payload` goes to the key, or is freed. `given`: into a container's keyring, whose
+ * keys permit nothing to anybody; whoever may add there may update. Return: serial number or errno.
  */
 function create_or_update(
   p: task_struct,
@@ -112,20 +113,18 @@ function create_or_update(
   desc_len: u32,
   payload: usize,
   plen: u32,
-  perm: u32,
+  given: bool,
 ): i32 {
   const found = key_to_update(keyring, type, desc_len);
   let error = 0;
   if (!nil(found)) {
-    const k = found;
     const box: container = p.signal.leader.container;
-    // what is in a container's keyring is nobody's to ask: whoever may add may update
-    if (perm == default_perm(type))
-      error = X.key_permission(k, true, p.cred, box, K.KEY_NEED_WRITE);
-    if (!error) error = set_payload(k, payload, plen);
+    if (!given) error = X.key_permission(found, true, p.cred, box, K.KEY_NEED_WRITE);
+    if (!error) error = set_payload(found, payload, plen);
     if (error) kfree(payload, plen);
-    return error ? error : k.serial;
+    return error ? error : found.serial;
   }
+  const perm = given ? K.KEY_POS_ALL : default_perm(type);
   const k = X.key_alloc(type, SCRATCH_USER, desc_len, p.cred, perm);
   if (IS_ERR(k)) {
     kfree(payload, plen);
@@ -187,7 +186,7 @@ export function sys_add_key(p: task_struct, f: frame): i32 {
     return error;
   }
   const keyring = P.ref_key(ref);
-  return create_or_update(p, keyring, type, <u32>len, payload, plen, default_perm(type));
+  return create_or_update(p, keyring, type, <u32>len, payload, plen, false);
 }
 
 /** The keyring that a result is to be linked in too; 0: none. A reference or a negative errno. */
@@ -284,7 +283,7 @@ export function sys_container_add_key(p: task_struct, f: frame): i32 {
     kfree(payload, plen);
     return PTR_ERR(keyring);
   }
-  const r = create_or_update(p, keyring, type, <u32>len, payload, plen, K.KEY_POS_ALL);
+  const r = create_or_update(p, keyring, type, <u32>len, payload, plen, true);
   if (r > 0 && nil(c.keyring)) c.keyring = keyring;
   else X.key_put(keyring);
   return r;

@@ -2,7 +2,7 @@
 import { audit_free } from "../audit/audit-context.ts";
 import { audit_exit_done } from "../audit/auditsc.ts";
 import { seeded_fault } from "../lib/bug.ts";
-import { exit_container } from "../container/container.ts";
+import { container, exit_container } from "../container/container.ts";
 import { put_cred } from "../cred/cred.ts";
 import { NULL, nil, same } from "../lib/err.ts";
 import { emit } from "../lib/event.ts";
@@ -258,6 +258,8 @@ export function do_exit(p: task_struct, code: i32): void {
     const leader = signal.leader;
     // DEVIATION: D-12 - the code that wait4 reports, not the leader's own
     exit_container(leader, seeded_fault(D_12) ? cold(leader).exit_code : group_status(leader));
+    // the last thread need not be the leader, and may stay a while as a namespace's init
+    p.container = NULL<container>();
   }
   if (root().audit) audit_exit_done();
   emit(EVENT_EXIT, p.pid, code, tgid_nr(signal), group_dead ? 1 : 0, 0);

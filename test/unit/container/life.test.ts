@@ -169,6 +169,22 @@ describe('init', () => {
     expect(m.state(other)).toBe('Z');
   });
 
+  it('that waits for its namespace is in no container any more, whoever was last', () => {
+    const fd = m.create(1, 'box', U.CONTAINER_NEW_PID_NS);
+    const init = m.enter(1, fd);
+    const member = m.enter(1, fd);
+    const thread = fine(m.clone(init, THREAD));
+    const tid = m.k.tasks().find((task) => task.nspid === thread && task.tgid === init)!.tid;
+    m.call(init, OP.OP_EXIT, [1]);
+    m.call(tid, OP.OP_EXIT, [2]);
+    // the member is not dead yet
+    expect([m.state(tid), m.state(member)]).toEqual(['Z', 'R']);
+    expect(m.k.task(tid)).toMatchObject({ container: '', containerId: 0 });
+    expect(m.k.task(init)).toMatchObject({ container: '', containerId: 0 });
+    m.k.runPending();
+    expect([m.wait(1, member), m.wait(1, init)]).toEqual([member, init]);
+  });
+
   // spec: DEAD; init's death kills the members
   it('takes every member along, in the order of entry', () => {
     const fd = m.create(1, 'box');

@@ -414,6 +414,10 @@ describe('devices', () => {
     }
     // fifos and files are no devices
     expect(mknod(task, 0x1000, 0, 0)).toBe(0);
+    // what hides a name in an overlay is none either, and needs no privilege
+    expect(mknod(task, S_IFCHR, 0, 0)).toBe(0);
+    expect(mknod(m.user(1000), S_IFCHR, 0, 0)).toBe(0);
+    expect(mknod(task, S_IFBLK, 0, 0)).toBe(-E.EPERM);
     // outside everything is as ever
     expect(mknod(1, S_IFCHR, 1, 4)).toBe(0);
     expect(open(1, 'c', 1, 4)).toBe(0);
