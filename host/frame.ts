@@ -10,8 +10,9 @@ const W = layout.user_window;
 /** Bytes of one frame block: header, windows, window contents. */
 export const FRAME_BLOCK = 8192;
 const MAX_WINDOWS = 24;
-const DATA_AT = 272 + MAX_WINDOWS * W.size;
+const DATA_AT = L.size + MAX_WINDOWS * W.size;
 const TWO32 = 0x1_0000_0000;
+const EXACT = 0x20_0000;
 
 export type WindowMode = 'r' | 'w' | 'rw' | 'unmapped';
 const MODES: Record<WindowMode, number> = {
@@ -24,6 +25,16 @@ const MODES: Record<WindowMode, number> = {
 /** Argument registers of the x86-64 and of the i386 convention. */
 const ARGS_64 = [L.rdi, L.rsi, L.rdx, L.r10, L.r8, L.r9] as const;
 const ARGS_32 = [L.rbx, L.rcx, L.rdx, L.rsi, L.rdi, L.rbp] as const;
+
+/** What has been put into a frame, to be put there again: registers, windows, their contents. */
+export interface FrameImage {
+  /** of the frame that it was taken from */
+  readonly address: number;
+  readonly compat: boolean;
+  readonly header: Uint32Array;
+  readonly windows: Uint32Array;
+  readonly data: Uint32Array;
+}
 
 /** What a frame needs of its kernel: the memory's present views and the allocator. */
 export interface FrameOwner {
@@ -50,8 +61,7 @@ export class Frame {
   /** Begins a call: number `nr` of `table` by task `tid`; arguments and windows are cleared. */
   begin(tid: number, table: number, nr: number): this {
     const o = this.#owner;
-    for (const block of this.#extra) o.exports.host_free(block.at, block.size);
-    this.#extra.length = 0;
+    if (this.#extra.length > 0) this.#free();
     o.refresh();
     const word = this.address >>> 2;
     o.u32.fill(0, word, word + (L.size >>> 2));
@@ -60,8 +70,63 @@ export class Frame {
     o.u32[word + (L.tid >>> 2)] = tid;
     o.u32[word + (L.table >>> 2)] = table;
     o.u32[word + (L.rax >>> 2)] = nr;
-    o.u32[word + (L.windows >>> 2)] = this.address + 272;
+    o.u32[word + (L.windows >>> 2)] = this.address + L.size;
     return this;
+  }
+
+  /** A copy of what stands in the frame; undefined when windows lie outside of its block. */
+  capture(): FrameImage | undefined {
+    if (this.#extra.length > 0) return undefined;
+    const { u32 } = this.#owner;
+    const word = this.address >>> 2;
+    const windows = word + (L.size >>> 2);
+    return {
+      address: this.address,
+      compat: this.#compat,
+      header: u32.slice(word, windows),
+      windows: u32.slice(windows, windows + this.nrWindows * (W.size >>> 2)),
+      data: this.contents(),
+    };
+  }
+
+  /** Begins a call of `tid` with everything as it was captured, in whatever frame that was. */
+  repeat(image: FrameImage, tid: number): this {
+    const o = this.#owner;
+    if (this.#extra.length > 0) this.#free();
+    o.refresh();
+    const { u32 } = o;
+    const word = this.address >>> 2;
+    const windows = word + (L.size >>> 2);
+    u32.set(image.header, word);
+    u32.set(image.windows, windows);
+    u32.set(image.data, word + (DATA_AT >>> 2));
+    u32[word + (L.tid >>> 2)] = tid;
+    u32[word + (L.windows >>> 2)] = this.address + L.size;
+    const moved = this.address - image.address;
+    for (let i = W.place >>> 2; moved && i < image.windows.length; i += W.size >>> 2) {
+      if (u32[windows + i]) u32[windows + i]! += moved;
+    }
+    this.#used = DATA_AT + image.data.length * 4;
+    this.#compat = image.compat;
+    return this;
+  }
+
+  /** A copy of the contents of all windows, as they lie in the block. */
+  contents(): Uint32Array {
+    const word = this.address >>> 2;
+    return this.#owner.u32.slice(word + (DATA_AT >>> 2), word + (this.#used >>> 2));
+  }
+
+  holds(contents: Uint32Array): boolean {
+    const { u32 } = this.#owner;
+    const at = (this.address + DATA_AT) >>> 2;
+    for (let i = 0; i < contents.length; ++i) if (u32[at + i] !== contents[i]) return false;
+    return this.#used === DATA_AT + contents.length * 4;
+  }
+
+  #free(): void {
+    for (const block of this.#extra) this.#owner.exports.host_free(block.at, block.size);
+    this.#extra.length = 0;
   }
 
   #put64(offset: number, v: number | bigint): void {
@@ -79,7 +144,10 @@ export class Frame {
   #get64(offset: number): bigint {
     const at = (this.address + offset) >>> 2;
     const u32 = this.#owner.u32;
-    return BigInt.asIntN(64, (BigInt(u32[at + 1]!) << 32n) | BigInt(u32[at]!));
+    const high = u32[at + 1]! | 0;
+    // what a double holds needs no arithmetic of BigInts
+    if (high < EXACT && high >= -EXACT) return BigInt(high * TWO32 + u32[at]!);
+    return BigInt.asIntN(64, (BigInt(high) << 32n) | BigInt(u32[at]!));
   }
 
   /** Argument 0..5, sign-extended to 64 bits. */
@@ -122,7 +190,7 @@ export class Frame {
       if (typeof bytes === 'number') o.u8.fill(0, place, place + len);
       else o.u8.set(bytes, place);
     }
-    const at = 272 + count * W.size;
+    const at = L.size + count * W.size;
     this.#put64(at + W.addr, addr);
     const word = (this.address + at) >>> 2;
     o.u32[word + (W.len >>> 2)] = len;
@@ -228,7 +296,7 @@ export class Frame {
   output(addr: number | bigint, len: number): Uint8Array | undefined {
     const want = BigInt.asUintN(64, BigInt(addr));
     for (let i = 0; i < this.nrWindows; ++i) {
-      const at = 272 + i * W.size;
+      const at = L.size + i * W.size;
       const start = BigInt.asUintN(64, this.#get64(at + W.addr));
       const word = (this.address + at) >>> 2;
       const size = this.#owner.u32[word + (W.len >>> 2)]!;

@@ -8,7 +8,8 @@ import { type FirstPass, replayUnordered } from './replay/unordered.ts';
 import { newResult, type Replayed } from './replay/result.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './syscall-abi.ts';
 import type { TraceLine } from './trace/event.ts';
-import { indexForks, type TraceIndex } from './trace/index.ts';
+import { IndexBuilder, isForkLike, type TraceIndex } from './trace/index.ts';
+import type { LineSink } from './trace/sink.ts';
 import type { TraceSource } from './trace/source.ts';
 import { type LogFormat, type LogReader, logReader, type TraceLog } from './trace/formats.ts';
 
@@ -66,22 +67,24 @@ async function firstPass(
   const log = reader.open();
   const counts: number[] = source.files.map(() => 0);
   let number = 0;
-  const counted = {
-    async *batches(): AsyncIterable<TraceLine[]> {
-      for await (const batch of log.batches()) {
-        for (const line of batch) {
-          counts[line.file] = line.line;
-          if (!number && line.pid === 0 && SAYS_ITS_NUMBER.has(line.name))
-            number = Number(line.ret);
-        }
-        yield batch;
-      }
+  const builder = new IndexBuilder();
+  const sink: LineSink = {
+    line(line) {
+      counts[line.file] = line.line;
+      if (!number && line.pid === 0 && SAYS_ITS_NUMBER.has(line.name)) number = Number(line.ret);
+      builder.add(line);
     },
-    get ordered(): boolean {
-      return log.ordered;
+    takesPlain: (name) => !isForkLike(name),
+    plain(call) {
+      counts[0] = call.line;
+      builder.addPlain(call);
     },
   };
-  const index = known && !source.isSet ? known : await indexForks(counted);
+  let index = source.isSet ? undefined : known;
+  if (!index) {
+    await log.each(sink, () => false);
+    index = builder.finish(log.ordered);
+  }
   // a log without pids says its task's number where the task asks for it
   if (!index.firstPid && number > 0) index.firstPid = number;
   let sum = 0;
@@ -95,17 +98,25 @@ async function feedInOrder(
   source: TraceSource,
   options: ReplayOptions,
 ): Promise<void> {
-  for await (const batch of log.batches()) {
-    for (const line of batch) {
-      options.mutate?.(line);
-      options.watch?.(line, replay, false);
+  const { mutate, watch } = options;
+  const sink: LineSink = {
+    line(line) {
+      mutate?.(line);
+      watch?.(line, replay, false);
       replay.feed(line);
-      options.watch?.(line, replay, true);
-    }
+      watch?.(line, replay, true);
+    },
+  };
+  // whoever looks at lines gets all of them
+  if (!mutate && !watch && !options.audit) {
+    sink.takesPlain = (name) => replay.takesPlain(name);
+    sink.plain = (call) => replay.feedPlain(call);
+  }
+  await log.each(sink, () => {
     const { done, total } = source.progress;
     options.progress?.(total > 0 ? done / total : 0);
-    if (options.signal?.aborted) break;
-  }
+    return options.signal?.aborted === true;
+  });
 }
 
 /** Reads the log of a format as a replay in `abi` would. */
@@ -147,6 +158,7 @@ export async function replayTrace(
   replay.finish();
   replay.audit?.settle();
   if (replay.audit) result.audit = replay.audit.counts;
+  if (pass.index !== options.index) pass.index.splits.close();
   result.lines = log.lines;
   result.skipped = log.lines.unparsed;
   result.seconds = (performance.now() - started) / 1000;

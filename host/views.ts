@@ -161,6 +161,14 @@ export class Views {
     return pid ? this.word(pid + UPIDS + level * 8) : 0;
   }
 
+  /** As latin1; without an array for a few bytes. */
+  #latin1(at: number, max: number): string {
+    const { u8 } = this.#k;
+    let text = '';
+    for (let i = at; i < at + max && u8[i] !== 0; ++i) text += String.fromCharCode(u8[i]!);
+    return text;
+  }
+
   #text(at: number, max: number): Uint8Array {
     const bytes = this.#k.u8.slice(at, at + max);
     const end = bytes.indexOf(0);
@@ -214,7 +222,7 @@ export class Views {
         bounding: this.wide(cred + L.cred.cap_bset),
         ambient: this.wide(cred + L.cred.cap_ambient),
       },
-      comm: latin1(this.#text(cold + L.task_cold.comm0, 16)),
+      comm: this.#latin1(cold + L.task_cold.comm0, 16),
       exitCode: exit,
       blocked: this.wide(cold + L.task_cold.blocked),
       pending: this.wide(at + T.pending) | this.wide(signal + L.signal_struct.shared_pending),
@@ -304,7 +312,9 @@ export class Views {
   }
 
   #name(container: number): string {
-    return utf8.decode(this.#text(container + L.container.name0, 24));
+    const at = container + L.container.name0;
+    const text = this.#latin1(at, 24);
+    return ASCII.test(text) ? text : utf8.decode(this.#text(at, 24));
   }
 
   /** Addresses of all containers, parents before their children. */
@@ -412,9 +422,4 @@ export class Views {
 }
 
 const utf8 = new TextDecoder();
-
-function latin1(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
-}
+const ASCII = /^[\0-\x7f]*$/;

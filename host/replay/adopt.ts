@@ -222,8 +222,8 @@ export class Adopter {
 
   #adoptAction(task: ReplayTask, call: Call): string | undefined {
     const signo = numberArg(call, 0);
-    if (signo === undefined || task.actionsKnown?.has(signo)) return undefined;
-    task.actionsKnown?.add(signo);
+    if (signo === undefined || task.actionsKnown.has(signo)) return undefined;
+    task.actionsKnown.add(signo);
     return 'signal action from before the log';
   }
 
@@ -315,7 +315,7 @@ export class Adopter {
       task.maskKnown = true;
     if (call.row!.op === OP.OP_RT_SIGACTION) {
       const signo = numberArg(call, 0);
-      if (signo !== undefined) task.actionsKnown?.add(signo);
+      if (signo !== undefined) task.actionsKnown.add(signo);
     }
     if (call.row!.op === OP.OP_SETSID || call.row!.op === OP.OP_SETPGID) task.groupKnown = true;
   }

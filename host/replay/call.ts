@@ -2,6 +2,7 @@
 import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
 import { errnoNumber } from '../abi/constants.ts';
 import type { History } from './history.ts';
+import type { KnownSet } from './known-set.ts';
 import type { Namespaces } from './identities.ts';
 import type { ArgNode } from '../trace/args.ts';
 import type { RetKind, TraceLine } from '../trace/event.ts';
@@ -96,11 +97,11 @@ export interface ReplayTask {
   maskKnown: boolean;
   ppidKnown: boolean;
   groupKnown: boolean;
-  limitsKnown: Set<number>;
+  readonly limitsKnown: KnownSet;
   /** which of its ids and capability sets are known: bit per field (creds.ts) */
   credKnown: number;
   bsetKnown: bigint;
-  actionsKnown: Set<number> | undefined;
+  readonly actionsKnown: KnownSet;
 }
 
 /** The recorded result as the kernel's register would hold it; undefined when it isn't shown. */
@@ -151,14 +152,31 @@ export interface Tables {
   i386: SyscallTable;
 }
 
-/** Which table a line's call is of: i386 calls stand in a log without a mark. */
-export function rowOf(tables: Tables, line: TraceLine): [SyscallRow | undefined, SyscallTable] {
-  const { x86, i386 } = tables;
-  const row = x86.byName.get(line.name);
-  const compatRow = i386.byName.get(line.name);
-  if (line.nr >= 0) {
-    if (row?.nr === line.nr) return [row, x86];
-    if (compatRow?.nr === line.nr) return [compatRow, i386];
+export type RowOf = readonly [SyscallRow | undefined, SyscallTable];
+
+const rows = new WeakMap<Tables, Map<string, RowOf>>();
+
+/** Which table a call of this name is of, where the log shows no number. */
+export function rowOfName(tables: Tables, name: string): RowOf {
+  let known = rows.get(tables);
+  if (!known) rows.set(tables, (known = new Map()));
+  let found = known.get(name);
+  if (!found) {
+    const row = tables.x86.byName.get(name);
+    found = row ? [row, tables.x86] : [tables.i386.byName.get(name), tables.i386];
+    // names that are none come out of mangled logs, without end
+    if (found[0]) known.set(name, found);
   }
-  return row ? [row, x86] : [compatRow, i386];
+  return found;
+}
+
+/** Which table a line's call is of: i386 calls stand in a log without a mark. */
+export function rowOf(tables: Tables, line: TraceLine): RowOf {
+  if (line.nr >= 0) {
+    for (const table of [tables.x86, tables.i386]) {
+      const row = table.byName.get(line.name);
+      if (row?.nr === line.nr) return [row, table];
+    }
+  }
+  return rowOfName(tables, line.name);
 }

@@ -6,6 +6,8 @@ import type { Kernel } from '../kernel.ts';
 import type { SyscallTable } from '../syscall-abi.ts';
 import { isInterrupted, type TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
+import type { PlainCall } from '../trace/sink.ts';
+import { SplitCall } from '../trace/splits.ts';
 import { Adopter } from './adopt.ts';
 import type { AuditLog } from './audit-log.ts';
 import { Call, retPathOf, type ReplayTask, rowOf, type Tables } from './call.ts';
@@ -15,12 +17,15 @@ import { execute, note, recheck, runNow, wake } from './execute.ts';
 import { Files } from './files.ts';
 import { Flows } from './flows.ts';
 import { History } from './history.ts';
+import { KnownSet } from './known-set.ts';
 import { MergedEnds } from './merged.ts';
 import { closeOpenCalls, numberFits, TIMERS, WAITS } from './order.ts';
 import { Namespaces } from './identities.ts';
+import { feedPlain, takesPlain } from './plain.ts';
 import { Processes } from './processes.ts';
 import { addDivergence, countCall, countReason, type ReplayResult } from './result.ts';
 import { isFork } from './run.ts';
+import { Stencils } from './stencil.ts';
 import { beforeKill, checkParent, closeLives, onGone } from './sparse.ts';
 
 const UNNUMBERED = 4_194_303;
@@ -39,6 +44,7 @@ export class Replay {
   /** the log that is written of it, if one is */
   audit: AuditLog | undefined;
   readonly flows = new Flows(this);
+  readonly stencils = new Stencils();
   /** every process, in order of appearance, with its end */
   readonly processes = new Processes();
   readonly tables: Tables;
@@ -95,6 +101,17 @@ export class Replay {
     this.flows.stir(line);
     this.audit?.settle();
     return taken;
+  }
+
+  /** May whole calls of this name come by `feedPlain`? */
+  takesPlain(name: string): boolean {
+    return takesPlain(this, name);
+  }
+
+  /** A whole call that need not be decoded. */
+  feedPlain(call: PlainCall): void {
+    if (call.seq === 1) this.attached = call.name !== 'execve';
+    feedPlain(this, call);
   }
 
   #feed(line: TraceLine, tentative: boolean): boolean {
@@ -187,10 +204,10 @@ export class Replay {
       maskKnown: parent?.maskKnown ?? false,
       ppidKnown: known,
       groupKnown: parent?.groupKnown ?? false,
-      limitsKnown: new Set(parent?.limitsKnown),
+      limitsKnown: new KnownSet(parent?.limitsKnown),
       credKnown: parent?.credKnown ?? 0,
       bsetKnown: parent?.bsetKnown ?? 0n,
-      actionsKnown: parent ? parent.actionsKnown && new Set(parent.actionsKnown) : new Set(),
+      actionsKnown: new KnownSet(parent?.actionsKnown),
     };
     this.enter(task);
     this.result.tasks += 1;
@@ -355,7 +372,8 @@ export class Replay {
       if (!this.#isExit(call)) execute(this, task, call);
       return;
     }
-    open.shown = line;
+    // both halves stand in the index already
+    if (!(open.shown instanceof SplitCall)) open.shown = line;
     open.retKind = line.retKind;
     open.ret = line.ret;
     open.errno = line.errno;

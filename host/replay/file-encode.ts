@@ -255,6 +255,11 @@ const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string, frame: Frame)
   },
 };
 
+/** Has a call an encoder here? */
+export function encodesFileCall(op: number): boolean {
+  return ENCODERS[op] !== undefined;
+}
+
 /** Encodes a call on files. undefined: it has no encoder here; else whether all of it is known. */
 export function encodeFileCall(frame: Frame, call: Call, kind: string): boolean | undefined {
   const encoder = ENCODERS[call.row!.op];

@@ -25,7 +25,7 @@ import {
   WORLDS,
 } from './file-class.ts';
 import { shownEvents, shownReady, shownSets } from './file-judge.ts';
-import { SameFiles } from './same-file.ts';
+import { movesFiles, SameFiles } from './same-file.ts';
 import { descriptorsOf } from './messages.ts';
 import { valueOf } from './memory.ts';
 import { assistTerminal } from './terminals.ts';
@@ -55,10 +55,18 @@ const HIDDEN_TRANSFERS = new Set([
   'io_uring_enter',
   'io_uring_register',
 ]);
+/** Other calls that are not modelled and tell something of files; see Files.#hidden. */
+const HIDDEN_OTHERS = new Set(['io_uring_setup', 'io_setup', 'sendmsg', 'flock', 'fcntl']);
 const SOCKETS = new Set(['socket', 'accept', 'accept4', 'socketpair']);
 const HAS_CONTENTS = new Set(['pipe', 'socket', 'eventfd']);
 /** Events of the log that make it another question where a path leads. */
 const NEW_ROOT = new Set(['chroot', 'pivot_root', 'mount', 'umount2', 'move_mount', 'setns']);
+
+/** Does a call of this name tell something about files, modelled or not? */
+export function teachesFiles(name: string): boolean {
+  if (NEW_ROOT.has(name) || SOCKETS.has(name) || movesFiles(name)) return true;
+  return HIDDEN_TRANSFERS.has(name) || HIDDEN_OTHERS.has(name);
+}
 
 export class Files {
   readonly #r: Replay;

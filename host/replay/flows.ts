@@ -64,6 +64,11 @@ const STIRS: ReadonlySet<string> = new Set([
 /** Files on which a call depends on nothing that others put in; it can't be looked at ahead. */
 const APART = new Set(['proc', 'nsfs', 'container', 'supervisor']);
 
+/** May a call of this name let an open one go on? */
+export function stirsFlows(name: string): boolean {
+  return STIRS.has(name);
+}
+
 export class Flows {
   readonly #r: Replay;
   /** open intervals that have not been run */

@@ -33,5 +33,8 @@ export class History {
 
   clear(): void {
     this.#next = 0;
+    this.#lines.length = 0;
+    this.#names.length = 0;
+    this.#results.length = 0;
   }
 }

@@ -29,6 +29,10 @@ const BETWEEN: Readonly<Record<string, readonly [number, number]>> = {
   copy_file_range: [0, 2],
 };
 
+export function isAlwaysListed(name: string): boolean {
+  return ALWAYS.has(name);
+}
+
 /** Is a call one of those that are left to the world by agreement? */
 export function isListed(r: Replay, call: Call): boolean {
   if (ALWAYS.has(call.name)) return true;

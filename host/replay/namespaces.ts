@@ -231,6 +231,33 @@ export function isProc(call: Call): boolean {
   return /"\/proc\//.test(call.text) || call.retPath?.startsWith('/proc/') === true;
 }
 
+/** Calls that `encodeNs` knows. */
+const ENCODED: ReadonlySet<number> = new Set([
+  OP.OP_OPEN,
+  OP.OP_OPENAT,
+  OP.OP_OPENAT2,
+  OP.OP_WRITE,
+  OP.OP_CAPGET,
+  OP.OP_CAPSET,
+  OP.OP_GETGROUPS,
+  OP.OP_SETGROUPS,
+  OP.OP_READLINK,
+  OP.OP_READLINKAT,
+  OP.OP_READ,
+  OP.OP_UNAME,
+  OP.OP_SETHOSTNAME,
+  OP.OP_SETDOMAINNAME,
+  OP.OP_MOUNT,
+  OP.OP_UMOUNT2,
+  OP.OP_PIVOT_ROOT,
+  OP.OP_IOCTL,
+  OP.OP_CHROOT,
+]);
+
+export function encodesNs(op: number): boolean {
+  return ENCODED.has(op & ~OP.OP_ID16);
+}
+
 /** Puts the arguments of a call of this file into the frame; undefined: it is none. */
 export function encodeNs(frame: Frame, call: Call): Known | undefined {
   switch (call.row!.op & ~OP.OP_ID16) {

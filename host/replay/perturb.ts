@@ -136,6 +136,7 @@ export async function perturb(
     if (seen) noticed += 1;
     else missed.push(`line ${change.line}: ${change.what}`);
   }
+  index.splits.close();
   const share = count ? noticed / count : 1;
   const text = [
     `${name}: ${noticed} of ${count} changed facts noticed (${(100 * share).toFixed(1)} %)`,

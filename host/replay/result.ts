@@ -151,6 +151,16 @@ export function countCall(
   }
 }
 
+/** As countCall, for a call that is not modelled and listed. */
+export function countListed(result: ReplayResult, name: string): void {
+  const entry = counts(result, name);
+  entry.calls += 1;
+  entry.unmodelled += 1;
+  if (entry.unmodelled * 2 >= entry.calls) entry.class = 'unmodelled';
+  result.calls += 1;
+  result.unmodelled += 1;
+}
+
 /** Counts a signal or exit line that was compared: in byCall alone, outside the calls. */
 export function countEvent(result: ReplayResult, name: 'signal' | 'exit', verdict: Verdict): void {
   const entry = counts(result, name);

@@ -15,10 +15,11 @@ import { isInterrupted } from '../trace/event.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
 import { OPENS } from './fd-calls.ts';
-import { encodeFileCall } from './file-encode.ts';
+import { encodeFileCall, encodesFileCall } from './file-encode.ts';
 import { judgeFileOutputs } from './file-judge.ts';
 import type { Files } from './files.ts';
-import { encodeNs, judgeNs, type Known } from './namespaces.ts';
+import { encodeNs, encodesNs, judgeNs, type Known } from './namespaces.ts';
+import type { Stencil, Stencils } from './stencil.ts';
 import { hasNoTerminal } from './terminals.ts';
 import { addressOf, compareOutput, encodeArg, isOfArgument, valueOf } from './memory.ts';
 
@@ -31,6 +32,8 @@ export interface Outcome {
   unknown: boolean;
   /** what its first descriptor is */
   kind: string;
+  /** how it was put into the frame, where that depended on its arguments alone */
+  stencil?: Stencil | undefined;
 }
 
 const FORKS = new Set([
@@ -74,13 +77,38 @@ function isNamed(kind: string): boolean {
   return kind === 'proc' || kind === 'nsfs';
 }
 
-function encode(frame: Frame, call: Call, kind: string): Known {
-  const known = isNamed(kind) ? undefined : encodeFileCall(frame, call, kind);
-  if (known !== undefined) return known;
-  return encodeNs(frame, call) ?? encodeFileCall(frame, call, kind) ?? encodeByKinds(frame, call);
+/** Calls that are put into a frame by the kinds of their arguments and by nothing else. */
+function isByKinds(op: number): boolean {
+  return !encodesNs(op) && !encodesFileCall(op);
 }
 
-function encodeByKinds(frame: Frame, call: Call): Known {
+/** Puts a call into the frame. */
+function encode(r: Runner, call: Call, tableIndex: number, kind: string): Encoding {
+  const { frame } = r.kernel;
+  const row = call.row!;
+  const byKinds = isByKinds(row.op);
+  const stencil = byKinds ? r.stencils.find(call, tableIndex) : undefined;
+  if (stencil) {
+    frame.repeat(stencil.image, call.pid);
+    return { known: true, stencil };
+  }
+  frame.begin(call.pid, tableIndex, row.nr);
+  if (byKinds) {
+    const known = encodeByKinds(frame, call);
+    return { known, stencil: known ? r.stencils.keep(call, tableIndex, frame) : undefined };
+  }
+  const known = isNamed(kind) ? undefined : encodeFileCall(frame, call, kind);
+  if (known !== undefined) return { known, stencil: undefined };
+  const other = encodeNs(frame, call) ?? encodeFileCall(frame, call, kind)!;
+  return { known: other, stencil: undefined };
+}
+
+interface Encoding {
+  known: Known;
+  stencil: Stencil | undefined;
+}
+
+function encodeByKinds(frame: Frame, call: Call): boolean {
   const row = call.row!;
   if (row.op === OP.OP_CLONE) return encodeClone(frame, call);
   const fault = call.errno === 'EFAULT';
@@ -214,6 +242,7 @@ export function callText(call: Call): string {
 export interface Runner {
   readonly kernel: Kernel;
   readonly files: Files;
+  readonly stencils: Stencils;
 }
 
 /**
@@ -221,16 +250,17 @@ export interface Runner {
  * looked at ahead, without its effect.
  */
 export function runCall(
-  { kernel, files }: Runner,
+  r: Runner,
   call: Call,
   tableIndex: number,
   childPid: number,
   peek = false,
 ): Outcome {
+  const { kernel, files } = r;
   const row = call.row!;
   const kind = files.kindOf(call);
-  const frame = kernel.frame.begin(call.pid, tableIndex, row.nr);
-  const known = encode(frame, call, kind);
+  const { frame } = kernel;
+  const { known, stencil } = encode(r, call, tableIndex, kind);
   assist(frame, call, childPid);
   files.assist(frame, call);
   if (peek) frame.assistPeek();
@@ -248,7 +278,8 @@ export function runCall(
     else kernel.events();
     disposition = kernel.trap();
   }
-  return { disposition, rax: frame.resultBig, frame, unknown: known === 'partly', kind };
+  const unknown = known === 'partly';
+  return { disposition, rax: frame.resultBig, frame, unknown, kind, stencil };
 }
 
 /** A path that the log doesn't show: some name, since only the world needs it. */
@@ -283,8 +314,11 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
   const expected = expectedRax(call);
   if (expected !== undefined && expected !== outcome.rax) return raxText(outcome.rax);
   if (failed(call) || expected === undefined) return undefined;
-  const written = judgeOutputs(call, outcome);
-  return written ?? judgeFileOutputs(call, outcome.frame, outcome.rax, outcome.kind);
+  const { frame, rax, kind, stencil } = outcome;
+  if (stencil?.agrees(frame, rax)) return undefined;
+  const wrong = judgeOutputs(call, outcome) ?? judgeFileOutputs(call, frame, rax, kind);
+  if (!wrong) stencil?.agreed(frame, rax);
+  return wrong;
 }
 
 /** Calls on files that are judged by what the file is. */

@@ -34,6 +34,11 @@ const OPENING = FC.O_CREAT | FC.O_EXCL | FC.O_NOCTTY | FC.O_TRUNC | FC.O_CLOEXEC
 const PATH_FLAGS = FC.O_PATH | FC.O_DIRECTORY | FC.O_NOFOLLOW;
 const SPECIAL = /^\/(proc|dev|sys)(\/|$)|\/\.{1,2}(\/|$)|\/\//;
 
+/** Does a call of this name move or remove files? */
+export function movesFiles(name: string): boolean {
+  return MOVES[name] !== undefined;
+}
+
 export class SameFiles {
   readonly #ids = new Map<string, number>();
   #last = 0;

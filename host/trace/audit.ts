@@ -7,6 +7,7 @@ import { type End, Lives } from './audit/lives.ts';
 import { type AuditPlan, type Birth, PlanBuilder } from './audit/plan.ts';
 import { AuditStream } from './audit/stream.ts';
 import { type CallTotals, type LineTotals, newCallTotals, type TraceLine } from './event.ts';
+import { eachLine, type LineSink } from './sink.ts';
 import type { TraceSource } from './source.ts';
 
 export { AuditStream } from './audit/stream.ts';
@@ -66,6 +67,10 @@ export class AuditLog {
     const last: TraceLine[] = [];
     if (this.#last) this.#gone(this.#lives!.endsDue(), this.#last, last);
     yield last;
+  }
+
+  async each(sink: LineSink, pause: () => boolean): Promise<void> {
+    await eachLine(this.batches(), sink, pause);
   }
 
   #stray(stray: StrayLine, out: TraceLine[]): void {

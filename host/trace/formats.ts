@@ -2,6 +2,7 @@
 import { AuditLog, planAudit } from './audit.ts';
 import type { AuditTables } from './audit/facts.ts';
 import type { CallTotals, LineTotals, TraceLine } from './event.ts';
+import type { LineSink } from './sink.ts';
 import type { TraceSource } from './source.ts';
 import { type FileCursor, StraceLog } from './strace.ts';
 import { eventsOf, FtraceTranslator } from './translate/ftrace.ts';
@@ -16,6 +17,8 @@ export interface TraceLog {
   readonly lines: LineTotals;
   readonly calls: CallTotals;
   batches(): AsyncIterable<TraceLine[]>;
+  /** every line in its turn; `pause` is asked now and then, true ends the pass */
+  each(sink: LineSink, pause: () => boolean): Promise<void>;
   /** one for each file of a set, for consumers that choose the order themselves */
   cursors?(): FileCursor[];
 }

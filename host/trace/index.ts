@@ -1,9 +1,8 @@
 // First pass over a log: what a replay must know before it comes to it. A child's lines may come
 // before its parent's fork returns, and options of a call may stand only in its second half.
-import { isInterrupted, type RetKind, type SigInfoFields, type TraceLine } from './event.ts';
-import type { ArgNode } from './args.ts';
-import { parseArgs } from './strace/arg-parser.ts';
-import { ownCopy } from './strace/text.ts';
+import { isInterrupted, type SigInfoFields, type TraceLine } from './event.ts';
+import type { PlainCall } from './sink.ts';
+import { SplitCalls } from './splits.ts';
 
 /** A fork, vfork, clone or clone3 that made a task, by the `seq` of its first line. */
 export interface ForkEntry {
@@ -22,30 +21,6 @@ export interface ForkEntry {
    */
   child: number;
   inferred: boolean;
-}
-
-/** The whole of a call whose first half stands at `start`. */
-export class SplitCall {
-  start: number;
-  /** complete argument text, both halves joined */
-  argText: string;
-  retKind: RetKind;
-  ret: number | bigint | undefined;
-  errno: string | undefined;
-  retText: string;
-
-  constructor(start: number, whole: TraceLine) {
-    this.start = start;
-    this.argText = ownCopy(whole.argText);
-    this.retKind = whole.retKind;
-    this.ret = whole.ret;
-    this.errno = whole.errno;
-    this.retText = ownCopy(whole.retText);
-  }
-
-  get args(): ArgNode[] {
-    return parseArgs(this.argText);
-  }
 }
 
 /** The signal that a task took right after a call that it had interrupted. */
@@ -71,7 +46,7 @@ export interface TaskSpan {
 export interface TraceIndex {
   forks: Map<number, ForkEntry>;
   /** split calls by the seq of their first half; only names that `keep` wanted */
-  splits: Map<number, SplitCall>;
+  splits: SplitCalls;
   /** what interrupted a call that was to be restarted, by the seq of its first half */
   interruptions: Map<number, Interruption>;
   /** SIGCHLD lines by the pid that took them, in order: si_code and si_pid, alternating */
@@ -152,7 +127,7 @@ function orderOverlapping(forks: ForkEntry[]): void {
 export class IndexBuilder {
   readonly index: TraceIndex = {
     forks: new Map(),
-    splits: new Map(),
+    splits: new SplitCalls(),
     interruptions: new Map(),
     childSignals: new Map(),
     tasks: new Map(),
@@ -166,10 +141,19 @@ export class IndexBuilder {
   /** calls to be restarted whose signal has not come yet, by pid */
   readonly #restarts = new Map<number, number>();
   #ordered = true;
+  #lastSpan: TaskSpan | undefined;
 
   /** keep: names whose split calls are wanted; default all but those that carry nothing */
   constructor(keep: (name: string) => boolean = (name) => !DULL.has(name)) {
     this.#keep = keep;
+  }
+
+  /** A call that makes no task and that nothing interrupted. */
+  addPlain(call: PlainCall): void {
+    this.index.lines++;
+    this.#name(call.name);
+    this.#span(call.pid, call.seq);
+    if (this.#restarts.size) this.#restarts.delete(call.pid);
   }
 
   add(line: TraceLine): void {
@@ -257,18 +241,29 @@ export class IndexBuilder {
     this.index.names.set(name, (this.index.names.get(name) ?? 0) + 1);
   }
 
+  /** The life that a task is in, which is seen to last up to `seq`. */
+  #span(pid: number, seq: number): TaskSpan {
+    // most lines are of the task of the line before
+    let span = this.#lastSpan;
+    if (span?.pid !== pid || span.exit !== 0) {
+      let spans = this.index.tasks.get(pid);
+      if (spans === undefined) this.index.tasks.set(pid, (spans = []));
+      span = spans[spans.length - 1];
+      if (span === undefined || span.exit !== 0) {
+        span = { pid, first: seq, last: seq, exit: 0, fork: undefined };
+        spans.push(span);
+      }
+      this.#lastSpan = span;
+    }
+    span.last = seq;
+    return span;
+  }
+
   #task(line: TraceLine): void {
     if (line.kind === 'other' || line.kind === 'unparsed') return;
     if (line.kind === 'attach' || line.kind === 'detach') return;
     if (line.pid === 0) this.#someHidden = true;
-    let spans = this.index.tasks.get(line.pid);
-    if (spans === undefined) this.index.tasks.set(line.pid, (spans = []));
-    let span = spans[spans.length - 1];
-    if (span === undefined || span.exit !== 0) {
-      span = { pid: line.pid, first: line.seq, last: line.seq, exit: 0, fork: undefined };
-      spans.push(span);
-    }
-    span.last = line.seq;
+    const span = this.#span(line.pid, line.seq);
     if (line.kind === 'exit' || line.kind === 'killed' || line.kind === 'gone') {
       span.exit = line.seq;
     }
@@ -326,7 +321,7 @@ export class IndexBuilder {
   }
 
   #split(line: TraceLine, start: TraceLine): void {
-    this.index.splits.set(start.seq, new SplitCall(start.seq, line));
+    this.index.splits.add(start.seq, line);
   }
 
   /**

@@ -1,9 +1,12 @@
 // Reader of strace logs: one file, or a set with one file for each task.
 import type { CallTotals, LineTotals, TraceLine } from './event.ts';
+import { blocksNow, blocksOf } from './blocks.ts';
 import { lineBatches, linesNow } from './lines.ts';
+import { eachLine, type LineSink } from './sink.ts';
 import type { SourceFile, TraceSource } from './source.ts';
 import { mergeByTime } from './strace/merge.ts';
 import { StraceContext } from './strace/context.ts';
+import { PlainReader } from './strace/plain.ts';
 import { StraceReader } from './strace/reader.ts';
 
 export { StraceContext } from './strace/context.ts';
@@ -70,6 +73,29 @@ export class StraceLog implements AsyncIterable<TraceLine> {
           this.#context.releaseChunks();
         }
       }
+    }
+    this.#context.finish();
+  }
+
+  /** Hands every line to `sink`. `pause` is asked now and then; true ends the pass. */
+  async each(sink: LineSink, pause: () => boolean): Promise<void> {
+    if (this.source.isSet) {
+      await eachLine(this.batches(), sink, pause);
+      return;
+    }
+    const file = this.source.files[0] as SourceFile;
+    const reader = this.#reader(file, 0);
+    const plain = new PlainReader(sink);
+    const take = (block: Uint8Array): boolean => {
+      reader.readBlock(block, plain, sink);
+      this.#context.releaseChunks();
+      return pause();
+    };
+    if (file.chunksNow !== undefined) {
+      // no waiting between chunks of a plain file
+      for (const block of blocksNow(file.chunksNow())) if (take(block)) break;
+    } else {
+      for await (const block of blocksOf(file.chunks())) if (take(block)) break;
     }
     this.#context.finish();
   }

@@ -350,7 +350,8 @@ const NONE: ArgNode[] = [];
 /** Trees of texts that came lately. They are cut from copies, so that no chunk is kept alive. */
 const trees = new Lately<string, ArgNode[]>(4096);
 
-function parse(text: string): ArgNode[] {
+/** As {@link parseArgs}, for texts that do not come twice. */
+export function parseOnce(text: string): ArgNode[] {
   const out: ArgNode[] = [];
   new ArgParser(text).list('', out);
   return out;
@@ -359,11 +360,11 @@ function parse(text: string): ArgNode[] {
 /** Decodes the text between a call's parentheses. Nobody changes a tree: others may share it. */
 export function parseArgs(text: string): ArgNode[] {
   if (text === '') return NONE;
-  if (text.length > MAX_KEPT) return parse(text);
+  if (text.length > MAX_KEPT) return parseOnce(text);
   const known = trees.get(text);
   if (known) return known;
   const own = ownCopy(text);
-  const tree = parse(own);
+  const tree = parseOnce(own);
   trees.set(own, tree);
   return tree;
 }

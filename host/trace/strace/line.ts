@@ -2,7 +2,7 @@
 import type { ArgNode, StructNode } from '../args.ts';
 import type { LineKind, RetDetail, RetKind, SigInfoFields, TimeKind, TraceLine } from '../event.ts';
 import { codeNumber, fieldOf, numberOf, signalNumber, smallOf, translatedPid } from '../values.ts';
-import { parseArgs } from './arg-parser.ts';
+import { parseArgs, parseOnce } from './arg-parser.ts';
 import { ownCopy } from './text.ts';
 
 const NO_ARGS: ArgNode[] = [];
@@ -49,6 +49,7 @@ export class StraceLine implements TraceLine {
   before: StraceLine | undefined = undefined;
 
   #args: ArgNode[] | undefined = undefined;
+  #siginfo: SigInfoFields | null | undefined = undefined;
   #ownsText = false;
 
   constructor(text: string, line: number, file: number, seq: number) {
@@ -81,8 +82,12 @@ export class StraceLine implements TraceLine {
 
   get siginfo(): SigInfoFields | undefined {
     if (this.kind !== 'signal' || this.argTo <= this.argFrom) return undefined;
-    const node = parseArgs(this.text.slice(this.argFrom, this.argTo))[0];
-    return node?.kind === 'struct' ? sigInfoOf(node) : undefined;
+    if (this.#siginfo === undefined) {
+      // hardly two are alike: each names its sender
+      const node = parseOnce(this.text.slice(this.argFrom, this.argTo))[0];
+      this.#siginfo = node?.kind === 'struct' ? sigInfoOf(node) : null;
+    }
+    return this.#siginfo ?? undefined;
   }
 
   get retDetail(): RetDetail {

@@ -1,7 +1,10 @@
 // Lines of strace logs, of every option style, one text at a time. Never throws.
+import { textOf } from '../blocks.ts';
+import type { LineSink } from '../sink.ts';
 import type { StraceContext } from './context.ts';
 import { StraceLine } from './line.ts';
 import { readEnd, readRemark, readSignal, SummaryTable } from './notes.ts';
+import type { PlainReader } from './plain.ts';
 import { readPrefix } from './prefix.ts';
 import { findSeparator, insideString, readResult, resultAt, takeDuration } from './result.ts';
 import { isWord, isWordStart } from './text.ts';
@@ -13,6 +16,8 @@ const LESS = 60;
 const GREATER = 62;
 const OPEN_PAREN = 40;
 const SPACE = 32;
+const NEWLINE = 10;
+const RETURN = 13;
 
 // Half a day backwards in a column of times of day means that midnight passed.
 const HALF_DAY = 43200;
@@ -52,6 +57,48 @@ export class StraceReader {
     this.#filePid = options.pid ?? 0;
     this.#first = options.firstPid ?? 0;
     this.#live.add(this.#first);
+  }
+
+  /** The lines of a block of bytes. */
+  readBlock(block: Uint8Array, plain: PlainReader, sink: LineSink): void {
+    const text = textOf(block);
+    let from = 0;
+    while (from < block.length) {
+      const newline = block.indexOf(NEWLINE, from);
+      const to = newline < 0 ? block.length : newline;
+      // only a column of pids says with each line whose it is
+      const maybe = this.#style === 'column' && this.#filePid === 0 && !this.#table.inside;
+      const end = block[to - 1] === RETURN && to > from ? to - 1 : to;
+      if (maybe && plain.read(block, from, end)) this.#takePlain(text, from, end, plain, sink);
+      else sink.line(this.read(text.slice(from, to)));
+      from = to + 1;
+    }
+  }
+
+  #takePlain(text: string, from: number, end: number, plain: PlainReader, sink: LineSink): void {
+    const { lines, calls } = this.context;
+    lines.total++;
+    lines.calls++;
+    calls.calls++;
+    calls.whole++;
+    plain.seq = ++this.context.seq;
+    plain.line = ++this.#line;
+    if (plain.skipped) {
+      sink.plain?.(plain);
+      return;
+    }
+    const out = new StraceLine(text.slice(from, end), plain.line, this.file, plain.seq);
+    out.kind = 'call';
+    out.pid = plain.pid;
+    out.pidShown = true;
+    out.name = plain.name;
+    out.argFrom = plain.argFrom - from;
+    out.argTo = plain.argTo - from;
+    out.retKind = plain.errno === '' ? 'value' : 'error';
+    out.ret = plain.ret;
+    out.errno = plain.errno === '' ? undefined : plain.errno;
+    out.retText = text.slice(plain.retFrom, end);
+    sink.line(out);
   }
 
   /** One line, without its newline. */

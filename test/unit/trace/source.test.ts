@@ -131,7 +131,7 @@ describe('parts', () => {
   });
 
   it('spills to a file and reads ranges back', () => {
-    const spill = new Spill(10);
+    const spill = new Spill(10, 4);
     for (const text of ['abc', 'defgh', 'ijklmnop', 'q']) spill.append(Buffer.from(text));
     const range = (from: number, to: number): string =>
       Buffer.concat([...spill.read(from, to, 4)]).toString();

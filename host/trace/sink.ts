@@ -1,0 +1,38 @@
+// Who takes the lines of a log: one call for each line, in order; no line outlives its turn.
+import type { TraceLine } from './event.ts';
+
+/** A whole call whose line is of the plainest form, as far as it is told without being decoded. */
+export interface PlainCall {
+  readonly seq: number;
+  readonly line: number;
+  /** never 0 */
+  readonly pid: number;
+  readonly name: string;
+  /** the result; -1 with an errno */
+  readonly ret: number;
+  /** name of the errno; empty where there is none. Never EINTR, never a restart code. */
+  readonly errno: string;
+}
+
+export interface LineSink {
+  line(line: TraceLine): void;
+  /**
+   * May calls of this name be told by `plain` where the line allows it? Asked once for each name.
+   * Left out: every line is decoded.
+   */
+  takesPlain?(name: string): boolean;
+  /** Gets the reader's own record, which holds until the next line. */
+  plain?(call: PlainCall): void;
+}
+
+/** Hands out lines that come in batches. `pause` is asked after each; true ends it. */
+export async function eachLine(
+  batches: AsyncIterable<TraceLine[]>,
+  sink: LineSink,
+  pause: () => boolean,
+): Promise<void> {
+  for await (const batch of batches) {
+    for (const line of batch) sink.line(line);
+    if (pause()) break;
+  }
+}

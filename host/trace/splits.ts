@@ -1,0 +1,135 @@
+// The calls of a log that stand there in two halves, by the number of their first half. A log has
+// one in a dozen lines: what is kept of each are a few numbers in tables; what it says is kept once
+// for all that say the same, and not among the objects of the heap.
+import type { ArgNode } from './args.ts';
+import type { RetKind, TraceLine } from './event.ts';
+import { Lately } from './lately.ts';
+import { textOf } from './blocks.ts';
+import { Spill } from './source/spill.ts';
+import { parseArgs } from './strace/arg-parser.ts';
+
+/** The whole of a call in two halves. Calls that say the same share it. */
+export class SplitCall {
+  /** complete argument text, both halves joined */
+  readonly argText: string;
+  readonly retKind: RetKind;
+  readonly ret: number | bigint | undefined;
+  readonly errno: string | undefined;
+  readonly retText: string;
+  #args: ArgNode[] | undefined = undefined;
+
+  /** From the text of `recordOf`. */
+  constructor(record: string) {
+    // no part of a line has a newline
+    const [retKind, ret, errno, retText, argText] = record.split('\n');
+    this.retKind = retKind as RetKind;
+    this.ret = !ret ? undefined : ret.endsWith('n') ? BigInt(ret.slice(0, -1)) : Number(ret);
+    this.errno = errno || undefined;
+    this.retText = retText!;
+    this.argText = argText!;
+  }
+
+  get args(): ArgNode[] {
+    return (this.#args ??= parseArgs(this.argText));
+  }
+}
+
+function recordOf(line: TraceLine): string {
+  const { ret } = line;
+  const number = ret === undefined ? '' : typeof ret === 'bigint' ? `${ret}n` : ret;
+  return `${line.retKind}\n${number}\n${line.errno ?? ''}\n${line.retText}\n${line.argText}`;
+}
+
+/** Records that came lately, to see that the same one comes again. */
+const LATELY = 4096;
+/** A longer one hardly does. */
+const MAX_SHARED = 600;
+const FIRST_SLOTS = 1024;
+
+export class SplitCalls {
+  /** open addressing: the first half's number (0: free) and the record, side by side */
+  #slots = new Uint32Array(2 * FIRST_SLOTS);
+  #count = 0;
+  /** where each record begins; the last entry is where the next one will */
+  #begins = new Float64Array(FIRST_SLOTS);
+  #records = 0;
+  readonly #texts = new Spill();
+  readonly #written = new Lately<string, number>(LATELY);
+  readonly #read = new Lately<number, SplitCall>(LATELY);
+
+  get size(): number {
+    return this.#count;
+  }
+
+  /** Bytes of the tables: what grows with the log, in memory. */
+  get tableBytes(): number {
+    return this.#slots.byteLength + this.#begins.byteLength;
+  }
+
+  /** `line` ends the call whose first half has number `start`. */
+  add(start: number, line: TraceLine): void {
+    const record = recordOf(line);
+    const shared = record.length <= MAX_SHARED;
+    let id = shared ? this.#written.get(record) : undefined;
+    if (id === undefined) {
+      id = this.#write(record);
+      if (shared) this.#written.set(record, id);
+    }
+    if (2 * (this.#count + 1) > this.#slots.length / 2) this.#grow();
+    const at = this.#find(start);
+    if (this.#slots[at] === 0) this.#count += 1;
+    this.#slots[at] = start;
+    this.#slots[at + 1] = id;
+  }
+
+  get(start: number): SplitCall | undefined {
+    const at = this.#find(start);
+    if (this.#slots[at] === 0) return undefined;
+    const id = this.#slots[at + 1]!;
+    let found = this.#read.get(id);
+    if (!found) this.#read.set(id, (found = new SplitCall(this.#recordAt(id))));
+    return found;
+  }
+
+  close(): void {
+    this.#texts.close();
+  }
+
+  #write(record: string): number {
+    const id = this.#records++;
+    this.#texts.append(Buffer.from(record, 'latin1'));
+    if (this.#records === this.#begins.length) {
+      const wider = new Float64Array(2 * this.#begins.length);
+      wider.set(this.#begins);
+      this.#begins = wider;
+    }
+    this.#begins[this.#records] = this.#texts.size;
+    return id;
+  }
+
+  #recordAt(id: number): string {
+    const [from, to] = [this.#begins[id]!, this.#begins[id + 1]!];
+    let text = '';
+    for (const piece of this.#texts.read(from, to, to - from)) text += textOf(piece);
+    return text;
+  }
+
+  /** The slot of a number, or the free one where it would stand. */
+  #find(start: number): number {
+    const mask = this.#slots.length / 2 - 1;
+    let i = (Math.imul(start, 0x9e3779b1) >>> 7) & mask;
+    while (this.#slots[2 * i] !== 0 && this.#slots[2 * i] !== start) i = (i + 1) & mask;
+    return 2 * i;
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Uint32Array(2 * old.length);
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i] === 0) continue;
+      const at = this.#find(old[i]!);
+      this.#slots[at] = old[i]!;
+      this.#slots[at + 1] = old[i + 1]!;
+    }
+  }
+}
