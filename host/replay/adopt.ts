@@ -37,6 +37,18 @@ const PRCTL = new RegExp(
     '|(SET|GET)_(DUMPABLE|TIMERSLACK)|GET_TID_ADDRESS|CAPBSET_(READ|DROP)|CAP_AMBIENT)$',
 );
 
+/** What a call shows of signals: the action of one, or with 1 the mask; 0: nothing. */
+export function lessonOf(call: Call): number {
+  const { op } = call.row!;
+  if (op === OP.OP_RT_SIGPROCMASK) return call.args[2]?.kind === 'array' ? 1 : 0;
+  return op === OP.OP_RT_SIGACTION ? (numberArg(call, 0) ?? 0) : 0;
+}
+
+export function learnSignals(task: ReplayTask, op: number, lesson: number): void {
+  if (op === OP.OP_RT_SIGPROCMASK && lesson) task.maskKnown = true;
+  if (op === OP.OP_RT_SIGACTION && lesson) task.actionsKnown.add(lesson);
+}
+
 export class Adopter {
   readonly #r: Replay;
   /** do the log's lines show every call that opens or closes a descriptor? */
@@ -311,12 +323,7 @@ export class Adopter {
       if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.maskKnown = false;
       return;
     }
-    if (call.row!.op === OP.OP_RT_SIGPROCMASK && call.args[2]?.kind === 'array')
-      task.maskKnown = true;
-    if (call.row!.op === OP.OP_RT_SIGACTION) {
-      const signo = numberArg(call, 0);
-      if (signo !== undefined) task.actionsKnown.add(signo);
-    }
+    learnSignals(task, call.row!.op, lessonOf(call));
     if (call.row!.op === OP.OP_SETSID || call.row!.op === OP.OP_SETPGID) task.groupKnown = true;
   }
 

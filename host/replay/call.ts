@@ -25,8 +25,8 @@ export class Call {
   retKind: RetKind;
   ret: number | bigint | undefined;
   errno: string | undefined;
-  /** `= 3</path>`: what the recorder says the new descriptor is */
-  retPath: string | undefined;
+  /** the line that shows the result */
+  ended: TraceLine;
   /** the text behind `= ` */
   retText: string;
   injected: boolean;
@@ -55,7 +55,7 @@ export class Call {
     this.retKind = line.retKind;
     this.ret = line.ret;
     this.errno = line.errno;
-    this.retPath = retPathOf(line);
+    this.ended = line;
     this.retText = line.retText;
     this.injected = line.injected;
     this.text = line.text;
@@ -63,6 +63,12 @@ export class Call {
 
   get args(): ArgNode[] {
     return this.shown.args;
+  }
+
+  /** `= 3</path>`: what the recorder says the new descriptor is. */
+  get retPath(): string | undefined {
+    // it stands there only where the recorder was asked for paths
+    return this.ended.retText.includes('<') ? this.ended.retDetail.path : undefined;
   }
 }
 
@@ -139,11 +145,6 @@ export function expectedText(call: Call): string {
 
 export function failed(call: Call): boolean {
   return call.retKind === 'error' || call.retKind === 'restart';
-}
-
-/** A path stands behind the result only where the recorder was asked for paths. */
-export function retPathOf(line: TraceLine): string | undefined {
-  return line.retText.includes('<') ? line.retDetail.path : undefined;
 }
 
 /** The tables that a log's calls are of. */

@@ -10,7 +10,7 @@ import type { PlainCall } from '../trace/sink.ts';
 import { SplitCall } from '../trace/splits.ts';
 import { Adopter } from './adopt.ts';
 import type { AuditLog } from './audit-log.ts';
-import { Call, retPathOf, type ReplayTask, rowOf, type Tables } from './call.ts';
+import { Call, type ReplayTask, rowOf, type Tables } from './call.ts';
 import { exitNow } from './deaths.ts';
 import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { execute, note, recheck, runNow, wake } from './execute.ts';
@@ -25,6 +25,7 @@ import { feedPlain, takesPlain } from './plain.ts';
 import { Processes } from './processes.ts';
 import { addDivergence, countCall, countReason, type ReplayResult } from './result.ts';
 import { isFork } from './run.ts';
+import { Repeats } from './repeats.ts';
 import { Stencils } from './stencil.ts';
 import { beforeKill, checkParent, closeLives, onGone } from './sparse.ts';
 
@@ -45,6 +46,7 @@ export class Replay {
   audit: AuditLog | undefined;
   readonly flows = new Flows(this);
   readonly stencils = new Stencils();
+  readonly repeats = new Repeats(this);
   /** every process, in order of appearance, with its end */
   readonly processes = new Processes();
   readonly tables: Tables;
@@ -377,7 +379,7 @@ export class Replay {
     open.retKind = line.retKind;
     open.ret = line.ret;
     open.errno = line.errno;
-    open.retPath = retPathOf(line);
+    open.ended = line;
     open.retText = line.retText;
     open.line = line.line;
     open.injected = line.injected;

@@ -15,7 +15,7 @@ import { isInterrupted } from '../trace/event.ts';
 import type { Replay } from './engine.ts';
 import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { isListed } from './listed.ts';
-import { addReason, countCall, type Verdict } from './result.ts';
+import { addReason, type CallClass, countCall, type Verdict } from './result.ts';
 import { fireByCall } from './timers.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 
@@ -74,6 +74,30 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (flow) r.files.tell(call);
   let outcome = run(r, call, child);
   if (flow) outcome = expire(r, call, outcome);
+  return settle(r, task, call, { moment, cls, child, flow, unseen }, outcome);
+}
+
+/** How a call came to be run. */
+interface Circumstances {
+  moment: Moment;
+  cls: CallClass;
+  /** number of the task that it makes, 0: none */
+  child: number;
+  /** it depends on what others put in or take out */
+  flow: boolean;
+  /** it waited for a task that is not recorded */
+  unseen: boolean;
+}
+
+/** Compares what the kernel answered, and takes it back where it is not the call's turn. */
+function settle(
+  r: Replay,
+  task: ReplayTask,
+  call: Call,
+  { moment, cls, child, flow, unseen }: Circumstances,
+  first: Outcome,
+): boolean {
+  let outcome = first;
   let wrong = outcome.unknown ? undefined : judge(call, outcome, r.timers);
   if (wrong && moment === 'end' && !flow)
     ({ outcome, wrong } = search(r, call, child, outcome, wrong));
@@ -93,6 +117,12 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (unseen) call.blind = 'the end of a task that is not recorded';
   conclude(r, task, call, outcome, wrong, cls);
   return true;
+}
+
+/** A call that has been run by itself at its end: the rest of `execute`. */
+export function settleRun(r: Replay, task: ReplayTask, call: Call, outcome: Outcome): void {
+  const alone = { moment: 'end', child: 0, flow: false, unseen: false } as const;
+  settle(r, task, call, { ...alone, cls: 'emulated' }, outcome);
 }
 
 /** Runs open intervals, one after the other, until the call gives what was recorded. */
@@ -215,7 +245,7 @@ function conclude(
   call: Call,
   outcome: Outcome,
   wrong: string | undefined,
-  cls: 'emulated' | 'assisted' | 'unmodelled' | 'injected',
+  cls: CallClass,
 ): void {
   r.audit?.conclude(call);
   let verdict: Verdict = outcome.unknown ? 'blind' : 'matched';
@@ -238,7 +268,10 @@ function conclude(
   const given = !wrong && (fails || hidden);
   countCall(r.result, call.name, cls, verdict, { listed: isListed(r, call), given });
   const compared = verdict === 'matched' && !given;
-  if (compared) r.compared?.add(call.seq);
+  if (compared) {
+    r.compared?.add(call.seq);
+    r.repeats.matched(call, outcome);
+  }
   remember(task, call, registerOf(call) ?? outcome.rax);
   if (isFork(call.row!.op) && !call.asleep) born(r, task, call);
   r.adopter.learn(task, call, outcome);
@@ -247,7 +280,7 @@ function conclude(
   if (wrong || outcome.unknown) r.files.taintCall(call);
 }
 
-function remember(task: ReplayTask, call: Call, rax: number | bigint): void {
+export function remember(task: ReplayTask, call: Call, rax: number | bigint): void {
   task.lastRet = rax;
   task.lastName = call.name;
   task.interrupted = isInterrupted(call);

@@ -29,6 +29,11 @@ const BETWEEN: Readonly<Record<string, readonly [number, number]>> = {
   copy_file_range: [0, 2],
 };
 
+/** Are calls of this name listed, always or where they act on plain files? */
+export function isListedByFile(name: string): boolean {
+  return ALWAYS.has(name) || ON_PLAIN.has(name);
+}
+
 export function isAlwaysListed(name: string): boolean {
   return ALWAYS.has(name);
 }

@@ -266,19 +266,29 @@ export function runCall(
   if (peek) frame.assistPeek();
   if (!known) return { disposition: DISP_DONE, rax: 0n, frame, unknown: true, kind };
   if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) ensurePath(frame, call);
-  let disposition = kernel.trap();
+  return finishRun(kernel, frame, kernel.trap(), { unknown: known === 'partly', kind, stencil });
+}
+
+/** What came of a trap: memory that the kernel asks for and nobody showed is not there. */
+export function finishRun(
+  kernel: Kernel,
+  frame: Frame,
+  trapped: number,
+  about: Pick<Outcome, 'unknown' | 'kind' | 'stencil'>,
+): Outcome {
+  let disposition = trapped;
   for (
     let tries = 0;
     tries < 8 && (disposition === DISP_NEED || disposition === DISP_DRAIN);
     ++tries
   ) {
     if (disposition === DISP_NEED && isOfArgument(frame.needAddr))
-      return { disposition: DISP_DONE, rax: 0n, frame, unknown: true, kind };
+      return { ...about, disposition: DISP_DONE, rax: 0n, frame, unknown: true };
     if (disposition === DISP_NEED) frame.window(frame.needAddr, frame.needLen, 'unmapped');
     else kernel.events();
     disposition = kernel.trap();
   }
-  const unknown = known === 'partly';
+  const { unknown, kind, stencil } = about;
   return { disposition, rax: frame.resultBig, frame, unknown, kind, stencil };
 }
 

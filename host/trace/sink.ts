@@ -12,6 +12,8 @@ export interface PlainCall {
   readonly ret: number;
   /** name of the errno; empty where there is none. Never EINTR, never a restart code. */
   readonly errno: string;
+  /** the whole of its line */
+  decode(): TraceLine;
 }
 
 export interface LineSink {
@@ -23,6 +25,11 @@ export interface LineSink {
   takesPlain?(name: string): boolean;
   /** Gets the reader's own record, which holds until the next line. */
   plain?(call: PlainCall): void;
+  /**
+   * Gets every other plain call with the bytes of its body, from the name to the line's end.
+   * Return: whether it took the line; else it is decoded.
+   */
+  takesBytes?(call: PlainCall, bytes: Uint8Array, from: number, to: number): boolean;
 }
 
 /** Hands out lines that come in batches. `pause` is asked after each; true ends it. */

@@ -3,6 +3,7 @@
 // reads any line; both give the same (test/unit/trace/plain.test.ts).
 import { textOf } from '../blocks.ts';
 import type { LineSink, PlainCall } from '../sink.ts';
+import { StraceLine } from './line.ts';
 
 const SPACE = 32;
 const QUOTE = 34;
@@ -106,6 +107,11 @@ export class PlainReader implements PlainCall {
   argFrom = 0;
   argTo = 0;
   retFrom = 0;
+  /** where the body begins in the bytes */
+  body = 0;
+  #text = '';
+  #from = 0;
+  #end = 0;
   readonly #names: Names;
 
   constructor(sink: LineSink) {
@@ -127,7 +133,31 @@ export class PlainReader implements PlainCall {
     this.skipped = name.skipped;
     this.argFrom = p + 1;
     this.argTo = close;
+    this.body = body;
+    this.#from = from;
+    this.#end = end;
     return true;
+  }
+
+  /** The text of the bytes that `read` gets from now on. */
+  setText(text: string): void {
+    this.#text = text;
+  }
+
+  decode(): StraceLine {
+    const from = this.#from;
+    const out = new StraceLine(this.#text.slice(from, this.#end), this.line, 0, this.seq);
+    out.kind = 'call';
+    out.pid = this.pid;
+    out.pidShown = true;
+    out.name = this.name;
+    out.argFrom = this.argFrom - from;
+    out.argTo = this.argTo - from;
+    out.retKind = this.errno === '' ? 'value' : 'error';
+    out.ret = this.ret;
+    out.errno = this.errno === '' ? undefined : this.errno;
+    out.retText = this.#text.slice(this.retFrom, this.#end);
+    return out;
   }
 
   /** A bare number and spaces. Return: where the body begins, 0: something else stands there. */

@@ -62,6 +62,7 @@ export class StraceReader {
   /** The lines of a block of bytes. */
   readBlock(block: Uint8Array, plain: PlainReader, sink: LineSink): void {
     const text = textOf(block);
+    plain.setText(text);
     let from = 0;
     while (from < block.length) {
       const newline = block.indexOf(NEWLINE, from);
@@ -69,13 +70,14 @@ export class StraceReader {
       // only a column of pids says with each line whose it is
       const maybe = this.#style === 'column' && this.#filePid === 0 && !this.#table.inside;
       const end = block[to - 1] === RETURN && to > from ? to - 1 : to;
-      if (maybe && plain.read(block, from, end)) this.#takePlain(text, from, end, plain, sink);
+      if (maybe && plain.read(block, from, end)) this.#takePlain(block, end, plain, sink);
       else sink.line(this.read(text.slice(from, to)));
       from = to + 1;
     }
   }
 
-  #takePlain(text: string, from: number, end: number, plain: PlainReader, sink: LineSink): void {
+  /** A plain line, for whoever takes it. */
+  #takePlain(block: Uint8Array, end: number, plain: PlainReader, sink: LineSink): void {
     const { lines, calls } = this.context;
     lines.total++;
     lines.calls++;
@@ -83,22 +85,8 @@ export class StraceReader {
     calls.whole++;
     plain.seq = ++this.context.seq;
     plain.line = ++this.#line;
-    if (plain.skipped) {
-      sink.plain?.(plain);
-      return;
-    }
-    const out = new StraceLine(text.slice(from, end), plain.line, this.file, plain.seq);
-    out.kind = 'call';
-    out.pid = plain.pid;
-    out.pidShown = true;
-    out.name = plain.name;
-    out.argFrom = plain.argFrom - from;
-    out.argTo = plain.argTo - from;
-    out.retKind = plain.errno === '' ? 'value' : 'error';
-    out.ret = plain.ret;
-    out.errno = plain.errno === '' ? undefined : plain.errno;
-    out.retText = text.slice(plain.retFrom, end);
-    sink.line(out);
+    if (plain.skipped) sink.plain?.(plain);
+    else if (!sink.takesBytes?.(plain, block, plain.body, end)) sink.line(plain.decode());
   }
 
   /** One line, without its newline. */

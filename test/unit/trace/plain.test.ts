@@ -43,13 +43,13 @@ function facts(line: TraceLine): Record<string, unknown> {
 }
 
 /** What a plain call is told to be, of a line that has been decoded. */
-function plainFacts(line: TraceLine): PlainCall {
+function plainFacts(line: TraceLine): Omit<PlainCall, 'decode'> {
   const { seq, pid, name, errno } = line;
   return { seq, line: line.line, pid, name, ret: Number(line.ret), errno: errno ?? '' };
 }
 
 interface Read {
-  facts: (Record<string, unknown> | PlainCall)[];
+  facts: object[];
   plain: number;
   totals: unknown;
 }
