@@ -63,7 +63,7 @@ export function do_op_process(op: u32, p: task_struct, f: frame, compat: bool): 
     case O.OP_NICE:
       return D.sys_nice(p, <i32>f.a0);
     case O.OP_PERSONALITY:
-      return D.sys_personality(p, <u32>f.a0);
+      return D.sys_personality(p, f, <u32>f.a0);
     case O.OP_SCHED_SETSCHEDULER:
       if (<i32>f.a1 < 0) return -EINVAL;
       return D.sys_sched_setscheduler(p, f, <i32>f.a0, <i32>f.a1, f.a2);

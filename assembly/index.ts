@@ -14,7 +14,7 @@ import { start_kernel } from "./boot.ts";
 import { do_batch } from "./batch.ts";
 import * as K from "./calls.ts";
 import { nil } from "./lib/err.ts";
-import { die_now, fatal_signal } from "./process/exit.ts";
+import { begin_group_exit, die_now, fatal_signal } from "./process/exit.ts";
 import { alloc_file, fd_install, file, FILE_FLAGS_UNKNOWN, FILE_WORLD } from "./fs/file.ts";
 import { get_unused_fd } from "./fs/file.ts";
 import { expire_sleep, run_timers, tell_file } from "./fs/hostfile.ts";
@@ -347,6 +347,15 @@ export function prefer_taken(tid: i32): i32 {
   if (nil(p) || !T.rare(p).fatal_signo) return -ESRCH;
   p.signal.flags |= SIGNAL_GROUP_EXIT;
   p.signal.group_exit_code = T.rare(p).fatal_signo;
+  return 0;
+}
+
+/** The group of `tid` has called exit_group(2) with `status`: a signal that kills comes too late.
+ * Its end itself is yet to come. 0 or -ESRCH. */
+export function begin_exit(tid: i32, status: i32): i32 {
+  const p = find_task(tid);
+  if (nil(p) || p.flags & T.PF_EXITING) return -ESRCH;
+  begin_group_exit(p, status);
   return 0;
 }
 

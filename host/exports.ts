@@ -47,6 +47,7 @@ export interface KernelExports {
   set_name(tid: number, domain: number, at: number, len: number): number;
   set_core(tid: number): number;
   prefer_taken(tid: number): number;
+  begin_exit(tid: number, status: number): number;
   fault(tid: number, signo: number): number;
   set_traced(tid: number, on: number): number;
   set_blocked(tid: number, lo: number, hi: number): number;

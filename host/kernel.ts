@@ -261,9 +261,9 @@ export class Kernel implements FrameOwner {
     return this.exports.next_signal(tid);
   }
 
-  /** Who sent the SIGCHLD that is pending for the group of `tid`; 0 when none is queued. */
-  pendingChild(tid: number): number {
-    return this.#views.queuedSender(tid, 17);
+  /** Who sent the first `signo` that is queued for the group of `tid`; 0 when none is. */
+  queuedSender(tid: number, signo: number): number {
+    return this.#views.queuedSender(tid, signo);
   }
 
   /** Gives up the sleeping call of `tid`: the host knows that it ended otherwise. */

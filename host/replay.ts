@@ -8,7 +8,7 @@ import { type FirstPass, replayUnordered } from './replay/unordered.ts';
 import { newResult, type Replayed } from './replay/result.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './syscall-abi.ts';
 import type { TraceLine } from './trace/event.ts';
-import { IndexBuilder, isForkLike, type TraceIndex } from './trace/index.ts';
+import { IndexBuilder, isTelling, type TraceIndex } from './trace/index.ts';
 import type { LineSink } from './trace/sink.ts';
 import type { TraceSource } from './trace/source.ts';
 import { type LogFormat, type LogReader, logReader, type TraceLog } from './trace/formats.ts';
@@ -74,7 +74,7 @@ async function firstPass(
       if (!number && line.pid === 0 && SAYS_ITS_NUMBER.has(line.name)) number = Number(line.ret);
       builder.add(line);
     },
-    takesPlain: (name) => !isForkLike(name),
+    takesPlain: (name) => !isTelling(name),
     plain(call) {
       counts[0] = call.line;
       builder.addPlain(call);

@@ -1082,6 +1082,10 @@
 #define BH_PER_LINUX_32BIT (0x800000)
 #define BH_PER_LINUX32 (8)
 #define BH_PER_BSD (6)
+#define BH_PER_MASK (255)
+#define BH_PER_RISCOS (12)
+#define BH_PER_OSF4 (15)
+#define BH_PER_HPUX (16)
 #define BH_UNAME26 (0x20000)
 #define BH_ADDR_NO_RANDOMIZE (0x40000)
 #define BH_FDPIC_FUNCPTRS (0x80000)
@@ -1108,6 +1112,9 @@
 #define BH_PR_GET_PDEATHSIG (2)
 #define BH_PR_GET_DUMPABLE (3)
 #define BH_PR_SET_DUMPABLE (4)
+#define BH_SUID_DUMP_DISABLE (0)
+#define BH_SUID_DUMP_USER (1)
+#define BH_SUID_DUMP_ROOT (2)
 #define BH_PR_GET_KEEPCAPS (7)
 #define BH_PR_SET_KEEPCAPS (8)
 #define BH_PR_SET_TIMERSLACK (29)
@@ -3390,6 +3397,7 @@ struct bh_task_rare {
   uint32_t audit;
   uint32_t upcall;
   uint32_t sched; /* address of a task_sched */
+  int32_t stop_signo;
 };
 _Static_assert(offsetof(struct bh_task_rare, pdeath_signal) == 0, "pdeath_signal");
 _Static_assert(offsetof(struct bh_task_rare, vfork_parent) == 4, "vfork_parent");
@@ -3415,6 +3423,7 @@ _Static_assert(offsetof(struct bh_task_rare, restart_op) == 104, "restart_op");
 _Static_assert(offsetof(struct bh_task_rare, audit) == 108, "audit");
 _Static_assert(offsetof(struct bh_task_rare, upcall) == 112, "upcall");
 _Static_assert(offsetof(struct bh_task_rare, sched) == 116, "sched");
+_Static_assert(offsetof(struct bh_task_rare, stop_signo) == 120, "stop_signo");
 
 struct bh_task_sched {
   int32_t policy;
@@ -3910,6 +3919,11 @@ typedef int32_t bh_set_core_fn(int32_t tid);
  * or -ESRCH.
  */
 typedef int32_t bh_prefer_taken_fn(int32_t tid);
+/*
+ * The group of tid has called exit_group(2) with status: a signal that kills comes too late. Its
+ * end itself is yet to come. 0 or -ESRCH.
+ */
+typedef int32_t bh_begin_exit_fn(int32_t tid, int32_t status);
 /* A fault of its own that nothing can handle ends tid: the world saw it happen. 0 or -ESRCH. */
 typedef int32_t bh_fault_fn(int32_t tid, int32_t signo);
 /* The traced flag of a task. */

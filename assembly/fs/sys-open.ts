@@ -3,7 +3,7 @@
 import { nil } from "../lib/err.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
-import { frame } from "../lib/frame.ts";
+import { frame, syscall_table } from "../lib/frame.ts";
 import { fs_for_write } from "./fs.ts";
 import { get_ns } from "../namespace/namespace.ts";
 import { ns_lookup, proc_readlink } from "../namespace/nsfs.ts";
@@ -11,7 +11,7 @@ import { pid } from "../process/pid.ts";
 import { proc_fd_readlink } from "../proc/proc-fd.ts";
 import * as P from "../proc/procfs.ts";
 import { proc_path } from "../proc/procfs.ts";
-import { PROC_PATH, SCRATCH_USER, SCRATCH_USER_BYTES } from "../lib/root.ts";
+import { PROC_PATH, root, SCRATCH_USER, SCRATCH_USER_BYTES } from "../lib/root.ts";
 import { may_open_device } from "../container/sys-device.ts";
 import { alloc_world_file, sys_world_call } from "./sys-file.ts";
 import { cold, task_struct } from "../process/task.ts";
@@ -66,6 +66,12 @@ export function sys_readlink(
   return proc_readlink(p, f, to, addr, size);
 }
 
+/** Does the call come from a 32-bit table? */
+function is_compat(f: frame): bool {
+  const table = changetype<syscall_table>(<usize>(root().tables + (f.table << 4)));
+  return (table.flags & F.TABLE_COMPAT) != 0;
+}
+
 /** The open file of what a path leads to; null when memory is exhausted. */
 function open_file(p: task_struct, f: frame, to: proc_path, flags: u32): file {
   if (to.what == P.PROC_NS) {
@@ -103,6 +109,8 @@ export function sys_open(
 
 /** A path of the world's, or of /proc there: flags as far as they are known. */
 function open_world(p: task_struct, f: frame, dirfd: i32, path: u64, flags: u32): i32 {
+  if (flags & O.O_PATH) flags &= O.O_PATH | O.O_DIRECTORY | O.O_NOFOLLOW | O.O_CLOEXEC;
+  else if (!is_compat(f)) flags |= O.O_LARGEFILE;
   if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   const len = strncpy_from_user(f, SCRATCH_USER, path, SCRATCH_USER_BYTES);
   if (len < 0) return len;

@@ -238,7 +238,7 @@ function exit_resources(p: task_struct): void {
  */
 export function do_exit(p: task_struct, code: i32): void {
   if (p.flags & T.PF_EXITING) return;
-  p.flags = (p.flags | T.PF_EXITING) & ~(T.TIF_SIGPENDING | T.JOBCTL_STOP_PENDING);
+  p.flags = (p.flags | T.PF_EXITING) & ~(T.TIF_SIGPENDING | T.JOBCTL_STOP);
   const k = cold(p);
   const signal = p.signal;
   signal.live -= 1;
@@ -430,11 +430,14 @@ function remove_group_waiters(signal: S.signal_struct): void {
 
 /** exit_group(2): the first code wins; the caller ends now, the others are marked. */
 export function do_group_exit(p: task_struct, code: i32): void {
+  begin_group_exit(p, code);
+  do_exit(p, p.signal.group_exit_code);
+}
+
+/** From here on the group of `p` ends with `code`, unless another code came first. */
+export function begin_group_exit(p: task_struct, code: i32): void {
   const signal = p.signal;
-  if (signal.flags & S.SIGNAL_GROUP_EXIT) {
-    do_exit(p, signal.group_exit_code);
-    return;
-  }
+  if (signal.flags & S.SIGNAL_GROUP_EXIT) return;
   if (signal.nr_threads > 1) {
     p.flags |= T.PF_EXITING; // not to be marked itself
     G.start_group_exit(signal, code);
@@ -443,7 +446,6 @@ export function do_group_exit(p: task_struct, code: i32): void {
     signal.flags |= S.SIGNAL_GROUP_EXIT;
     signal.group_exit_code = code;
   }
-  do_exit(p, code);
 }
 
 /** Ends a task that is marked: with its group's code, or by the SIGKILL that marked it. */

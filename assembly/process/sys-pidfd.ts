@@ -5,6 +5,7 @@ import { cred_ns_capable } from "../cred/cred.ts";
 import { IS_ERR, nil, PTR_ERR, same } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
+import { PROC_PID } from "../proc/procfs.ts";
 import { find_pid_ns, get_pid, ns_of_pid, pid, pid_namespace, task_active_pid_ns } from "./pid.ts";
 import * as G from "../signal/signal.ts";
 import { SIGNAL_NOT_DUMPABLE } from "./signal-struct.ts";
@@ -68,6 +69,16 @@ function pidfd_pid(p: task_struct, fd: i32): pid {
   return file.pid;
 }
 
+/** The same for sending a signal, where the directory of a process in /proc does too. */
+function signalled_pid(p: task_struct, fd: i32): pid {
+  const file = FD.fget(p, fd);
+  if (nil(file) || file.kind != FD.FILE_PROC || file.proc.what != PROC_PID) return pidfd_pid(p, fd);
+  const number = file.proc.pid;
+  // that of a thread does not
+  const thread = !nil(number.task) && !thread_group_leader(number.task);
+  return thread ? changetype<pid>(<usize>-E.EBADF) : number;
+}
+
 /** Has `number` a number in the caller's pid namespace, were it alive? */
 function access_pidfd_pidns(p: task_struct, number: pid): bool {
   const active = task_active_pid_ns(p);
@@ -88,10 +99,12 @@ export function sys_pidfd_send_signal(p: task_struct, f: frame, compat: bool): i
   if (scope & ~known || popcnt(scope) > 1) return -E.EINVAL;
   if (fd == P.PIDFD_SELF_THREAD) return send_to(p, f, p.thread_pid, true, compat);
   if (fd == P.PIDFD_SELF_THREAD_GROUP) return send_to(p, f, p.signal.tgid_pid, false, compat);
-  const number = pidfd_pid(p, fd);
+  const number = signalled_pid(p, fd);
   if (IS_ERR(number)) return PTR_ERR(number);
   if (!access_pidfd_pidns(p, number)) return -E.EINVAL;
-  return send_to(p, f, number, (FD.fget(p, fd).flags & P.PIDFD_THREAD) != 0, compat);
+  const file = FD.fget(p, fd);
+  const thread = file.kind == FD.FILE_PIDFD && (file.flags & P.PIDFD_THREAD) != 0;
+  return send_to(p, f, number, thread, compat);
 }
 
 /** Sends to the thread of `number`, its group, or the process group of that number. */

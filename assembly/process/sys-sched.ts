@@ -2,7 +2,7 @@
 // it is told. Which CPUs there are, and whether a cgroup allows real-time, is the world's.
 import { seeded_fault } from "../lib/bug.ts";
 import { cred, cred_ns_capable } from "../cred/cred.ts";
-import { nil } from "../lib/err.ts";
+import { nil, RET_RAW } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import { list_head } from "../lib/list.ts";
 import {
@@ -135,14 +135,16 @@ export function sys_nice(p: task_struct, increment: i32): i32 {
 }
 
 /** personality(2): all ones only asks. Return: what it was. */
-export function sys_personality(p: task_struct, persona: u32): i32 {
+export function sys_personality(p: task_struct, f: frame, persona: u32): i32 {
   const old = H.task_personality(p);
   if (persona != u32.MAX_VALUE && persona != old) {
     const s = H.sched_for_write(p);
     if (nil(s)) return -E.ENOMEM;
     s.personality = persona;
   }
-  return <i32>old;
+  // with bit 31 it is a large number and no errno
+  f.rax = old;
+  return RET_RAW;
 }
 
 /** What a task is to be scheduled like; the policy without SCHED_RESET_ON_FORK. */

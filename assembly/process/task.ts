@@ -42,6 +42,10 @@ export const JOBCTL_STOP_PENDING: u32 = 0x40;
 /** ... and is counted in group_stop_count. */
 export const JOBCTL_STOP_CONSUME: u32 = 0x80;
 export const PF_NO_NEW_PRIVS: u32 = 0x100;
+/** Traced: the tracer sees the stop signal that was taken (stop_signo); the stop comes after. */
+export const JOBCTL_STOP_DEQUEUED: u32 = 0x1000;
+/** All of a stop that is still to come. */
+export const JOBCTL_STOP: u32 = JOBCTL_STOP_PENDING | JOBCTL_STOP_CONSUME | JOBCTL_STOP_DEQUEUED;
 /** In a group of more than one thread: the kill loop must look at the group. */
 export const PF_THREADED: u32 = 0x200;
 
@@ -185,6 +189,7 @@ export class task_rare {
   audit: u32; // audit_context, with PF_AUDIT; holds a reference
   upcall: u32; // struct upcall that the task sleeps for the answer of, or was granted
   sched: task_sched; // policy, niceness, personality; null: all the default
+  stop_signo: i32; // with JOBCTL_STOP_DEQUEUED
 
   get woken(): list_head {
     return list_at(changetype<usize>(this), offsetof<task_rare>("woken_next"));

@@ -216,9 +216,14 @@ function act_on(p: task_struct, f: frame, sig: i32): i32 {
     if (sig != N.SIGSTOP && is_orphaned_pgrp(signal.pgrp, NULL<task_struct>())) {
       return F.ACTION_IGNORED;
     }
-    start_group_stop(p, sig);
     // a tracer sees the signal first; the stop itself is a step of its own
-    if (!(p.flags & T.PF_TRACED)) do_signal_stop(p);
+    if (p.flags & T.PF_TRACED) {
+      T.rare_for_write(p).stop_signo = sig;
+      p.flags |= T.JOBCTL_STOP_DEQUEUED | T.TIF_SIGPENDING;
+    } else {
+      start_group_stop(p, sig);
+      do_signal_stop(p);
+    }
     return F.ACTION_STOPPED;
   }
   if (p.flags & T.PF_TRACED) {
@@ -262,7 +267,10 @@ export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
     return F.ACTION_CONTINUED;
   }
   if (want == -1) return F.ACTION_NONE;
-  if (p.flags & T.JOBCTL_STOP_PENDING) {
+  if (p.flags & (T.JOBCTL_STOP_PENDING | T.JOBCTL_STOP_DEQUEUED)) {
+    // the tracer lets it go on: unless a continue came in between, it stops, and the group with it
+    if (!(p.flags & T.JOBCTL_STOP_PENDING)) start_group_stop(p, T.rare(p).stop_signo);
+    p.flags &= ~T.JOBCTL_STOP_DEQUEUED;
     do_signal_stop(p);
     return F.ACTION_STOPPED;
   }

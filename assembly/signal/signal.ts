@@ -28,7 +28,8 @@ import { kfree, kmalloc } from "../lib/slab.ts";
 import {
   cold,
   from_thread_node,
-  JOBCTL_STOP_CONSUME,
+  JOBCTL_STOP,
+  JOBCTL_STOP_DEQUEUED,
   JOBCTL_STOP_PENDING,
   PF_EXITING,
   PF_THREADED,
@@ -120,7 +121,8 @@ function sig_task_ignored(p: task_struct, sig: i32, force: bool): bool {
 export function recalc_sigpending(p: task_struct): void {
   const k = cold(p);
   const ready = (p.pending | p.signal.shared_pending) & ~k.blocked;
-  if (ready != 0 || p.flags & JOBCTL_STOP_PENDING) p.flags |= TIF_SIGPENDING;
+  if (ready != 0 || p.flags & (JOBCTL_STOP_PENDING | JOBCTL_STOP_DEQUEUED))
+    p.flags |= TIF_SIGPENDING;
   else p.flags &= ~TIF_SIGPENDING;
 }
 
@@ -204,7 +206,7 @@ export function start_group_exit(signal: signal_struct, code: i32): void {
   const head = signal.threads;
   for (let at = head.next; at !== head; at = at.next) {
     const t = from_thread_node(at);
-    t.flags &= ~(JOBCTL_STOP_PENDING | JOBCTL_STOP_CONSUME);
+    t.flags &= ~JOBCTL_STOP;
     if (t.flags & PF_EXITING) continue;
     t.pending |= sigmask(SIGKILL);
     mark_fatal(t);
@@ -260,7 +262,7 @@ function continue_group(signal: signal_struct): void {
   const head = signal.threads;
   for (let at = head.next; at !== head; at = at.next) {
     const t = from_thread_node(at);
-    t.flags &= ~(JOBCTL_STOP_PENDING | JOBCTL_STOP_CONSUME);
+    t.flags &= ~JOBCTL_STOP;
     if (t.state == TASK_STOPPED) {
       t.state = TASK_RUNNING;
       t.flags |= TIF_SIGPENDING;

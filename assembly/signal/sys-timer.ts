@@ -8,7 +8,7 @@ import * as I from "./itimer.ts";
 import { k_itimer } from "./itimer.ts";
 import { find_pid_ns, get_pid, task_active_pid_ns } from "../process/pid.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
-import { task_struct } from "../process/task.ts";
+import { task_struct, thread_group_leader } from "../process/task.ts";
 import { copy_from_user, copy_to_user, prepare_write, put_user32 } from "../lib/uaccess.ts";
 import { CAP_WAKE_ALARM } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
@@ -123,10 +123,25 @@ export function sys_setitimer(p: task_struct, f: frame, compat: bool): i32 {
   return f.a2 ? put_itimer(f, f.a2, old_interval, left, USEC, compat) : 0;
 }
 
-/** May timers be made on this clock? Return: 0, -EINVAL (no clock), -EOPNOTSUPP, -EPERM. */
-function check_clock(p: task_struct, clock: i32): i32 {
-  // clocks of other processes, and of devices
-  if (clock < 0) return (clock & 7) == 3 ? -E.EOPNOTSUPP : 0;
+/** Low bits of the clock of a device's descriptor, and of a CPU clock what it counts. */
+const CLOCKFD = 3;
+const CPUCLOCK_MAX = 3;
+const CPUCLOCK_PERTHREAD = 4;
+
+/** The clock of a process, or of a thread of the caller's own. Return: 0, or -EINVAL: no clock. */
+function check_cpu_clock(p: task_struct, clock: i32): i32 {
+  if ((clock & 3) >= CPUCLOCK_MAX) return -E.EINVAL;
+  const nr = ~(clock >> 3);
+  if (!nr) return 0;
+  const number = find_pid_ns(nr, task_active_pid_ns(p));
+  if (nil(number) || nil(number.task)) return -E.EINVAL;
+  if (clock & CPUCLOCK_PERTHREAD) return same(number.task.signal, p.signal) ? 0 : -E.EINVAL;
+  return thread_group_leader(number.task) ? 0 : -E.EINVAL;
+}
+
+/** Is this a clock on which timers are made? Return: 0, -EINVAL, -EOPNOTSUPP. */
+function check_clock(clock: i32): i32 {
+  if (clock < 0) return (clock & 7) == CLOCKFD ? -E.EOPNOTSUPP : 0;
   switch (clock) {
     case U.CLOCK_REALTIME:
     case U.CLOCK_MONOTONIC:
@@ -134,17 +149,23 @@ function check_clock(p: task_struct, clock: i32): i32 {
     case U.CLOCK_THREAD_CPUTIME_ID:
     case U.CLOCK_BOOTTIME:
     case U.CLOCK_TAI:
+    case U.CLOCK_REALTIME_ALARM:
+    case U.CLOCK_BOOTTIME_ALARM:
       return 0;
     case U.CLOCK_MONOTONIC_RAW:
     case U.CLOCK_REALTIME_COARSE:
     case U.CLOCK_MONOTONIC_COARSE:
       return -E.EOPNOTSUPP;
-    case U.CLOCK_REALTIME_ALARM:
-    case U.CLOCK_BOOTTIME_ALARM:
-      return cred_ns_capable(p.cred, p.cred.user_ns, CAP_WAKE_ALARM) ? 0 : -E.EPERM;
     default:
       return -E.EINVAL;
   }
+}
+
+/** May `p` make a timer on this clock? Return: 0, -EINVAL, -EPERM. */
+function may_use_clock(p: task_struct, clock: i32): i32 {
+  if (clock < 0) return check_cpu_clock(p, clock);
+  const alarm = clock == U.CLOCK_REALTIME_ALARM || clock == U.CLOCK_BOOTTIME_ALARM;
+  return !alarm || cred_ns_capable(p.cred, p.cred.user_ns, CAP_WAKE_ALARM) ? 0 : -E.EPERM;
 }
 
 /** Whom a struct sigevent in SCRATCH_USER wants to be told, into `t`. Return: 0 or -EINVAL. */
@@ -173,8 +194,8 @@ export function sys_timer_create(p: task_struct, f: frame, compat: bool): i32 {
     const bad = copy_from_user(f, SCRATCH_USER, f.a1, 64);
     if (bad) return bad;
   }
-  let error = check_clock(p, clock);
-  if (error == -E.EINVAL || error == -E.EOPNOTSUPP) return error;
+  let error = check_clock(clock);
+  if (error) return error;
   const t = I.create_itimer(p);
   if (nil(t)) return -E.EAGAIN;
   t.clock = clock;
@@ -187,6 +208,7 @@ export function sys_timer_create(p: task_struct, f: frame, compat: bool): i32 {
     t.value = <u64>t.id;
   }
   if (!error && put_user32(f, f.a2, t.id)) error = -E.EFAULT;
+  if (!error) error = may_use_clock(p, clock);
   if (error) I.itimer_free(t);
   return error;
 }

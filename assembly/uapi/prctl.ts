@@ -4,6 +4,10 @@ export const PR_SET_PDEATHSIG = 1;
 export const PR_GET_PDEATHSIG = 2;
 export const PR_GET_DUMPABLE = 3;
 export const PR_SET_DUMPABLE = 4;
+// Values of PR_SET_DUMPABLE.
+export const SUID_DUMP_DISABLE = 0;
+export const SUID_DUMP_USER = 1;
+export const SUID_DUMP_ROOT = 2;
 export const PR_GET_KEEPCAPS = 7;
 export const PR_SET_KEEPCAPS = 8;
 export const PR_SET_TIMERSLACK = 29;

@@ -1020,7 +1020,7 @@ export const layout = {
     comm1: 56,
   },
   task_rare: {
-    size: 120,
+    size: 124,
     pdeath_signal: 0,
     vfork_parent: 4,
     saved_sigmask: 8,
@@ -1045,6 +1045,7 @@ export const layout = {
     audit: 108,
     upcall: 112,
     sched: 116,
+    stop_signo: 120,
   },
   task_sched: {
     size: 64,

@@ -8,21 +8,39 @@ import {
   LINUX_REBOOT_CMD_RESTART,
   LINUX_REBOOT_MAGIC1,
 } from '../../assembly/uapi/reboot.ts';
+import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
 import { DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
-import { sigsetOf, statusOf } from '../trace/values.ts';
+import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { adoptCred, forgetByExec, learnCred } from './creds.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
+import { valueOf } from './memory.ts';
+import { filterExplains } from './filtered.ts';
+import { adoptInherited } from './inherited.ts';
 import { addReason, type CallClass } from './result.ts';
-import { cgroupRefuses, isFork, numberArg, type Outcome } from './run.ts';
+import { forkRefused, isFork, numberArg, type Outcome } from './run.ts';
 import { adoptSetting, learnSetting, prepareSetting } from './settings.ts';
 import { adoptSparse } from './sparse.ts';
 import { adoptTerminal, prepareTerminal } from './terminals.ts';
 
 /** Calls on descriptors that may be from before the log. */
 const USES_FD = new Set([OP.OP_DUP, OP.OP_DUP2, OP.OP_DUP3, OP.OP_CLOSE, OP.OP_FCNTL]);
+/** Calls that ask about or signal one process, and the argument that names it; -1: a field. */
+const NAMES_PROCESS = new Map([
+  [OP.OP_PIDFD_OPEN, 0],
+  [OP.OP_KILL, 0],
+  [OP.OP_GETPGID, 0],
+  [OP.OP_GETSID, 0],
+  [OP.OP_CAPGET, -1],
+  [OP.OP_PRLIMIT64, 0],
+  [OP.OP_GETPRIORITY, 1],
+  [OP.OP_SETPRIORITY, 1],
+  [OP.OP_SCHED_GETSCHEDULER, 0],
+  [OP.OP_SCHED_GETPARAM, 0],
+  [OP.OP_SCHED_GETATTR, 0],
+]);
 /** What ends a namespace's init by which signal. */
 const REBOOTS = new Map([
   [1, LINUX_REBOOT_CMD_RESTART],
@@ -69,7 +87,7 @@ export class Adopter {
     const row = call.row;
     if (!row || row.op === OP.OP_NONE || row.class === 'unmodelled') return 'unmodelled';
     const first = call.args[0];
-    if (isFork(row.op) && cgroupRefuses(call)) return 'assisted';
+    if (isFork(row.op) && forkRefused(call)) return 'assisted';
     if (row.classBy === 'byOption') {
       return first?.kind === 'sym' && PRCTL.test(first.text) ? 'emulated' : 'unmodelled';
     }
@@ -80,6 +98,7 @@ export class Adopter {
   /** Descriptors that the call needs and the log never showed opened. */
   prepare(task: ReplayTask, call: Call): void {
     const op = call.row!.op;
+    this.#adoptTarget(call);
     const setting = prepareSetting(this.#r.kernel, task, call);
     if (setting) this.#r.adopted(setting);
     const terminal = prepareTerminal(this.#r.kernel, call);
@@ -89,12 +108,16 @@ export class Adopter {
     const fd = numberArg(call, 0);
     const isOpen = (n: number): boolean => this.#r.kernel.file(task.pid, n) !== undefined;
     if (uses && fd !== undefined && fd >= 0 && !isOpen(fd)) this.#adoptFd(task, fd);
-    if (op === OP.OP_PIDFD_OPEN) this.#adoptOutside(fd);
-    const made = madeFds(call)?.[0];
-    if (made === undefined || (this.#fdsShown && made < 3)) return;
-    if (this.#fdsShown || made > INR_OPEN_MAX) return;
-    // gaps below the new number were opened where the log didn't look
+    const all = madeFds(call);
+    const made = all?.[0];
+    if (!all || made === undefined) return;
     const from = op === OP.OP_FCNTL ? (numberArg(call, 2) ?? 0) : 0;
+    if (this.#fdsShown) {
+      adoptInherited(this.#r, call, all, from);
+      return;
+    }
+    if (made > INR_OPEN_MAX) return;
+    // gaps below the new number were opened where the log didn't look
     const taken = isOpen(made);
     for (let gap = from; gap < made; ++gap) if (!isOpen(gap)) this.#adoptFd(task, gap);
     if (taken) this.#r.kernel.exports.do_syscall_64(this.#closeFrame(task.pid, made));
@@ -102,6 +125,16 @@ export class Adopter {
 
   #closeFrame(pid: number, fd: number): number {
     return this.#r.kernel.frame.begin(pid, 0, OP.OP_CLOSE).setArg(0, fd).address;
+  }
+
+  /** The process that a call succeeded on is there. */
+  #adoptTarget(call: Call): void {
+    const at = NAMES_PROCESS.get(call.row!.op);
+    if (at === undefined || failed(call)) return;
+    if (call.row!.op === OP.OP_GETPRIORITY && numberArg(call, 0) !== PRIO_PROCESS) return;
+    const asked = at < 0 ? valueOf(fieldOf(call.args[0], 'pid')) : numberArg(call, at);
+    const inner = (this.#r.kernel.task(call.pid)?.nsLevel ?? 0) > 0;
+    if (!inner) this.#adoptOutside(asked === undefined ? undefined : Number(asked));
   }
 
   /** A process that is there, but is none of the log's. */
@@ -165,6 +198,7 @@ export class Adopter {
     const reason =
       this.#adopt(task, call, outcome) ??
       this.#r.files.explain(call) ??
+      filterExplains(task, call) ??
       (this.#r.sparse ? adoptSparse(this.#r, call, outcome) : undefined);
     if (!reason) return false;
     void wrong;
@@ -188,6 +222,9 @@ export class Adopter {
         return this.#adoptChild(call);
       case OP.OP_RT_SIGRETURN:
         return this.hidesInterrupted(task, call) ? 'the signal found no call' : undefined;
+      case OP.OP_INOTIFY_RM_WATCH:
+        // its file was removed, or it was for one event
+        return call.errno === 'EINVAL' && outcome.rax === 0n ? 'a watch that had ended' : undefined;
       case OP.OP_ALARM:
       case OP.OP_GETITIMER:
       case OP.OP_SETITIMER:
@@ -294,23 +331,31 @@ export class Adopter {
     return k.setParent(task.pid, call.ret) ? 'parent from before the log' : undefined;
   }
 
-  #adoptGroup(task: ReplayTask, call: Call): string | undefined {
-    if (task.groupKnown || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
+  #adoptGroup(caller: ReplayTask, call: Call): string | undefined {
     const k = this.#r.kernel;
     const op = call.row!.op;
+    const whom = op === OP.OP_GETPGRP ? 0 : (numberArg(call, 0) ?? 0);
+    const task = whom ? this.#r.tasks.get(whom) : caller;
+    const known = op === OP.OP_GETSID ? 'sidKnown' : 'groupKnown';
+    if (!task || task[known] || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
     if (!k.task(call.ret)) k.adopt({ pid: call.ret });
-    const sid = op === OP.OP_GETSID ? call.ret : (k.task(task.pid)?.sid ?? 1);
-    const pgid = op === OP.OP_GETSID ? (k.task(task.pid)?.pgid ?? 1) : call.ret;
-    // children that were forked before share what they inherited
     const before = k.task(task.pid);
+    const shown = call.ret;
+    const change = (pid: number): boolean => {
+      const view = k.task(pid);
+      if (op === OP.OP_GETSID) return k.setGroup(pid, view?.pgid ?? 1, shown);
+      return k.setGroup(pid, shown, view?.sid ?? 1);
+    };
+    // children that were forked before share what they inherited
     for (const other of this.#r.living) {
-      const view = other.dead || other.groupKnown ? undefined : k.task(other.pid);
-      const together = view && view.pgid === before?.pgid && view.sid === before.sid;
-      if (!together) continue;
-      k.setGroup(other.pid, pgid, sid);
-      if (op !== OP.OP_GETSID) other.groupKnown = true;
+      const view = other.dead || other[known] ? undefined : k.task(other.pid);
+      const together = op === OP.OP_GETSID || view?.pgid === before?.pgid;
+      if (!view || !together || view.sid !== before?.sid || other === task) continue;
+      change(other.pid);
+      other[known] = true;
     }
-    return k.setGroup(task.pid, pgid, sid) ? 'process group from before the log' : undefined;
+    task[known] = true;
+    return change(task.pid) ? 'process group from before the log' : undefined;
   }
 
   /** What a call that agreed has made known. */
@@ -324,7 +369,16 @@ export class Adopter {
       return;
     }
     learnSignals(task, call.row!.op, lessonOf(call));
-    if (call.row!.op === OP.OP_SETSID || call.row!.op === OP.OP_SETPGID) task.groupKnown = true;
+    this.#learnGroup(task, call, outcome.rax);
+  }
+
+  /** Whoever leads a session or joins a group is known to be there. */
+  #learnGroup(task: ReplayTask, call: Call, rax: bigint): void {
+    const op = call.row!.op;
+    if (rax < 0n || (op !== OP.OP_SETSID && op !== OP.OP_SETPGID)) return;
+    const whom = op === OP.OP_SETPGID ? this.#r.tasks.get(numberArg(call, 0) ?? 0) : undefined;
+    (whom ?? task).groupKnown = true;
+    if (op === OP.OP_SETSID) task.sidKnown = true;
   }
 
   #isChild(task: ReplayTask, pid: number): boolean {

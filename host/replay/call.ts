@@ -85,6 +85,10 @@ export interface ReplayTask {
   /** its parent, and whether a SIGCHLD line told of its end */
   parent: number;
   told: boolean;
+  /** a filter of system calls that it has */
+  filter: 'filter' | 'strict' | undefined;
+  /** a stop or continue that another dropped, which may have been taken before */
+  flushed: { signo: number; sender: number } | undefined;
   /** the fatal signal that it took */
   took: number;
   /** wait status that the kernel gave its end, when it came before its line */
@@ -103,6 +107,7 @@ export interface ReplayTask {
   maskKnown: boolean;
   ppidKnown: boolean;
   groupKnown: boolean;
+  sidKnown: boolean;
   readonly limitsKnown: KnownSet;
   /** which of its ids and capability sets are known: bit per field (creds.ts) */
   credKnown: number;

@@ -103,9 +103,15 @@ function adoptId(k: Kernel, task: ReplayTask, field: number, id: bigint): void {
   k.setCred(task.pid, AMBIENT, 0n);
 }
 
+/** Does a capget ask about the caller? */
+function ofItself(task: ReplayTask, call: Call): boolean {
+  const pid = Number(valueOf(fieldOf(call.args[0], 'pid')) ?? 0n);
+  return pid === 0 || pid === task.pid;
+}
+
 function adoptCaps(k: Kernel, task: ReplayTask, call: Call): boolean {
   const sets = capsOf(call.args[1]);
-  if (!sets || knows(task, EFFECTIVE)) return false;
+  if (!sets || knows(task, EFFECTIVE) || !ofItself(task, call)) return false;
   k.setCred(task.pid, EFFECTIVE, sets.effective);
   k.setCred(task.pid, PERMITTED, sets.permitted);
   k.setCred(task.pid, INHERITABLE, sets.inheritable);
@@ -232,7 +238,7 @@ export function learnCred(task: ReplayTask, call: Call, unknown: boolean): void 
   const three = THREE_IDS.get(op);
   if (three) note(task, three);
   const first = call.args[0];
-  if (op === OP.OP_CAPGET && fieldOf(call.args[1], 'effective')) {
+  if (op === OP.OP_CAPGET && fieldOf(call.args[1], 'effective') && ofItself(task, call)) {
     note(task, [EFFECTIVE, PERMITTED, INHERITABLE]);
   }
   if (op === OP.OP_SETGROUPS) note(task, [GROUPS]);

@@ -6,10 +6,24 @@ import type { Replay } from './engine.ts';
 import { runNow } from './execute.ts';
 import { bring } from './order.ts';
 import { numberArg } from './run.ts';
+import { spanAt } from '../trace/index.ts';
+import type { TaskView } from '../views.ts';
 
 /** The kernel's init outlives the log: without it there is no one to be a parent. */
 export const INIT = 1;
 
+/** Calls that send signals. */
+const SENDS = new Set([
+  OP.OP_KILL,
+  OP.OP_TKILL,
+  OP.OP_TGKILL,
+  OP.OP_RT_SIGQUEUEINFO,
+  OP.OP_RT_TGSIGQUEUEINFO,
+  OP.OP_PIDFD_SEND_SIGNAL,
+]);
+const SIGCONT = 18;
+/** SIGSTOP SIGTSTP SIGTTIN SIGTTOU */
+const STOPS = [19, 20, 21, 22];
 const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
 
 /** Carries out the exit that a task has called. */
@@ -42,6 +56,56 @@ export function endEarly(r: Replay, task: ReplayTask): boolean {
   r.kernel.events();
   r.settleInterrupted();
   return true;
+}
+
+/** Which processes a call signals, as far as it shows: those that `r` knows of. */
+function signalled(r: Replay, call: Call): (task: ReplayTask) => boolean {
+  const op = call.row!.op;
+  const id = numberArg(call, 0) ?? 0;
+  const view = (task: ReplayTask): TaskView | undefined => r.kernel.task(task.pid);
+  if (op === OP.OP_TKILL || op === OP.OP_TGKILL || op === OP.OP_RT_TGSIGQUEUEINFO) {
+    return (task) => task.pid === (numberArg(call, op === OP.OP_TKILL ? 0 : 1) ?? 0);
+  }
+  if (op === OP.OP_PIDFD_SEND_SIGNAL) return () => true;
+  if (id > 0) return (task) => view(task)?.tgid === id;
+  if (id === -1) return () => true;
+  const group = id === 0 ? r.kernel.task(call.pid)?.pgid : -id;
+  return (task) => view(task)?.pgid === group;
+}
+
+/**
+ * A continue drops the stop signals that are pending, a stop signal the continue. Whichever was
+ * taken just before, as its line below will show, leaves the same state behind: it is noted.
+ */
+function noteFlushed(r: Replay, call: Call): void {
+  const at = call.row!.op === OP.OP_TGKILL || call.row!.op === OP.OP_RT_TGSIGQUEUEINFO ? 2 : 1;
+  const signo = numberArg(call, at) ?? 0;
+  const drops = signo === SIGCONT ? STOPS : STOPS.includes(signo) ? [SIGCONT] : [];
+  if (!drops.length) return;
+  const hit = signalled(r, call);
+  for (const task of r.living) {
+    const pending = r.kernel.task(task.pid)?.pending ?? 0n;
+    const dropped = drops.find((one) => (pending >> BigInt(one - 1)) & 1n);
+    if (!dropped || !hit(task)) continue;
+    task.flushed = { signo: dropped, sender: r.kernel.queuedSender(task.pid, dropped) };
+  }
+}
+
+/**
+ * A task that had called exit and, as its last line says, left by itself had begun to before a
+ * signal could kill it.
+ */
+export function leaveBefore(r: Replay, call: Call): void {
+  if (!SENDS.has(call.row!.op)) return;
+  noteFlushed(r, call);
+  const leaving = [...r.living].filter((task) => task.exiting && task.pid !== call.pid);
+  if (!leaving.length) return;
+  const hit = signalled(r, call);
+  for (const task of leaving) {
+    if (!hit(task) || !spanAt(r.index, task.pid, call.seq)?.left) continue;
+    // its end itself is where the log shows it
+    r.kernel.exports.begin_exit(task.pid, (task.exiting!.code & 0xff) << 8);
+  }
 }
 
 /** Would this open wait find the child, were it dead? */

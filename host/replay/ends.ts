@@ -1,10 +1,12 @@
 // Signal lines, exit lines, and the line that says whose number an exec took over.
 import * as OP from '../../assembly/uapi/op.ts';
+import { EFBIG, EPIPE } from '../../assembly/uapi/errno.ts';
 import { DISP_DONE, type SigInfo } from '../kernel.ts';
 import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
 import type { ReplayTask } from './call.ts';
 import { adoptSender } from './creds.ts';
+import { killedByFilter } from './filtered.ts';
 import { exitNow, INIT } from './deaths.ts';
 import type { Replay } from './engine.ts';
 import { resume, runNow } from './execute.ts';
@@ -13,7 +15,10 @@ import { addReason, countCall, countEvent } from './result.ts';
 import { adoptHandler } from './sparse.ts';
 import { fireBySignal } from './timers.ts';
 
+const SIGPIPE = 13;
 const SIGCHLD = 17;
+const SIGXFSZ = 25;
+const CLD_DUMPED = 3;
 const CLD_STOPPED = 5;
 const CLD_CONTINUED = 6;
 /** How many SIGCHLD lines of a parent are searched for the next one of the same child. */
@@ -59,8 +64,19 @@ export function worldly(r: Replay, info: SigInfoFields | undefined, signo: numbe
   return info.pid === undefined || info.pid === 0 || !r.tasks.has(info.pid) || signo === 14;
 }
 
+/**
+ * Did a call on a file of the world's raise it for the caller itself: the file had grown as large
+ * as the limit allows, or nobody read from a pipe or socket whose contents are not known?
+ */
+function byOwnCall(task: ReplayTask, info: SigInfoFields | undefined): boolean {
+  if (!info || info.code !== 0 || info.pid !== task.pid) return false;
+  if (info.signo === SIGXFSZ) return Number(task.lastRet) === -EFBIG;
+  return info.signo === SIGPIPE && Number(task.lastRet) === -EPIPE;
+}
+
 /** A stop or continue that is due in the kernel, though its line comes later. */
 export function letNoticesOut(r: Replay, pid: number): boolean {
+  if (r.tasks.get(pid)?.exiting) return false;
   return r.kernel.exitToUser(pid, undefined, STOP_ONLY).action !== 'none';
 }
 
@@ -93,8 +109,11 @@ function dropUntold(r: Replay, task: ReplayTask, info: SigInfoFields, at: number
   let next = at + 2;
   const end = Math.min(list.length, next + 2 * LOOK_AHEAD);
   while (next < end && list[next + 1] !== sender) next += 2;
-  if (list[next] !== info.code || !r.tasks.has(sender) || !deliverable(r, task.pid, SIGCHLD))
-    return;
+  if (!r.tasks.has(sender) || !deliverable(r, task.pid, SIGCHLD)) return;
+  // what was stopped and runs had been continued, even if its end is told next
+  const told = list[next] ?? info.code;
+  const gone = told > 0 && told <= CLD_DUMPED && info.code === CLD_STOPPED;
+  if (told !== info.code && !(gone && r.kernel.task(sender)?.state !== 'T')) return;
   if (letNoticesOut(r, sender)) r.reordered('a stop or continue was not told: one was pending');
 }
 
@@ -112,7 +131,7 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   const child = r.tasks.get(info.pidInRecorderNs ?? info.pid ?? 0);
   const pending = deliverable(r, task.pid, 17);
   if (!child?.dead || child.told || child.end === undefined) return false;
-  if (r.kernel.pendingChild(task.pid) === child.pid) {
+  if (r.kernel.queuedSender(task.pid, SIGCHLD) === child.pid) {
     child.told = true;
     return false;
   }
@@ -126,6 +145,41 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   if (wrong) r.diverge(line.line, task, 'signal', line.text, `status ${status}`, line.text);
   else r.reordered('a SIGCHLD was taken before the next was sent');
   return true;
+}
+
+/** Was it taken just before a signal that drops it? Then it has left nothing behind. */
+function wasDropped(r: Replay, task: ReplayTask, line: TraceLine): boolean {
+  const { flushed } = task;
+  const info = line.siginfo;
+  if (flushed?.signo !== line.signo || info?.code !== 0 || flushed.sender !== info.pid) {
+    return false;
+  }
+  task.flushed = undefined;
+  addReason(r.result.signals, signalName(line.signo));
+  countEvent(r.result, 'signal', 'matched');
+  r.compared?.add(line.seq);
+  r.reordered('a stop or continue was taken before the one that drops it');
+  return true;
+}
+
+/** A signal that is not there, or blocked, as far as the log shows. Return: can it be taken now? */
+function letThrough(r: Replay, task: ReplayTask, line: TraceLine): boolean {
+  const info = line.siginfo;
+  if (wasDropped(r, task, line)) return false;
+  // the mask was from before the log
+  if (!task.maskKnown && r.adopter.unblock(task, line.signo)) return true;
+  // a call with a mask of its own let it through
+  if (r.adopter.temporaryMask(task, line.signo)) return true;
+  if (worldly(r, info, line.signo) || byOwnCall(task, info)) {
+    raiseFromWorld(r, task, line);
+    return true;
+  }
+  countEvent(r.result, 'signal', 'diverged');
+  const want = `${signalName(line.signo)} from ${info?.pid ?? '?'}`;
+  r.diverge(line.line, task, 'signal', want, 'not pending', line.text);
+  raiseFromWorld(r, task, line);
+  take(r, task, line.signo);
+  return false;
 }
 
 export function onSignalLine(r: Replay, line: TraceLine): void {
@@ -145,22 +199,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   }
   if (line.signo === SIGCHLD && info) dropUntold(r, task, info, r.childSignal(task.pid));
   if (isDeath(info) && outOfTurn(r, task, line)) return;
-  if (!deliverable(r, task.pid, line.signo)) {
-    if (!task.maskKnown && r.adopter.unblock(task, line.signo)) {
-      // the mask was from before the log
-    } else if (r.adopter.temporaryMask(task, line.signo)) {
-      // a call with a mask of its own let it through
-    } else if (worldly(r, info, line.signo)) {
-      raiseFromWorld(r, task, line);
-    } else {
-      countEvent(r.result, 'signal', 'diverged');
-      const want = `${signalName(line.signo)} from ${info?.pid ?? '?'}`;
-      r.diverge(line.line, task, 'signal', want, 'not pending', line.text);
-      raiseFromWorld(r, task, line);
-      take(r, task, line.signo);
-      return;
-    }
-  }
+  if (!deliverable(r, task.pid, line.signo) && !letThrough(r, task, line)) return;
   const taken = take(r, task, line.signo);
   if (taken) addReason(r.result.signals, signalName(line.signo));
   let wrong = taken ? compareInfo(taken, info) : 'not taken';
@@ -244,6 +283,14 @@ export function onExitLine(r: Replay, line: TraceLine): void {
       r.reordered('an end needed an open call');
     }
     if (pendingStatus(r, task.pid) < 0) r.adopter.hiddenReboot(task, line);
+    if (pendingStatus(r, task.pid) < 0 && line.kind === 'killed') {
+      killedByFilter(r, task, line.signo);
+    }
+    if ((r.kernel.task(task.pid)?.state ?? 'Z') === 'Z') {
+      r.kernel.events();
+      finishEnd(r, task, line, status);
+      return;
+    }
     // a handler that could not be entered, a fault inside one: the CPU's doing
     if (pendingStatus(r, task.pid) < 0 && line.kind === 'killed' && FAULTS.has(line.signo)) {
       r.kernel.fault(task.pid, line.signo);

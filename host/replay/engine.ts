@@ -194,6 +194,8 @@ export class Replay {
       dead: false,
       parent: parent?.pid ?? 0,
       told: false,
+      flushed: undefined,
+      filter: parent?.filter,
       took: 0,
       end: undefined,
       ended: undefined,
@@ -206,6 +208,7 @@ export class Replay {
       maskKnown: parent?.maskKnown ?? false,
       ppidKnown: known,
       groupKnown: parent?.groupKnown ?? false,
+      sidKnown: parent?.sidKnown ?? false,
       limitsKnown: new KnownSet(parent?.limitsKnown),
       credKnown: parent?.credKnown ?? 0,
       bsetKnown: parent?.bsetKnown ?? 0n,
@@ -292,6 +295,8 @@ export class Replay {
   }
 
   #isExit(call: Call): boolean {
+    // one that came back did not end its task: a filter kept it from running
+    if (call.retKind === 'value') return false;
     return call.row?.op === OP.OP_EXIT || call.row?.op === OP.OP_EXIT_GROUP;
   }
 

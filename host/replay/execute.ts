@@ -13,9 +13,12 @@ import {
 } from './call.ts';
 import { isInterrupted } from '../trace/event.ts';
 import type { Replay } from './engine.ts';
-import { childOf, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
+import { leaveBefore } from './deaths.ts';
+import { worldly } from './ends.ts';
+import { childOf, closeOthersFirst, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { isListed } from './listed.ts';
 import { addReason, type CallClass, countCall, type Verdict } from './result.ts';
+import { keptFromRunning, learnFilter } from './filtered.ts';
 import { fireByCall } from './timers.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 
@@ -48,18 +51,25 @@ export type Moment = 'end' | 'early' | 'try';
  * on trial, sleeping isn't one either. Return: whether it was run.
  */
 export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment = 'end'): boolean {
+  if (keptFromRunning(r, task, call)) {
+    remember(task, call, registerOf(call) ?? 0);
+    r.audit?.conclude(call);
+    return true;
+  }
   const cls = r.adopter.classOf(task, call);
   if (cls === 'unmodelled' || cls === 'injected') {
+    learnFilter(r, task, call);
     countCall(r.result, call.name, cls, undefined, { listed: isListed(r, call) });
     remember(task, call, registerOf(call) ?? 0);
     r.audit?.conclude(call);
     r.files.learn(call, cls);
     return true;
   }
-  if (isX32(call)) {
+  const fault = recordersFault(r, call);
+  if (fault) {
     countCall(r.result, call.name, cls, 'blind');
-    addReason(r.result.reasons.blind, `${call.name}: ENOSYS, an x32 number under its plain name`);
-    remember(task, call, registerOf(call)!);
+    addReason(r.result.reasons.blind, `${call.name}: ${fault}`);
+    remember(task, call, registerOf(call) ?? 0);
     r.audit?.conclude(call);
     return true;
   }
@@ -69,6 +79,8 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (isInterrupted(call)) expectSignal(r, call, moment !== 'end');
   const child = childOf(r, call);
   if (child) forkOthersFirst(r, call);
+  leaveBefore(r, call);
+  if (moment === 'end') closeOthersFirst(r, call);
   const flow = r.flows.concerns(call);
   if (flow && !r.flows.settle(call, moment)) return false;
   if (flow) r.files.tell(call);
@@ -98,7 +110,8 @@ function settle(
   first: Outcome,
 ): boolean {
   let outcome = first;
-  let wrong = outcome.unknown ? undefined : judge(call, outcome, r.timers);
+  const world = r.timers || endedByWorld(r, call);
+  let wrong = outcome.unknown ? undefined : judge(call, outcome, world);
   if (wrong && moment === 'end' && !flow)
     ({ outcome, wrong } = search(r, call, child, outcome, wrong));
   const asleep = outcome.disposition === DISP_BLOCKED;
@@ -152,6 +165,24 @@ function isX32(call: Call): boolean {
   return call.errno === 'ENOSYS' && !call.table.compat && call.row?.support === 'full';
 }
 
+/**
+ * The recorder's fault: threads that a sibling's exit_group kills inside a call are shown to return
+ * its number from that call. Evidence: `<... rt_sigprocmask resumed>NULL, 8) = 231`, where 0 or an
+ * error are all that call can give, in the moment in which others call exit_group (231).
+ */
+function isLeftover(r: Replay, call: Call): boolean {
+  if (call.ret !== call.table.byName.get('exit_group')?.nr) return false;
+  const group = r.kernel.task(call.pid)?.tgid;
+  return [...r.living].some(
+    ({ pid, exiting }) => exiting?.group && r.kernel.task(pid)?.tgid === group,
+  );
+}
+
+function recordersFault(r: Replay, call: Call): string | undefined {
+  if (isX32(call)) return 'ENOSYS, an x32 number under its plain name';
+  return isLeftover(r, call) ? "the number of a sibling's exit_group as a result" : undefined;
+}
+
 function run(r: Replay, call: Call, child: number): Outcome {
   r.audit?.settle();
   const outcome = runCall(r, call, r.tableIndex.get(call.table) ?? 0, child);
@@ -176,6 +207,12 @@ function expire(r: Replay, call: Call, outcome: Outcome): Outcome {
   return { ...outcome, disposition, rax: outcome.frame.resultBig };
 }
 
+/** Did a signal from outside the log end this call? */
+function endedByWorld(r: Replay, call: Call): boolean {
+  const cause = isInterrupted(call) ? r.index.interruptions.get(call.seq) : undefined;
+  return cause !== undefined && worldly(r, cause.info, cause.signo);
+}
+
 /** Sleeping is no answer yet: the attempt is taken back. */
 function unsleep(r: Replay, call: Call, outcome: Outcome): void {
   if (outcome.disposition === DISP_BLOCKED && !isFork(call.row!.op)) r.kernel.abortCall(call.pid);
@@ -196,7 +233,8 @@ export function wake(r: Replay, task: ReplayTask, call: Call): void {
   const step = (): boolean => (flow ? r.flows.help(call) : help(r, call, call.pid));
   let outcome = resumed(r, call, step);
   if (outcome && flow) outcome = expire(r, call, outcome);
-  const wrong = outcome ? judge(call, outcome, r.timers) : 'the call sleeps';
+  const asleep = endedByWorld(r, call) ? undefined : 'the call sleeps';
+  const wrong = outcome ? judge(call, outcome, r.timers) : asleep;
   if (!outcome || outcome.disposition === DISP_BLOCKED) r.kernel.abortCall(call.pid);
   call.asleep = false;
   const { frame } = r.kernel;

@@ -69,3 +69,6 @@ export function madeFds(call: Call): number[] | undefined {
   if (typeof call.ret !== 'number' || !makesOne(call)) return undefined;
   return [call.ret];
 }
+
+/** Calls whose EMFILE is another limit's than that of descriptors. */
+export const OWN_LIMITS = new Set(['mq_open', 'fanotify_init', 'memfd_secret', 'io_uring_setup']);

@@ -146,7 +146,9 @@ function classOfIoctl(file: FileView | undefined, call: Call): CallClass {
   const command = call.args[1];
   if (command?.kind !== 'sym') return 'unmodelled';
   if (OWN_IOCTLS.test(command.text)) return 'emulated';
-  return command.text === 'FIONREAD' && !isWorlds(file) ? 'emulated' : 'unmodelled';
+  // how many events of what length wait at an inotify file, the world's names say
+  const counted = !isWorlds(file) && file.kind !== 'inotify';
+  return command.text === 'FIONREAD' && counted ? 'emulated' : 'unmodelled';
 }
 
 /** The class of an fcntl by its command, and for locks by the file. */

@@ -14,7 +14,7 @@ import type { EpollItem, FileView } from '../file-views.ts';
 import type { Frame } from '../frame.ts';
 import { type Call, expectedRax, failed } from './call.ts';
 import type { Replay } from './engine.ts';
-import { madeFds } from './fd-calls.ts';
+import { madeFds, OWN_LIMITS } from './fd-calls.ts';
 import {
   askedFds,
   classByCommand,
@@ -235,7 +235,7 @@ export class Files {
       case OP.OP_OPENAT:
       case OP.OP_OPENAT2: {
         // no descriptor left: that is the kernel's to find
-        if (errno === EMFILE) frame.assistRet(0);
+        if (errno === EMFILE && !OWN_LIMITS.has(call.name)) frame.assistRet(0);
         const opened = this.#same.opened(call);
         if (opened) frame.assistFile(opened.flags, opened.id);
         break;

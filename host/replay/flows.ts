@@ -61,6 +61,11 @@ const STIRS: ReadonlySet<string> = new Set([
   'timerfd_settime',
 ]);
 
+/** How much a write(2) or sendto(2) was asked to write. */
+function lengthOf(call: Call): number {
+  return numberArg(call, 2) ?? 0;
+}
+
 /** Files on which a call depends on nothing that others put in; it can't be looked at ahead. */
 const APART = new Set(['proc', 'nsfs', 'container', 'supervisor']);
 
@@ -71,8 +76,8 @@ export function stirsFlows(name: string): boolean {
 
 export class Flows {
   readonly #r: Replay;
-  /** open intervals that have not been run */
-  readonly #open = new Set<Call>();
+  /** open intervals that have not been run, by where they end */
+  readonly #open: Call[] = [];
 
   constructor(r: Replay) {
     this.#r = r;
@@ -89,26 +94,47 @@ export class Flows {
   /** A call has begun, and is not over. */
   begin(call: Call): void {
     if (!call.row || call.injected || call.done || !this.concerns(call)) return;
-    this.#open.add(call);
+    // of several that one event may end it is the one that the log shows to end first
+    const end = this.#endOf(call);
+    const at = this.#open.findIndex((other) => this.#endOf(other) > end);
+    this.#open.splice(at < 0 ? this.#open.length : at, 0, call);
     this.#try(call);
   }
 
   /** A line has been replayed: does an open call now give what the log shows? */
   stir(line: TraceLine): void {
-    if (this.#open.size === 0) return;
+    if (this.#open.length === 0) return;
     const ends = line.kind === 'exit' || line.kind === 'killed';
     if (!ends && !STIRS.has(line.name)) return;
-    for (const call of this.#open) {
+    for (const call of [...this.#open]) {
       const task = this.#r.tasks.get(call.pid);
-      if (call.done || task?.open !== call) this.#open.delete(call);
+      if (call.done || task?.open !== call) this.#drop(call);
       else this.#try(call);
     }
+  }
+
+  #endOf(call: Call): number {
+    return this.#r.index.splits.endOf(call.seq) || Infinity;
+  }
+
+  #drop(call: Call): void {
+    const at = this.#open.indexOf(call);
+    if (at >= 0) this.#open.splice(at, 1);
   }
 
   /** Runs an open call early when it is its time, and waiting could only miss it. */
   #try(call: Call): void {
     if (!this.#eager(call) || !this.#decided(call)) return;
-    if (this.fits(call) && runNow(this.#r, call)) this.#open.delete(call);
+    if (!this.fits(call) && !this.#cutShort(call)) return;
+    if (runNow(this.#r, call)) this.#drop(call);
+  }
+
+  /** A write that the log shows to have gone in in part: it began while there was room. */
+  #cutShort(call: Call): boolean {
+    const op = call.row!.op;
+    if (op !== OP.OP_WRITE && op !== OP.OP_SENDTO) return false;
+    const part = typeof call.ret === 'number' && call.ret > 0 && call.ret < lengthOf(call);
+    return part && this.begins(call);
   }
 
   #decided(call: Call): boolean {

@@ -1,5 +1,6 @@
 // Guest memory of a replayed call: what the log shows of it goes into windows before the trap,
 // what the kernel wrote is compared afterwards. A value that the log doesn't show is unknown.
+import { SI_QUEUE } from '../../assembly/uapi/signal.ts';
 import { evaluate } from '../abi/constants.ts';
 import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
@@ -86,7 +87,9 @@ function bytesOfSiginfo(node: ArgNode): Uint8Array | undefined {
   const view = new DataView(bytes.buffer);
   view.setInt32(0, info.signo, true);
   view.setInt32(4, info.errno ?? 0, true);
-  view.setInt32(8, info.code ?? 0, true);
+  // shown as {}: its si_signo, which nobody reads, is 0; it was a program's to send
+  const none = node.fields.length === 0;
+  view.setInt32(8, none ? SI_QUEUE : (info.code ?? 0), true);
   view.setInt32(16, info.pid ?? 0, true);
   view.setInt32(20, info.uid ?? 0, true);
   view.setBigUint64(24, BigInt.asUintN(64, info.value ?? 0n), true);

@@ -3,6 +3,8 @@
 // out, nearest cause first; what has nothing to do with it stays open.
 import * as OP from '../../assembly/uapi/op.ts';
 import { isInterrupted, type SigInfoFields } from '../trace/event.ts';
+import { sigInfoOf } from '../trace/strace.ts';
+import { fieldOf } from '../trace/values.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { endEarly, reaps } from './deaths.ts';
 import { deliverable, letNoticesOut, worldly } from './ends.ts';
@@ -10,6 +12,9 @@ import type { Replay } from './engine.ts';
 import { runNow } from './execute.ts';
 import { isListed } from './listed.ts';
 import { addReason, countCall } from './result.ts';
+import { fdOf } from './file-class.ts';
+import { valueOf } from './memory.ts';
+import { nextFds } from './peek.ts';
 import { isFork } from './run.ts';
 
 /** How many steps one fact may take: no log needs more, and a search must end. */
@@ -82,6 +87,7 @@ function deathsFirst(
  * that act first, then deaths, then sleepers. Return: whether anything happened.
  */
 export function help(r: Replay, call: Call | undefined, about: number): boolean {
+  if (senderFirst(r, call)) return true;
   const tasks = [...r.living];
   if (runOpen(r, tasks, call, false)) return true;
   for (const task of deathsFirst(r, tasks, call, about)) if (endEarly(r, task)) return true;
@@ -104,6 +110,14 @@ export function senderOf(
     if (other?.nspid === info.pid && other.nsLevel === view.nsLevel) return task;
   }
   return undefined;
+}
+
+/** Whom a wait for signals shows as the sender of the one that it got: his call comes first. */
+function senderFirst(r: Replay, call: Call | undefined): boolean {
+  const node = call?.row?.op === OP.OP_RT_SIGTIMEDWAIT ? call.args[1] : undefined;
+  if (node?.kind !== 'struct') return false;
+  const open = senderOf(r, call!.pid, sigInfoOf(node))?.open;
+  return open !== undefined && !open.done && runNow(r, open);
 }
 
 /** One step towards a signal that `task` takes. Return: why, when anything happened. */
@@ -184,11 +198,40 @@ export function childOf(r: Replay, call: Call): number {
   return level === 0 && typeof call.ret === 'number' && call.ret > 0 ? call.ret : 0;
 }
 
-/** In an inner pid namespace the kernel numbers the children: would this fork get its number? */
+/** Would this fork make the pidfd that the log shows? */
+function pidfdFits(r: Replay, call: Call): boolean {
+  if (!call.text.includes('CLONE_PIDFD')) return true;
+  const threads = call.row!.op === OP.OP_CLONE3;
+  const out = threads ? fieldOf(call.args[0], 'pidfd') : fieldOf(call.args, 'parent_tid');
+  const shown = out?.kind === 'array' ? Number(valueOf(out.items[0]) ?? -1n) : -1;
+  return shown < 0 || nextFds(r, call.pid, 1)[0] === shown;
+}
+
+/**
+ * Would this fork get the numbers that the log shows: in an inner pid namespace the kernel numbers
+ * the children, and everywhere the pidfds?
+ */
 export function numberFits(r: Replay, call: Call): boolean {
+  if (!pidfdFits(r, call)) return false;
   const level = r.kernel.task(call.pid)?.nsLevel ?? 0;
   if (level === 0 || typeof call.ret !== 'number') return true;
   return r.kernel.exports.next_pid(call.pid) === call.ret;
+}
+
+/** Of threads that close the same descriptor one succeeds: it comes first. */
+export function closeOthersFirst(r: Replay, call: Call): void {
+  if (call.row!.op !== OP.OP_CLOSE || call.errno !== 'EBADF') return;
+  const fd = fdOf(call.args[0]);
+  for (let tries = 0; tries < STEPS && r.kernel.file(call.pid, fd); ++tries) {
+    const group = r.kernel.task(call.pid)?.tgid;
+    const other = [...r.living].find(({ open }) => {
+      const closes = open && open !== call && !open.done && open.row?.op === OP.OP_CLOSE;
+      if (!closes || open.ret !== 0 || fdOf(open.args[0]) !== fd) return false;
+      return r.kernel.task(open.pid)?.tgid === group;
+    });
+    if (!other || !runNow(r, other.open!)) return;
+    r.reordered('a descriptor was closed by another thread first');
+  }
 }
 
 /** Open forks that took the numbers before that of `call` come first. */

@@ -14,7 +14,7 @@ import type { Frame } from '../frame.ts';
 import { isInterrupted } from '../trace/event.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, expectedText, failed } from './call.ts';
-import { OPENS } from './fd-calls.ts';
+import { OPENS, OWN_LIMITS } from './fd-calls.ts';
 import { encodeFileCall, encodesFileCall } from './file-encode.ts';
 import { judgeFileOutputs } from './file-judge.ts';
 import type { Files } from './files.ts';
@@ -170,7 +170,7 @@ function encodePrctl(frame: Frame, call: Call): boolean {
 function assist(frame: Frame, call: Call, childPid: number): void {
   const op = call.row!.op;
   if (isFork(op) && childPid > 0) frame.assistPid(childPid);
-  if (isFork(op) && cgroupRefuses(call)) frame.assistErrno(errnoNumber(call.errno!)!);
+  if (isFork(op) && forkRefused(call)) frame.assistErrno(errnoNumber(call.errno!)!);
   if (op === OP.OP_ALARM || op === OP.OP_TIMER_GETOVERRUN) {
     if (typeof call.ret === 'number' && call.ret > 0) frame.assistRet(call.ret);
   }
@@ -179,9 +179,9 @@ function assist(frame: Frame, call: Call, childPid: number): void {
   const worldDecides = call.row!.class === 'assisted';
   if (worldDecides) {
     // no descriptor left: that is the kernel's to find
-    if (call.errno === 'EMFILE' || hasNoTerminal(call)) frame.assistRet(0);
-    else if (call.retKind === 'error' || restartsAgain(call))
-      frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
+    const full = call.errno === 'EMFILE' && !OWN_LIMITS.has(call.name);
+    if (full || hasNoTerminal(call)) frame.assistRet(0);
+    else if (failed(call)) frame.assistErrno(errnoNumber(call.errno ?? '') ?? 5);
     else if (typeof call.ret === 'number') frame.assistRet(call.ret);
   }
   if (OPENS.has(op)) assistOpenFlags(frame, call);
@@ -193,11 +193,6 @@ function assist(frame: Frame, call: Call, childPid: number): void {
     const mask = sigsetOf(fieldOf(call.args[0], 'mask'));
     if (mask !== undefined) frame.assistMask(BigInt.asUintN(64, mask));
   }
-}
-
-/** restart_syscall(2) of a call that is not modelled, interrupted once more. */
-function restartsAgain(call: Call): boolean {
-  return call.row!.op === OP.OP_RESTART_SYSCALL && call.retKind === 'restart';
 }
 
 /** prctl(PR_GET_DUMPABLE) where fs.suid_dumpable says so. */
@@ -214,10 +209,19 @@ function worldRefuses(call: Call): boolean {
   return REFUSALS.get(call.row!.op)?.test(call.errno ?? '') ?? false;
 }
 
-/** Did the child's cgroup, which is the world's, refuse it: a limit, or CLONE_INTO_CGROUP? */
-export function cgroupRefuses(call: Call): boolean {
+const PID_MAX_DEFAULT = 32768;
+
+/**
+ * Did the world refuse this child: its cgroup, by a limit or CLONE_INTO_CGROUP, or the machine's
+ * pid_max?
+ */
+export function forkRefused(call: Call): boolean {
   if (call.retKind !== 'error') return false;
   if (call.errno === 'EAGAIN') return true;
+  // a number above the machine's pid_max
+  const asked = /\bset_tid=\[([^\]]*)\]/.exec(callText(call))?.[1] ?? '';
+  const most = Math.max(0, ...asked.split(/[ ,]+/).map(Number));
+  if (call.errno === 'EINVAL' && most >= PID_MAX_DEFAULT) return true;
   const into = /\bCLONE_INTO_CGROUP\b/.test(callText(call));
   return into && /^(EBADF|ENODEV|EACCES|EOPNOTSUPP|EBUSY|ENOENT)$/.test(call.errno!);
 }

@@ -2,8 +2,8 @@
 // shows one it is adopted, afterwards it is compared.
 import * as OP from '../../assembly/uapi/op.ts';
 import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../../assembly/uapi/resource.ts';
-import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
-import type { Kernel } from '../kernel.ts';
+import { PRIO_PGRP, PRIO_PROCESS, PRIO_USER } from '../../assembly/uapi/sched.ts';
+import { DISP_DONE, type Kernel } from '../kernel.ts';
 import { fieldOf } from '../trace/values.ts';
 import { type Call, failed, type ReplayTask } from './call.ts';
 import { limitOf, valueOf } from './structs.ts';
@@ -23,6 +23,9 @@ const MARKS: ReadonlyMap<number, number> = new Map([
   [OP.OP_SCHED_GETSCHEDULER, POLICY],
   [OP.OP_PERSONALITY, PERSONALITY],
 ]);
+const NICER = -4;
+/** Field of struct cred, by the number of set_cred(). */
+const UID = 0;
 /** Calls that privilege, or a limit from before the log, allows. */
 const RAISING = new Set([
   OP.OP_SETPRIORITY,
@@ -61,6 +64,31 @@ function adoptLimit(k: Kernel, task: ReplayTask, call: Call): string | undefined
   return 'limit from before the log';
 }
 
+/** Numbers of processes that no log has, counted down from the last one. */
+const OUTSIDER = 4_194_200;
+
+/** Of a user's or group's processes one that is not in the log is nicer than all that are. */
+function adoptNicer(k: Kernel, task: ReplayTask, call: Call, shown: number): string | undefined {
+  const which = number(call, 0);
+  const view = k.task(task.pid);
+  const mark = NICER - (which ?? 0);
+  if (failed(call) || !view || task.limitsKnown.has(mark)) return undefined;
+  if (which !== PRIO_USER && which !== PRIO_PGRP) return undefined;
+  const asked = k.frame.begin(task.pid, 0, OP.OP_GETPRIORITY);
+  asked.setArg(0, which).setArg(1, number(call, 1) ?? 0);
+  if (k.trap() !== DISP_DONE || asked.resultBig >= BigInt(shown)) return undefined;
+  task.limitsKnown.add(mark);
+  const pid = OUTSIDER - which;
+  if (!k.task(pid)) k.adopt({ pid });
+  const group = which === PRIO_PGRP ? number(call, 1) || view.pgid : pid;
+  k.setGroup(pid, group, which === PRIO_PGRP ? view.sid : pid);
+  if (which === PRIO_USER) k.setCred(pid, UID, BigInt(number(call, 1) || view.uid));
+  const frame = k.frame.begin(INIT, 0, OP.OP_SETPRIORITY).setArg(0, PRIO_PROCESS);
+  frame.setArg(1, pid).setArg(2, 20 - shown);
+  k.trap();
+  return 'priority of processes outside the log';
+}
+
 /** A first observation that differs. Return: what it is, or undefined: it is none. */
 export function adoptSetting(
   k: Kernel,
@@ -81,7 +109,8 @@ export function adoptSetting(
     case OP.OP_OLD_GETRLIMIT:
       return agrees ? adoptLimit(k, task, call) : undefined;
     case OP.OP_GETPRIORITY: {
-      if (number(call, 0) !== PRIO_PROCESS || !own(1) || !first(NICE)) return undefined;
+      if (number(call, 0) !== PRIO_PROCESS) return adoptNicer(k, task, call, ret);
+      if (!own(1) || !first(NICE)) return undefined;
       const frame = k.frame.begin(INIT, 0, OP.OP_SETPRIORITY).setArg(0, PRIO_PROCESS);
       frame.setArg(1, task.pid).setArg(2, 20 - ret);
       k.trap();

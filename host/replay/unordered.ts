@@ -160,7 +160,7 @@ class Schedule {
       case 'signal': {
         // a stopped task takes nothing until it goes on
         if (view.state === 'T' && line.signo !== SIGKILL) return 'no';
-        const child = line.signo === SIGCHLD ? r.kernel.pendingChild(line.pid) : 0;
+        const child = line.signo === SIGCHLD ? r.kernel.queuedSender(line.pid, SIGCHLD) : 0;
         const from = line.siginfo?.pid ?? 0;
         // of two that died close together only one is told
         const told = child === 0 || child === from || r.tasks.get(from)?.dead === true;

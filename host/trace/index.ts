@@ -15,6 +15,8 @@ export interface ForkEntry {
   name: string;
   /** the result, in the caller's own pid namespace; 0: unknown (the call never returned) */
   ret: number;
+  /** the number that clone3 asked for in the outermost namespace, 0: none */
+  asked: number;
   /**
    * The child as the recorder numbers it: `ret` itself, the translation in the log, or for callers
    * in an inner pid namespace the first new task that fits (`inferred`). 0: never seen in the log.
@@ -39,6 +41,8 @@ export interface TaskSpan {
   last: number;
   /** seq of its `+++ exited`, `+++ killed` line; 0 when there is none */
   exit: number;
+  /** it left by itself, as far as its last line says */
+  left: boolean;
   /** the fork that made it, as far as known */
   fork: ForkEntry | undefined;
 }
@@ -49,8 +53,12 @@ export interface TraceIndex {
   splits: SplitCalls;
   /** what interrupted a call that was to be restarted, by the seq of its first half */
   interruptions: Map<number, Interruption>;
+  /** calls, by the seq of their first half, behind which a filter's signal or end stands */
+  trapped: Set<number>;
   /** SIGCHLD lines by the pid that took them, in order: si_code and si_pid, alternating */
   childSignals: Map<number, number[]>;
+  /** where each descriptor number is first seen to be made, by whomever */
+  fdsMade: Map<number, number>;
   /** spans by pid, in order */
   tasks: Map<number, TaskSpan[]>;
   /** number of the first process (also where its lines don't show it); 0 when no line tells */
@@ -62,7 +70,20 @@ export interface TraceIndex {
 
 const FORKS = new Set(['fork', 'vfork', 'clone', 'clone2', 'clone3', 'fork_into_container']);
 
+/** Calls that make descriptors, and where those that make two show them. */
+const MAKES_FDS = new Set(
+  (
+    'open creat openat openat2 open_by_handle_at socket accept accept4 dup dup2 dup3 fcntl ' +
+    'fcntl64 pipe pipe2 socketpair epoll_create epoll_create1 eventfd eventfd2 timerfd_create ' +
+    'signalfd signalfd4 inotify_init inotify_init1 pidfd_open pidfd_getfd memfd_create ' +
+    'memfd_secret userfaultfd perf_event_open io_uring_setup fanotify_init open_tree fsopen ' +
+    'fsmount fspick mq_open bpf landlock_create_ruleset'
+  ).split(' '),
+);
+const PAIRS_AT: Readonly<Record<string, number>> = { pipe: 0, pipe2: 0, socketpair: 3 };
+
 const SIGCHLD = 17;
+const SIGSYS = 31;
 
 /** Calls whose splits carry nothing that the first half doesn't say. */
 const DULL = new Set([
@@ -84,6 +105,18 @@ const DULL = new Set([
   'rseq',
   'madvise',
 ]);
+
+/** Does the first pass want to see all of a call of this name? */
+export function isTelling(name: string): boolean {
+  return FORKS.has(name) || MAKES_FDS.has(name) || name === 'prctl' || name === 'seccomp';
+}
+
+/** The last of the numbers that clone3(2) may ask for; a few levels may remain above it. */
+function askedNumber(line: TraceLine): number {
+  const list = /set_tid=\[([^\]]*)\]/.exec(line.argText)?.[1];
+  const last = Number(list?.split(/[ ,]+/).at(-1) ?? 0);
+  return last > 1 ? last : 0;
+}
 
 /** True if this is a call that makes a task. */
 export function isForkLike(name: string): boolean {
@@ -129,7 +162,9 @@ export class IndexBuilder {
     forks: new Map(),
     splits: new SplitCalls(),
     interruptions: new Map(),
+    trapped: new Set(),
     childSignals: new Map(),
+    fdsMade: new Map(),
     tasks: new Map(),
     firstPid: 0,
     names: new Map(),
@@ -142,6 +177,8 @@ export class IndexBuilder {
   readonly #restarts = new Map<number, number>();
   #ordered = true;
   #lastSpan: TaskSpan | undefined;
+  #filters = false;
+  readonly #lastCalls = new Map<number, number>();
 
   /** keep: names whose split calls are wanted; default all but those that carry nothing */
   constructor(keep: (name: string) => boolean = (name) => !DULL.has(name)) {
@@ -154,6 +191,7 @@ export class IndexBuilder {
     this.#name(call.name);
     this.#span(call.pid, call.seq);
     if (this.#restarts.size) this.#restarts.delete(call.pid);
+    if (this.#filters) this.#lastCalls.set(call.pid, call.seq);
   }
 
   add(line: TraceLine): void {
@@ -163,6 +201,8 @@ export class IndexBuilder {
       case 'call':
         this.#name(line.name);
         this.#restart(line, line.seq);
+        this.#makesFd(line, line.seq);
+        this.#filtered(line, line.seq);
         if (FORKS.has(line.name)) this.#fork(line, line.seq);
         break;
       case 'unfinished':
@@ -180,10 +220,16 @@ export class IndexBuilder {
         if (FORKS.has(line.name)) this.#fork(line, line.start?.seq ?? line.seq);
         if (line.start !== undefined && this.#keep(line.name)) this.#split(line, line.start);
         this.#restart(line, line.start?.seq ?? line.seq);
+        this.#makesFd(line, line.start?.seq ?? line.seq);
+        this.#filtered(line, line.start?.seq ?? line.seq);
         break;
       case 'signal':
         this.#interrupt(line);
+        if (line.signo === SIGSYS) this.#trap(line);
         if (line.signo === SIGCHLD) this.#childSignal(line);
+        break;
+      case 'killed':
+        if (line.signo === SIGSYS) this.#trap(line);
         break;
       case 'attach':
         if (this.index.tasks.size === 0 && this.index.firstPid === 0) {
@@ -250,7 +296,7 @@ export class IndexBuilder {
       if (spans === undefined) this.index.tasks.set(pid, (spans = []));
       span = spans[spans.length - 1];
       if (span === undefined || span.exit !== 0) {
-        span = { pid, first: seq, last: seq, exit: 0, fork: undefined };
+        span = { pid, first: seq, last: seq, exit: 0, left: false, fork: undefined };
         spans.push(span);
       }
       this.#lastSpan = span;
@@ -266,6 +312,7 @@ export class IndexBuilder {
     const span = this.#span(line.pid, line.seq);
     if (line.kind === 'exit' || line.kind === 'killed' || line.kind === 'gone') {
       span.exit = line.seq;
+      span.left = line.kind === 'exit';
     }
     // the other thread's number ends here, its task goes on under this one
     if (line.kind === 'superseded') {
@@ -293,6 +340,7 @@ export class IndexBuilder {
       pid: line.start?.pid ?? line.pid,
       name: line.name,
       ret,
+      asked: askedNumber(line),
       child,
       inferred: false,
     });
@@ -301,6 +349,39 @@ export class IndexBuilder {
   #restart(line: TraceLine, start: number): void {
     if (isInterrupted(line)) this.#restarts.set(line.pid, start);
     else if (this.#restarts.size) this.#restarts.delete(line.pid);
+  }
+
+  /** Which descriptors the log shows to be made, and where that begins. */
+  #makesFd(line: TraceLine, start: number): void {
+    if (line.retKind !== 'value' || !MAKES_FDS.has(line.name)) return;
+    const { fdsMade } = this.index;
+    const put = (fd: number): void => {
+      if (!fdsMade.has(fd)) fdsMade.set(fd, start);
+    };
+    if (line.name === 'fcntl' && !line.argText.includes('F_DUPFD')) return;
+    const at = PAIRS_AT[line.name];
+    if (at === undefined) {
+      if (typeof line.ret === 'number') put(line.ret);
+      return;
+    }
+    const pair = line.args[at];
+    for (const item of pair?.kind === 'array' ? pair.items : []) {
+      if (item.kind === 'int') put(Number(item.value));
+    }
+  }
+
+  /** From the first filter of system calls on, every task's last call is remembered. */
+  #filtered(line: TraceLine, start: number): void {
+    if (!this.#filters) {
+      const sets = line.name === 'seccomp' || line.name === 'prctl';
+      this.#filters = sets && line.argText.includes('SECCOMP');
+    }
+    if (this.#filters) this.#lastCalls.set(line.pid, start);
+  }
+
+  #trap(line: TraceLine): void {
+    const last = this.#lastCalls.get(line.pid);
+    if (last !== undefined) this.index.trapped.add(last);
   }
 
   #childSignal(line: TraceLine): void {
@@ -334,6 +415,8 @@ export class IndexBuilder {
     for (const fork of forks) {
       if (fork.child !== 0) {
         this.#claim(fork, fork.child);
+      } else if (fork.asked && this.#claim(fork, fork.asked)) {
+        continue;
       } else if (fork.ret === 0 || !this.#claim(fork, fork.ret)) {
         left.push(fork);
       }

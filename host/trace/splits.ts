@@ -45,10 +45,11 @@ const LATELY = 4096;
 /** A longer one hardly does. */
 const MAX_SHARED = 600;
 const FIRST_SLOTS = 1024;
+const SLOT = 3;
 
 export class SplitCalls {
-  /** open addressing: the first half's number (0: free) and the record, side by side */
-  #slots = new Uint32Array(2 * FIRST_SLOTS);
+  /** open addressing, side by side: number of the first half (0: free), record, second half */
+  #slots = new Uint32Array(SLOT * FIRST_SLOTS);
   #count = 0;
   /** where each record begins; the last entry is where the next one will */
   #begins = new Float64Array(FIRST_SLOTS);
@@ -75,11 +76,17 @@ export class SplitCalls {
       id = this.#write(record);
       if (shared) this.#written.set(record, id);
     }
-    if (2 * (this.#count + 1) > this.#slots.length / 2) this.#grow();
+    if (2 * (this.#count + 1) > this.#slots.length / SLOT) this.#grow();
     const at = this.#find(start);
     if (this.#slots[at] === 0) this.#count += 1;
     this.#slots[at] = start;
     this.#slots[at + 1] = id;
+    this.#slots[at + 2] = line.seq;
+  }
+
+  /** Number of the second half of the call whose first one is `start`; 0: not known. */
+  endOf(start: number): number {
+    return this.#slots[this.#find(start) + 2]!;
   }
 
   get(start: number): SplitCall | undefined {
@@ -116,20 +123,23 @@ export class SplitCalls {
 
   /** The slot of a number, or the free one where it would stand. */
   #find(start: number): number {
-    const mask = this.#slots.length / 2 - 1;
+    const mask = this.#slots.length / SLOT - 1;
     let i = (Math.imul(start, 0x9e3779b1) >>> 7) & mask;
-    while (this.#slots[2 * i] !== 0 && this.#slots[2 * i] !== start) i = (i + 1) & mask;
-    return 2 * i;
+    for (; ; i = (i + 1) & mask) {
+      const number = this.#slots[SLOT * i];
+      if (number === 0 || number === start) return SLOT * i;
+    }
   }
 
   #grow(): void {
     const old = this.#slots;
     this.#slots = new Uint32Array(2 * old.length);
-    for (let i = 0; i < old.length; i += 2) {
+    for (let i = 0; i < old.length; i += SLOT) {
       if (old[i] === 0) continue;
       const at = this.#find(old[i]!);
       this.#slots[at] = old[i]!;
       this.#slots[at + 1] = old[i + 1]!;
+      this.#slots[at + 2] = old[i + 2]!;
     }
   }
 }

@@ -215,6 +215,9 @@ describe('personality', () => {
     expect(persona(1, 0x0040000)).toBe(0);
     expect(persona(1, 0xffff_ffff)).toBe(0x0040000);
     expect(persona(d.fork(), 0)).toBe(0x0040000);
+    // a number with bit 31 is no errno
+    expect(persona(1, 0xbad0_4650)).toBe(0x0040000);
+    expect(persona(1, 0xffff_ffff)).toBe(0xbad0_4650);
   });
 });
 

@@ -140,8 +140,27 @@ describe('timer_create', () => {
     expect(d.fault(child, OP.OP_TIMER_CREATE, 0, 0, USER)).toBe(-E.EFAULT);
     const user = d.unprivileged();
     expect(create(user, U.CLOCK_REALTIME_ALARM, 10, U.SIGEV_SIGNAL)).toBe(-E.EPERM);
+    expect(create(user, U.CLOCK_REALTIME_ALARM, 99, U.SIGEV_SIGNAL)).toBe(-E.EINVAL);
     // a number that was given to nobody is gone all the same
     expect(create(child, U.CLOCK_REALTIME, 10, U.SIGEV_SIGNAL)).toBeGreaterThan(0);
+  });
+
+  it("is made on the CPU clocks of processes and of the caller's own threads", () => {
+    const clock = (pid: number, what: number): number => (~pid << 3) | what;
+    const flags = C.CLONE_VM | C.CLONE_SIGHAND | C.CLONE_THREAD;
+    const thread = d.call(child, OP.OP_CLONE, flags, 0, 0, 0, 0);
+    const made = (tid: number, of: number, what: number): boolean =>
+      create(tid, clock(of, what), 10, U.SIGEV_SIGNAL) >= 0;
+    for (const what of [0, 1, 2]) {
+      expect(made(child, 0, what)).toBe(true);
+      expect(made(child, 1, what)).toBe(true);
+      expect(made(child, thread, what | 4)).toBe(true);
+      // neither a process nor a thread of one's own
+      expect(made(child, thread, what)).toBe(false);
+      expect(made(child, 1, what | 4)).toBe(false);
+    }
+    expect(create(child, clock(0, 3 | 4), 10, U.SIGEV_SIGNAL)).toBe(-E.EINVAL);
+    expect(create(child, clock(9999, 0), 10, U.SIGEV_SIGNAL)).toBe(-E.EINVAL);
   });
 
   it('sends SIGALRM with the number of the timer when no event is given', () => {
