@@ -16,6 +16,7 @@ const S_IFMT = 0xf000;
 const S_IFDIR = 0x4000;
 const S_IFREG = 0x8000;
 const MNT_SHARED = 0x1000;
+const MNT_UMOUNT = 0x8000000;
 /** A chain longer than this does not end. */
 const CHAIN_MAX = 1_000_000;
 
@@ -98,11 +99,13 @@ export class VfsChecker {
       this.#supers.add(this.#word(at + M.sb));
       const parent = this.#word(at + M.parent);
       if (parent !== at) {
-        this.#mounts.add(parent);
+        const out = !this.#word(at + M.ns);
+        // a locked mount goes with its parent, which it does not hold
+        const connected = out && (this.#word(at + M.flags) & MNT_UMOUNT) !== 0;
+        this.#mounts.add(parent, connected ? 0 : 1);
         queue.push(parent);
         this.#mountpoint(at, this.#word(at + M.mountpoint));
-        // out of its namespace, and attached still
-        if (!this.#word(at + M.ns)) this.#mounts.add(at);
+        if (out) this.#mounts.add(at);
       }
       for (const link of this.#c.list(at + M.mounts_next, 'mounts on a mount')) {
         const child = link - M.child_next;

@@ -2622,11 +2622,13 @@ struct bh_mnt_namespace {
   uint32_t mounts_next;
   uint32_t mounts_prev;
   uint32_t nr_mounts;
+  uint32_t pending;
 };
 _Static_assert(offsetof(struct bh_mnt_namespace, root) == 28, "root");
 _Static_assert(offsetof(struct bh_mnt_namespace, mounts_next) == 32, "mounts_next");
 _Static_assert(offsetof(struct bh_mnt_namespace, mounts_prev) == 36, "mounts_prev");
 _Static_assert(offsetof(struct bh_mnt_namespace, nr_mounts) == 40, "nr_mounts");
+_Static_assert(offsetof(struct bh_mnt_namespace, pending) == 44, "pending");
 
 struct bh_mount {
   int32_t count;
@@ -2656,7 +2658,8 @@ struct bh_mount {
   uint32_t expiry;
   uint32_t devname;
   uint32_t devname_len;
-  uint32_t pad;
+  uint32_t target; /* address of a mount */
+  uint32_t fresh;
 };
 _Static_assert(offsetof(struct bh_mount, count) == 0, "count");
 _Static_assert(offsetof(struct bh_mount, flags) == 4, "flags");
@@ -2685,7 +2688,8 @@ _Static_assert(offsetof(struct bh_mount, copy) == 92, "copy");
 _Static_assert(offsetof(struct bh_mount, expiry) == 96, "expiry");
 _Static_assert(offsetof(struct bh_mount, devname) == 100, "devname");
 _Static_assert(offsetof(struct bh_mount, devname_len) == 104, "devname_len");
-_Static_assert(offsetof(struct bh_mount, pad) == 108, "pad");
+_Static_assert(offsetof(struct bh_mount, target) == 108, "target");
+_Static_assert(offsetof(struct bh_mount, fresh) == 112, "fresh");
 
 struct bh_nameidata {
   uint32_t mnt; /* address of a mount */

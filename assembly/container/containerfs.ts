@@ -38,6 +38,7 @@ import { SIGKILL } from "../uapi/signal.ts";
 import { ANSWER_ERROR, HOOK_CONTAINER_ALLOC, UPCALL_CONTAINER_ALLOC } from "../uapi/supervise.ts";
 import { ask, forget_upcall, sleep_on_upcall, upcall_of, UPCALL_ANSWERED } from "./upcall.ts";
 import { alloc_uid, find_user } from "../cred/user.ts";
+import { container_inherit_root } from "../vfs/mnt-namespace.ts";
 import { create_user_ns } from "../namespace/user-namespace.ts";
 
 // Seeded faults (debug builds only): the posted patch's defects, by number.
@@ -143,6 +144,7 @@ function create_container(p: task_struct, flags: u32): container {
   c.nr_files = 1;
   c.depth = parent.depth + 1;
   c.ns = ns;
+  container_inherit_root(c, p);
   c.opener_euid = p.cred.euid;
   if (flags & U.CONTAINER_KILL_ON_CLOSE) c.flags = U.CONTAINER_FLAG_KILL_ON_CLOSE;
   list_head.init(c.children);

@@ -1,6 +1,5 @@
 // mount, umount2, pivot_root: what a mount shows is the world's. The kernel asks for the privilege,
 // and remembers which namespaces are mounted where (ip-netns(8)).
-import { cred_ns_capable } from "../cred/cred.ts";
 import { nil } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import { ns_common } from "../namespace/namespace.ts";
@@ -8,21 +7,15 @@ import { ns_mount, ns_umount } from "../namespace/nsfs.ts";
 import { PROC_NS } from "../proc/procfs.ts";
 import { SCRATCH_USER, SCRATCH_USER_BYTES } from "../lib/root.ts";
 import { lookup } from "./sys-open.ts";
-import { cold, task_struct } from "../process/task.ts";
+import { task_struct } from "../process/task.ts";
 import { strncpy_from_user } from "../lib/uaccess.ts";
-import { CAP_SYS_ADMIN } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
 import { AT_FDCWD } from "../uapi/fcntl.ts";
 import { ASSIST_ERRNO } from "../uapi/frame.ts";
 import * as M from "../uapi/mount.ts";
-import { user_namespace } from "../namespace/user-namespace.ts";
-
-/** May `p` change the mounts of its namespace? */
-function may_mount(p: task_struct): bool {
-  const ns = cold(p).nsproxy.mnt_ns;
-  if (nil(ns)) return false;
-  return cred_ns_capable(p.cred, changetype<user_namespace>(ns.user_ns), CAP_SYS_ADMIN);
-}
+import { may_mount } from "../vfs/do-mount.ts";
+import { has_root } from "../vfs/namei.ts";
+import { vfs_mount, vfs_pivot_root, vfs_umount2 } from "../vfs/sys-vfsmount.ts";
 
 /** The world's errno, but for a refusal that only says what is found here. 0: none. */
 function world_error(f: frame): i32 {
@@ -31,6 +24,7 @@ function world_error(f: frame): i32 {
 
 /** mount(2): source, target, type, flags. */
 export function sys_mount(p: task_struct, f: frame): i32 {
+  if (has_root(p)) return vfs_mount(p, f);
   const flags = <u32>f.r10;
   const world = world_error(f);
   // a path that leads nowhere is found before the privilege is asked for
@@ -57,6 +51,7 @@ export function sys_mount(p: task_struct, f: frame): i32 {
 export function sys_umount2(p: task_struct, f: frame): i32 {
   const known: u32 = M.MNT_FORCE | M.MNT_DETACH | M.MNT_EXPIRE | M.UMOUNT_NOFOLLOW;
   if ((<u32>f.a1) & ~known) return -E.EINVAL;
+  if (has_root(p)) return vfs_umount2(p, f);
   const world = world_error(f);
   if (world && world != -E.EPERM) return world;
   const len = strncpy_from_user(f, SCRATCH_USER, f.a0, SCRATCH_USER_BYTES);
@@ -69,5 +64,6 @@ export function sys_umount2(p: task_struct, f: frame): i32 {
 
 /** pivot_root(2): the privilege first, the rest is the world's. */
 export function sys_pivot_root(p: task_struct, f: frame): i32 {
+  if (has_root(p)) return vfs_pivot_root(p, f);
   return may_mount(p) ? world_error(f) : -E.EPERM;
 }

@@ -28,6 +28,8 @@ import {
 import { cold, task_struct } from "../process/task.ts";
 import { in_userns, user_namespace } from "./user-namespace.ts";
 import { create_uts_ns } from "./uts.ts";
+import { fs_for_write } from "../fs/fs.ts";
+import { copy_mnt_ns, fs_follow_ns } from "../vfs/mnt-namespace.ts";
 
 /** struct nsproxy - 40 bytes; every field holds a reference. */
 @unmanaged
@@ -81,6 +83,7 @@ function free_nsproxy(ns: nsproxy): void {
 function copy_ns(flags: u32, type: i32, old: ns_common, user: user_namespace, uid: i32): ns_common {
   if (!(flags & type)) return get_ns(old);
   if (type == CLONE_NEWUTS) return create_uts_ns(user, uid, old);
+  if (type == CLONE_NEWNS) return copy_mnt_ns(old, user, uid);
   return create_ns(type, NULL<ns_common>(), user, uid);
 }
 
@@ -190,6 +193,13 @@ export function copy_namespaces(p: task_struct, parent: task_struct, args: kerne
   const active = task_active_pid_ns(parent);
   const ns = create_new_namespaces(flags, old, active, p.cred.user_ns, parent.cred.euid);
   if (IS_ERR(ns)) return PTR_ERR(ns);
+  if (flags & CLONE_NEWNS && !nil(cold(p).fs.root_mnt)) {
+    if (!fs_for_write(p)) {
+      put_nsproxy(ns);
+      return -ENOMEM;
+    }
+    fs_follow_ns(cold(p).fs, old.mnt_ns, ns.mnt_ns);
+  }
   if (!(args.flags & CLONE_VM)) timens_on_fork(ns);
   cold(p).nsproxy = ns;
   return 0;

@@ -18,6 +18,7 @@ import { CAP_SYS_ADMIN, CAP_SYS_CHROOT } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
 import * as C from "../uapi/sched.ts";
 import { user_namespace } from "./user-namespace.ts";
+import { fs_enter_ns } from "../vfs/mnt-namespace.ts";
 
 // Seeded fault (debug builds only): the caller's own user namespace may be entered again.
 const F_REENTER_USERNS = 135;
@@ -171,7 +172,7 @@ export function sys_setns(p: task_struct, fd: i32, flags: u32): i32 {
     return error;
   }
   if (root().audit) audit_move(p, home, to, c);
-  if (flags & C.CLONE_NEWNS) cold(p).fs.chrooted = 0;
+  if (flags & C.CLONE_NEWNS) fs_enter_ns(cold(p).fs, to.mnt_ns);
   if (flags & C.CLONE_NEWUSER) K.commit_creds(p, c);
   else K.put_cred(c);
   cold(p).nsproxy = to;

@@ -16,6 +16,8 @@ import { set_comm } from "./exec.ts";
 import { frame } from "../lib/frame.ts";
 import { copy_fs_struct, put_fs } from "../fs/fs.ts";
 import { list_head } from "../lib/list.ts";
+import { get_ns, put_ns } from "../namespace/namespace.ts";
+import { fs_follow_ns } from "../vfs/mnt-namespace.ts";
 import {
   CLONE_NS_FLAGS,
   create_new_namespaces,
@@ -251,6 +253,10 @@ function unshare_shares(p: task_struct, flags: u32): i32 {
   if (!nil(fs) && !nil(files) && flags & C.CLONE_SIGHAND && sighand.count > 1) {
     sighand = S.copy_sighand(sighand);
   }
+  // its mounts lead to their copies, also when nobody else was in it
+  const old_mnt = k.nsproxy.mnt_ns;
+  const follows = (flags & C.CLONE_NEWNS) != 0 && !nil(k.fs.root_mnt) && !nil(old_mnt);
+  if (follows) get_ns(old_mnt);
   let error = nil(fs) || nil(files) || nil(sighand) ? -E.ENOMEM : 0;
   if (!error) error = unshare_namespaces(p, flags);
   // whichever of the two sets is not kept is dropped
@@ -258,10 +264,12 @@ function unshare_shares(p: task_struct, flags: u32): i32 {
   const old_files = k.files;
   const old_sighand = k.sighand;
   if (!error) {
+    if (follows) fs_follow_ns(fs, old_mnt, k.nsproxy.mnt_ns);
     k.fs = fs;
     k.files = files;
     k.sighand = sighand;
   }
+  if (follows) put_ns(old_mnt);
   if (!same(fs, old_fs)) put_fs(error ? fs : old_fs);
   if (!same(files, old_files)) put_files(error ? files : old_files);
   if (!same(sighand, old_sighand) && !nil(sighand)) S.put_sighand(error ? sighand : old_sighand);

@@ -21,9 +21,10 @@ import { MNT_UMOUNT } from "../uapi/mount.ts";
 /**
  * struct mount - 112 bytes.
  *
- * Lifetime: one reference for being in a namespace (or, taken out of one with MNT_UMOUNT, for
- * being attached to its parent still), one per mount on it, one per path that is kept: open files,
- * root and working directories, containers.
+ * Lifetime: one reference for being in a namespace or for being attached to a parent in none, one
+ * per mount on it, one per path that is kept: open files, root and working directories, containers.
+ * A locked mount stays on its parent when both are taken out of a namespace (MNT_UMOUNT): it goes
+ * with it, and has no reference to it.
  */
 @unmanaged
 export class mount {
@@ -54,7 +55,8 @@ export class mount {
   expiry: u32; // 1: the next MNT_EXPIRE takes it away
   devname: u32; // kmalloc'd bytes: what it was mounted from
   devname_len: u32;
-  pad: u32;
+  target: mount; // of a copy that is to be attached: where; the next one is mp_next
+  fresh: u32; // 1: shared for the attachment under way; 2: to be taken away with others
 
   get mounts(): list_head {
     return list_at(changetype<usize>(this), offsetof<mount>("mounts_next"));
@@ -95,6 +97,7 @@ export class mnt_namespace extends ns_common {
   mounts_next: u32; // list_head: all mounts in it, oldest first; one reference each
   mounts_prev: u32;
   nr_mounts: u32;
+  pending: u32; // mounts that the attachment under way is going to add
 
   get mounts(): list_head {
     return list_at(changetype<usize>(this), offsetof<mnt_namespace>("mounts_next"));
@@ -177,10 +180,25 @@ export function mnt_unlink(m: mount): mount {
   return parent;
 }
 
-/** The same, and the parent's reference goes. */
+/**
+ * The same, and the parent's reference goes. What stayed on its parent when both were taken out of
+ * a namespace has none.
+ */
 export function mnt_detach(m: mount): void {
+  const connected = m.flags & MNT_UMOUNT && nil(m.ns);
   const parent = mnt_unlink(m);
-  if (!nil(parent)) mntput(parent);
+  if (!nil(parent) && !connected) mntput(parent);
+}
+
+/** A tree that nobody has seen goes, the caller's reference to its top with it. */
+export function put_tree(top: mount): void {
+  while (!list_head.empty(top.mounts)) {
+    let leaf = top;
+    while (!list_head.empty(leaf.mounts)) leaf = mount.from_child(leaf.mounts.next);
+    mnt_detach(leaf);
+    mntput(leaf);
+  }
+  mntput(top);
 }
 
 /** A mount that nothing refers to any more, and that nothing is mounted on. */

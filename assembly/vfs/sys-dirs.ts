@@ -4,13 +4,13 @@ import { cred_ns_capable } from "../cred/cred.ts";
 import { d_unlinked, dentry } from "./dcache.ts";
 import { prepend_path } from "./d-path.ts";
 import { fget, file } from "../fs/file.ts";
-import { nil, same } from "../lib/err.ts";
+import { nil } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import { fs_for_write, set_fs_pwd, set_fs_root } from "../fs/fs.ts";
 import { is_dir, vfs_inode } from "./inode.ts";
 import * as L from "./lookup.ts";
 import * as M from "./mount.ts";
-import { mount } from "./mount.ts";
+import { is_ns_root } from "./mnt-namespace.ts";
 import * as N from "./namei.ts";
 import { inode_permission, MAY_EXEC } from "./permission.ts";
 import { root, VFS_BUFFER } from "../lib/root.ts";
@@ -53,20 +53,6 @@ export function sys_fchdir(p: task_struct, f: frame, fd: i32): i32 {
   if (!fs_for_write(p)) return -E.ENOMEM;
   set_fs_pwd(cold(p).fs, place.mnt, place.dentry);
   return 0;
-}
-
-/** Is the directory the root of its mount namespace, with all that is mounted on it? */
-export function is_ns_root(m: mount, d: dentry): bool {
-  if (nil(m.ns)) return false;
-  let top = m.ns.root;
-  let at = top.root;
-  while (true) {
-    const over = M.lookup_mnt(top, at);
-    if (nil(over)) break;
-    top = over;
-    at = over.root;
-  }
-  return same(m, top) && same(d, at);
 }
 
 /** chroot(2) in the kernel's file systems. */

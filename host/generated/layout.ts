@@ -599,14 +599,15 @@ export const layout = {
     prev: 4,
   },
   mnt_namespace: {
-    size: 44,
+    size: 48,
     root: 28,
     mounts_next: 32,
     mounts_prev: 36,
     nr_mounts: 40,
+    pending: 44,
   },
   mount: {
-    size: 112,
+    size: 116,
     count: 0,
     flags: 4,
     parent: 8,
@@ -634,7 +635,8 @@ export const layout = {
     expiry: 96,
     devname: 100,
     devname_len: 104,
-    pad: 108,
+    target: 108,
+    fresh: 112,
   },
   nameidata: {
     size: 64,

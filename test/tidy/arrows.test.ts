@@ -24,8 +24,9 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
   ['objects', /^(epoll|inotify|locks|pgrp|timerfd|tty|unix)\.ts$/],
   ['objects', /^(inet|net-namespace|sock)\.ts$/],
-  ['objects', /^(super|inode|dcache|mount|pnode|fifo|permission|d-path|mnt-namespace)\.ts$/],
-  ['operations', /^(namei|lookup|ops|open|rw|sock-node)\.ts$/],
+  ['objects', /^(super|inode|dcache|mount|pnode|fifo|permission|d-path)\.ts$/],
+  ['objects', /^(mnt-namespace|mount-tree)\.ts$/],
+  ['operations', /^(namei|lookup|ops|open|rw|sock-node|do-mount)\.ts$/],
   [
     'operations',
     /^(adopt|boot|capability|clone-parts|containerfs|containerfs-stat|exec|exit|fork)\.ts$/,

@@ -340,7 +340,7 @@ describe('getdents', () => {
 
 describe('limits', () => {
   it('of inodes are ENOSPC', async () => {
-    const small = await Fs.boot({ fsInodesMax: 3 });
+    const small = await Fs.boot({ fsInodesMax: 13 });
     expect([small.mkdir('/a'), small.mkdir('/b'), small.mkdir('/c')]).toEqual([0, 0, -E.ENOSPC]);
     expect(small.open('/f', O_CREAT)).toBe(-E.ENOSPC);
     expect(small.symlink('t', '/l')).toBe(-E.ENOSPC);

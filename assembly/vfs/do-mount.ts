@@ -1,0 +1,286 @@
+// What mount(2), umount2(2), pivot_root(2) and the newer mount calls come down to
+// (fs/namespace.c): each function checks in Linux's order and then cannot fail, or changes nothing.
+import { cred_ns_capable } from "../cred/cred.ts";
+import { d_unlinked, dentry, is_subdir } from "./dcache.ts";
+import { IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
+import { fs_struct, set_fs_pwd, set_fs_root } from "../fs/fs.ts";
+import { is_dir, is_link } from "./inode.ts";
+import * as M from "./mount.ts";
+import { mount } from "./mount.ts";
+import { is_ns_root, mnt_ns_of_task } from "./mnt-namespace.ts";
+import * as T from "./mount-tree.ts";
+import * as P from "./pnode.ts";
+import { find_ge_pid, pid_namespace, pid_nr_ns } from "../process/pid.ts";
+import { root } from "../lib/root.ts";
+import { cold, task_struct } from "../process/task.ts";
+import { CAP_SYS_ADMIN } from "../uapi/capability.ts";
+import * as E from "../uapi/errno.ts";
+import * as F from "../uapi/mount.ts";
+import { user_namespace } from "../namespace/user-namespace.ts";
+
+/** May `p` change the mounts of its namespace? */
+export function may_mount(p: task_struct): bool {
+  const ns = cold(p).nsproxy.mnt_ns;
+  if (nil(ns)) return false;
+  return cred_ns_capable(p.cred, changetype<user_namespace>(ns.user_ns), CAP_SYS_ADMIN);
+}
+
+/** Is the mount in the caller's namespace? */
+function check_mnt(p: task_struct, m: mount): bool {
+  const ns = mnt_ns_of_task(p);
+  return !nil(ns) && same(m.ns, ns);
+}
+
+/** Is the place the root of its mount? */
+function path_mounted(m: mount, d: dentry): bool {
+  return same(m.root, d);
+}
+
+/** Below `d` of `m`, is there a mount that must not be seen beneath? */
+function has_locked_children(m: mount, d: dentry): bool {
+  for (let l = m.mounts.next; l !== m.mounts; l = l.next) {
+    const child = mount.from_child(l);
+    if (child.flags & F.MNT_LOCKED && is_subdir(child.mountpoint, d)) return true;
+  }
+  return false;
+}
+
+/** Something is going to be mounted there: a place that is there, of the right kind. */
+function graft_tree(made: mount, m: mount, d: dentry): i32 {
+  if (is_dir(d.inode) != is_dir(made.root.inode)) return -E.ENOTDIR;
+  return T.attach_recursive_mnt(made, m, d, false);
+}
+
+/** A mount that could not be attached goes. Return: `error`. */
+function drop_mount(made: mount, error: i32): i32 {
+  if (error) M.put_tree(made);
+  return error;
+}
+
+/** Mounts `made`, a new one, at a place. Takes its reference, also when it fails. */
+export function do_add_mount(p: task_struct, made: mount, m: mount, d: dentry): i32 {
+  if (d_unlinked(d)) return drop_mount(made, -E.ENOENT);
+  if (!check_mnt(p, m)) return drop_mount(made, -E.EINVAL);
+  if (same(m.sb, made.sb) && path_mounted(m, d)) return drop_mount(made, -E.EBUSY);
+  if (is_link(made.root.inode)) return drop_mount(made, -E.EINVAL);
+  return drop_mount(made, graft_tree(made, m, d));
+}
+
+/** A copy of what is at a place, alone or with all that is mounted below. ERR_PTR. */
+export function clone_place(p: task_struct, m: mount, d: dentry, recurse: bool): mount {
+  if (m.flags & F.MNT_UNBINDABLE || !check_mnt(p, m)) return changetype<mount>(<usize>-E.EINVAL);
+  if (!recurse && has_locked_children(m, d)) return changetype<mount>(<usize>-E.EINVAL);
+  const made = recurse ? T.copy_tree(m, d, 0) : T.clone_mnt(m, d, 0);
+  if (nil(made)) return changetype<mount>(<usize>-E.ENOMEM);
+  if (!IS_ERR(made)) made.flags &= ~(<u32>F.MNT_LOCKED);
+  return made;
+}
+
+/** MS_BIND: what is at one place is seen at another one, too. */
+export function do_loopback(
+  p: task_struct,
+  old_mnt: mount,
+  old: dentry,
+  m: mount,
+  d: dentry,
+  recurse: bool,
+): i32 {
+  if (d_unlinked(d)) return -E.ENOENT;
+  if (!check_mnt(p, m)) return -E.EINVAL;
+  const made = clone_place(p, old_mnt, old, recurse);
+  if (IS_ERR(made)) return PTR_ERR(made);
+  return drop_mount(made, graft_tree(made, m, d));
+}
+
+/** MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE of a mount, with MS_REC of all below. */
+export function do_change_type(p: task_struct, m: mount, d: dentry, flags: u32): i32 {
+  if (!path_mounted(m, d)) return -E.EINVAL;
+  const type = flags & ~(F.MS_REC | F.MS_SILENT);
+  const one =
+    type == F.MS_SHARED ||
+    type == F.MS_PRIVATE ||
+    type == F.MS_SLAVE ||
+    type == <u32>F.MS_UNBINDABLE;
+  if (!one || !check_mnt(p, m)) return -E.EINVAL;
+  const unbindable = type == <u32>F.MS_UNBINDABLE;
+  for (let at = m; !nil(at); at = flags & F.MS_REC ? M.next_mnt(at, m) : NULL<mount>()) {
+    P.change_mnt_propagation(at, type == F.MS_SHARED, type == F.MS_SLAVE, unbindable);
+  }
+  return 0;
+}
+
+const SETTABLE: u32 =
+  F.MNT_READONLY |
+  F.MNT_NOSUID |
+  F.MNT_NODEV |
+  F.MNT_NOEXEC |
+  F.MNT_NOATIME |
+  F.MNT_NODIRATIME |
+  F.MNT_RELATIME |
+  F.MNT_NOSYMFOLLOW;
+const ATIME: u32 = F.MNT_NOATIME | F.MNT_NODIRATIME | F.MNT_RELATIME;
+
+/** Would the flags take back what a more privileged namespace has fixed? */
+export function can_change_locked_flags(m: mount, flags: u32): bool {
+  const has = m.flags;
+  if (has & F.MNT_LOCK_READONLY && !(flags & F.MNT_READONLY)) return false;
+  if (has & F.MNT_LOCK_NODEV && !(flags & F.MNT_NODEV)) return false;
+  if (has & F.MNT_LOCK_NOSUID && !(flags & F.MNT_NOSUID)) return false;
+  if (has & F.MNT_LOCK_NOEXEC && !(flags & F.MNT_NOEXEC)) return false;
+  return !(has & F.MNT_LOCK_ATIME) || (has & ATIME) == (flags & ATIME);
+}
+
+/** MS_REMOUNT with MS_BIND: the flags (MNT_*) of one mount. */
+export function do_reconfigure_mnt(p: task_struct, m: mount, d: dentry, flags: u32): i32 {
+  if (!check_mnt(p, m) || !path_mounted(m, d)) return -E.EINVAL;
+  if (!can_change_locked_flags(m, flags)) return -E.EPERM;
+  m.flags = (m.flags & ~SETTABLE) | (flags & SETTABLE);
+  return 0;
+}
+
+/** MS_REMOUNT: the flags of the mount, and whether its file system is read-only. */
+export function do_remount(p: task_struct, m: mount, d: dentry, readonly: bool, flags: u32): i32 {
+  if (!check_mnt(p, m) || !path_mounted(m, d)) return -E.EINVAL;
+  if (!can_change_locked_flags(m, flags)) return -E.EPERM;
+  if (!cred_ns_capable(p.cred, m.sb.user_ns, CAP_SYS_ADMIN)) return -E.EPERM;
+  m.sb.flags = readonly ? m.sb.flags | F.MS_RDONLY : m.sb.flags & ~(<u32>F.MS_RDONLY);
+  m.flags = (m.flags & ~SETTABLE) | (flags & SETTABLE);
+  return 0;
+}
+
+/** Is one of the mounts of a tree not to be copied? */
+function has_unbindable(top: mount): bool {
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) if (m.flags & F.MNT_UNBINDABLE) return true;
+  return false;
+}
+
+/**
+ * MS_MOVE, move_mount(2): the tree at a place, or one that is attached nowhere, to another place.
+ * Of the latter the caller's reference goes along when it succeeds.
+ */
+export function do_move_mount(p: task_struct, old: mount, at: dentry, m: mount, d: dentry): i32 {
+  if (d_unlinked(d)) return -E.ENOENT;
+  const attached = !nil(old.ns);
+  if (!check_mnt(p, m)) return -E.EINVAL;
+  if (attached && (!check_mnt(p, old) || same(old.parent, old))) return -E.EINVAL;
+  // what has been taken out of a namespace stays out
+  if (!attached && (old.flags & F.MNT_UMOUNT || !same(old.parent, old))) return -E.EINVAL;
+  if (old.flags & F.MNT_LOCKED || !path_mounted(old, at)) return -E.EINVAL;
+  if (is_dir(d.inode) != is_dir(at.inode)) return -E.EINVAL;
+  if (attached && P.is_shared(old.parent)) return -E.EINVAL;
+  if (P.is_shared(m) && has_unbindable(old)) return -E.EINVAL;
+  for (let up = m; ; up = up.parent) {
+    if (same(up, old)) return -E.ELOOP;
+    if (same(up.parent, up)) break;
+  }
+  return T.attach_recursive_mnt(old, m, d, attached);
+}
+
+/** What umount2(2) may take away. */
+function can_umount(p: task_struct, m: mount, d: dentry, flags: u32): i32 {
+  if (!may_mount(p)) return -E.EPERM;
+  if (!path_mounted(m, d) || !check_mnt(p, m) || m.flags & F.MNT_LOCKED) return -E.EINVAL;
+  const force = (flags & F.MNT_FORCE) != 0;
+  const all = changetype<user_namespace>(<usize>root().init_user_ns);
+  return force && !cred_ns_capable(p.cred, all, CAP_SYS_ADMIN) ? -E.EPERM : 0;
+}
+
+/** umount2(2) of what a walk has found; the walk holds no reference. */
+export function path_umount(p: task_struct, m: mount, d: dentry, flags: u32): i32 {
+  const bad = can_umount(p, m, d, flags);
+  if (bad) return bad;
+  const own_root = same(m, cold(p).fs.root_mnt);
+  if (flags & F.MNT_EXPIRE) {
+    if (own_root || flags & (F.MNT_FORCE | F.MNT_DETACH)) return -E.EINVAL;
+    if (m.count > 1) return -E.EBUSY;
+    if (!m.expiry) {
+      m.expiry = 1;
+      return -E.EAGAIN;
+    }
+  }
+  if (own_root && !(flags & F.MNT_DETACH)) {
+    // the root directory does not go: its file system becomes read-only
+    if (!cred_ns_capable(p.cred, m.sb.user_ns, CAP_SYS_ADMIN)) return -E.EPERM;
+    m.sb.flags |= F.MS_RDONLY;
+    return 0;
+  }
+  // a namespace without mounts is none
+  if (same(m.parent, m)) return -E.EINVAL;
+  if (!(flags & F.MNT_DETACH) && T.propagate_mount_busy(m, 1)) return -E.EBUSY;
+  T.umount_tree(m, true);
+  return 0;
+}
+
+/** Does `d` in `m` lie below the place `top` in `top_mnt`? */
+function is_path_reachable(m: mount, d: dentry, top_mnt: mount, top: dentry): bool {
+  while (!same(m, top_mnt) && !same(m.parent, m)) {
+    d = m.mountpoint;
+    m = m.parent;
+  }
+  return same(m, top_mnt) && is_subdir(d, top);
+}
+
+/** Whoever had the one place as root or working directory has the other one. */
+function chroot_fs_refs(old_mnt: mount, old: dentry, m: mount, d: dentry): void {
+  const ns = changetype<pid_namespace>(<usize>root().init_pid_ns);
+  let number = find_ge_pid(1, ns);
+  while (!nil(number)) {
+    const p = number.task;
+    const fs = nil(p) ? NULL<fs_struct>() : cold(p).fs;
+    if (!nil(fs)) {
+      if (same(fs.root_mnt, old_mnt) && same(fs.root, old)) {
+        set_fs_root(fs, m, d);
+        fs.chrooted = is_ns_root(m, d) ? 0 : 1;
+      }
+      if (same(fs.pwd_mnt, old_mnt) && same(fs.pwd, old)) set_fs_pwd(fs, m, d);
+    }
+    number = find_ge_pid(pid_nr_ns(number, ns) + 1, ns);
+  }
+}
+
+/** The rules of pivot_root(2). Return: 0, -EINVAL, -ENOENT, -EBUSY. */
+function may_pivot(p: task_struct, m: mount, d: dentry, old_mnt: mount, old: dentry): i32 {
+  const fs = cold(p).fs;
+  const top = fs.root_mnt;
+  if (d_unlinked(old)) return -E.ENOENT;
+  if (P.is_shared(old_mnt) || P.is_shared(m.parent) || P.is_shared(top.parent)) return -E.EINVAL;
+  if (!check_mnt(p, top) || !check_mnt(p, m) || !check_mnt(p, old_mnt)) return -E.EINVAL;
+  if (m.flags & F.MNT_LOCKED) return -E.EINVAL;
+  if (d_unlinked(d)) return -E.ENOENT;
+  if (same(m, top) || same(old_mnt, top)) return -E.EBUSY;
+  if (!path_mounted(top, fs.root) || same(top.parent, top)) return -E.EINVAL;
+  if (!path_mounted(m, d) || same(m.parent, m)) return -E.EINVAL;
+  if (!is_path_reachable(old_mnt, old, m, d)) return -E.EINVAL;
+  return is_path_reachable(m, d, top, fs.root) ? 0 : -E.EINVAL;
+}
+
+/** pivot_root(2): the mount at one place becomes the root, the old root is put at the other. */
+export function do_pivot_root(
+  p: task_struct,
+  m: mount,
+  d: dentry,
+  old_mnt: mount,
+  old: dentry,
+): i32 {
+  const bad = may_pivot(p, m, d, old_mnt, old);
+  if (bad) return bad;
+  const top = cold(p).fs.root_mnt;
+  const top_root = cold(p).fs.root;
+  M.path_get(top, top_root);
+  const root_parent = top.parent;
+  const root_place = top.mountpoint;
+  M.path_get(root_parent, root_place);
+  M.mnt_detach(m);
+  M.mnt_detach(top);
+  if (top.flags & F.MNT_LOCKED) {
+    m.flags |= F.MNT_LOCKED;
+    top.flags &= ~(<u32>F.MNT_LOCKED);
+  }
+  M.mnt_attach(top, old_mnt, old);
+  M.mnt_attach(m, root_parent, root_place);
+  M.path_put(root_parent, root_place);
+  m.expiry = 0;
+  chroot_fs_refs(top, top_root, m, d);
+  M.path_put(top, top_root);
+  return 0;
+}

@@ -1,0 +1,378 @@
+// Trees of mounts: copied, attached where peers see it too, taken away (fs/namespace.c, fs/pnode.c).
+// What can fail is done on trees that nobody sees yet.
+import { dentry, is_subdir } from "./dcache.ts";
+import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
+import { list_head } from "../lib/list.ts";
+import * as M from "./mount.ts";
+import { mnt_namespace, mount } from "./mount.ts";
+import * as P from "./pnode.ts";
+import { root } from "../lib/root.ts";
+import { EINVAL, ENOMEM, ENOSPC, EPERM } from "../uapi/errno.ts";
+import * as F from "../uapi/mount.ts";
+
+// How a copy of a mount propagates.
+export const CL_SLAVE: u32 = 1;
+export const CL_PRIVATE: u32 = 2;
+export const CL_COPY_UNBINDABLE: u32 = 4;
+export const CL_MAKE_SHARED: u32 = 8;
+export const CL_SHARED_TO_SLAVE: u32 = 16;
+
+/** A copy of `old` that shows `top`, attached nowhere. Null: no memory. */
+export function clone_mnt(old: mount, top: dentry, flag: u32): mount {
+  const m = M.alloc_mount(old.sb, top, old.devname, old.devname_len);
+  if (nil(m)) return m;
+  m.flags = old.flags & ~(F.MNT_SHARED | F.MNT_UMOUNT);
+  const slave = (flag & CL_SLAVE) != 0 || ((flag & CL_SHARED_TO_SLAVE) != 0 && P.is_shared(old));
+  if (slave) {
+    P.mnt_set_master(m, old);
+  } else if (!(flag & CL_PRIVATE)) {
+    if (old.group) {
+      m.flags |= old.flags & F.MNT_SHARED;
+      P.mnt_join_group(m, old);
+    }
+    if (P.is_slave(old)) {
+      m.master = old.master;
+      list_head.add(m.slave, old.slave);
+    }
+  }
+  if (flag & CL_MAKE_SHARED) P.set_mnt_shared(m);
+  return m;
+}
+
+/** The next mount of a tree that is not below `m`. */
+function next_beside(m: mount, top: mount): mount {
+  while (!same(m, top)) {
+    const next = m.child.next;
+    if (next !== m.parent.mounts) return mount.from_child(next);
+    m = m.parent;
+  }
+  return NULL<mount>();
+}
+
+/**
+ * A copy of the tree at `top` as far as it lies below `at`; each mount's `copy` is its copy.
+ * Return: ERR_PTR of ENOMEM, EINVAL (unbindable), EPERM (unbindable, and locked).
+ */
+export function copy_tree(top: mount, at: dentry, flag: u32): mount {
+  const all = (flag & CL_COPY_UNBINDABLE) != 0;
+  if (!all && top.flags & F.MNT_UNBINDABLE) return ERR_PTR<mount>(-EINVAL);
+  const made = clone_mnt(top, at, flag);
+  if (nil(made)) return ERR_PTR<mount>(-ENOMEM);
+  top.copy = made;
+  let m = M.next_mnt(top, top);
+  while (!nil(m)) {
+    const outside = same(m.parent, top) && !is_subdir(m.mountpoint, at);
+    if (outside || (!all && m.flags & F.MNT_UNBINDABLE)) {
+      if (!outside && m.flags & F.MNT_LOCKED) {
+        M.put_tree(made);
+        return ERR_PTR<mount>(-EPERM);
+      }
+      m = next_beside(m, top);
+      continue;
+    }
+    const q = clone_mnt(m, m.root, flag);
+    if (nil(q)) {
+      M.put_tree(made);
+      return ERR_PTR<mount>(-ENOMEM);
+    }
+    m.copy = q;
+    M.mnt_attach(q, m.parent.copy, m.mountpoint);
+    m = M.next_mnt(m, top);
+  }
+  return made;
+}
+
+/** What a less privileged namespace got of a more privileged one stays as it is. */
+export function lock_mnt_tree(top: mount): void {
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) {
+    let lock: u32 = F.MNT_LOCK_ATIME;
+    if (m.flags & F.MNT_READONLY) lock |= F.MNT_LOCK_READONLY;
+    if (m.flags & F.MNT_NODEV) lock |= F.MNT_LOCK_NODEV;
+    if (m.flags & F.MNT_NOSUID) lock |= F.MNT_LOCK_NOSUID;
+    if (m.flags & F.MNT_NOEXEC) lock |= F.MNT_LOCK_NOEXEC;
+    m.flags |= lock;
+    if (!same(m, top)) m.flags |= F.MNT_LOCKED;
+  }
+}
+
+/** How many mounts a tree has. */
+export function count_tree(top: mount): u32 {
+  let n: u32 = 0;
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) n += 1;
+  return n;
+}
+
+/** Takes room for `n` more mounts in the namespace, until forget_copies; false: there is none. */
+function take_room(ns: mnt_namespace, n: u32): bool {
+  if (ns.nr_mounts + ns.pending + n > root().mounts_max) return false;
+  ns.pending += n;
+  return true;
+}
+
+/** Does `m`, which receives from `dest`, show the place that something is mounted on? */
+function receives(m: mount, at: dentry): bool {
+  return !nil(m.ns) && is_subdir(at, m.root);
+}
+
+/** A peer of `m` that has its copy already; null: none. */
+function peer_with_copy(m: mount): mount {
+  let at = m;
+  do {
+    if (!nil(at.ns) && !nil(at.copy)) return at;
+    at = P.next_peer(at);
+  } while (!same(at, m));
+  return NULL<mount>();
+}
+
+/** The copy of the tree at `source` for `m`: of its peer's copy, or as slave of its master's. */
+function propagate_one(m: mount, source: mount): mount {
+  const peer = peer_with_copy(m);
+  if (!nil(peer)) return copy_tree(peer.copy, peer.copy.root, CL_COPY_UNBINDABLE | CL_MAKE_SHARED);
+  let from = source;
+  for (let up = m.master; !nil(up); up = up.master) {
+    const at = peer_with_copy(up);
+    if (nil(at)) continue;
+    from = at.copy;
+    break;
+  }
+  let flag = CL_COPY_UNBINDABLE | CL_SLAVE;
+  if (P.is_shared(m)) flag |= CL_MAKE_SHARED;
+  return copy_tree(from, from.root, flag);
+}
+
+/** Receivers have no copies: before a propagation, and after it. */
+function forget_copies(dest: mount): void {
+  for (let m = P.propagation_next(dest, dest); !nil(m); m = P.propagation_next(m, dest)) {
+    m.copy = NULL<mount>();
+    if (!nil(m.ns)) m.ns.pending = 0;
+  }
+  dest.copy = NULL<mount>();
+  dest.ns.pending = 0;
+}
+
+/** The copies that were made for receivers of `dest` go. Return: `error`. */
+function drop_copies(dest: mount, error: i32): i32 {
+  while (!nil(dest.target)) {
+    const made = dest.target;
+    dest.target = made.mp_next;
+    made.mp_next = NULL<mount>();
+    M.put_tree(made);
+  }
+  forget_copies(dest);
+  return error;
+}
+
+/**
+ * A copy of the tree for each mount that receives from `dest`, on the list at dest.target.
+ * Return: 0, -ENOMEM, -ENOSPC.
+ */
+function propagate_mnt(dest: mount, at: dentry, source: mount, n: u32): i32 {
+  dest.copy = source;
+  for (let m = P.propagation_next(dest, dest); !nil(m); m = P.propagation_next(m, dest)) {
+    if (!receives(m, at)) continue;
+    const made = take_room(m.ns, n) ? propagate_one(m, source) : ERR_PTR<mount>(-ENOSPC);
+    if (IS_ERR(made)) return drop_copies(dest, PTR_ERR(made));
+    m.copy = made;
+    made.target = m;
+    made.mp_next = dest.target;
+    dest.target = made;
+  }
+  return 0;
+}
+
+/** All mounts of a tree are in the namespace of what it hangs on. */
+function commit_tree(top: mount, ns: mnt_namespace): void {
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) M.mnt_add_to_ns(m, ns);
+}
+
+/** A propagated copy slips under what is mounted at its place already. */
+function attach_copy(made: mount, at: dentry, from: mnt_namespace): void {
+  const m = made.target;
+  const above = M.lookup_mnt(m, at);
+  made.target = NULL<mount>();
+  M.mnt_attach(made, m, at);
+  if (!nil(above)) {
+    const parent = M.mnt_unlink(above);
+    M.mnt_attach(above, made, made.root);
+    M.mntput(parent);
+  }
+  for (let q = made; !nil(q); q = M.next_mnt(q, made)) {
+    if (nil(q.ns)) M.mnt_add_to_ns(q, m.ns);
+  }
+  if (m.ns.user_ns != from.user_ns) lock_mnt_tree(made);
+  made.flags &= ~(<u32>F.MNT_LOCKED);
+}
+
+/** The mounts of a tree are shared for what follows, or are again what they were. */
+function share_tree(top: mount, undo: bool): void {
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) {
+    if (undo && m.fresh) {
+      m.flags &= ~(<u32>F.MNT_SHARED);
+      m.group = 0;
+    } else if (!undo) {
+      m.fresh = P.is_shared(m) ? 0 : 1;
+      P.set_mnt_shared(m);
+    }
+    if (undo) m.fresh = 0;
+  }
+}
+
+/**
+ * Attaches the tree at `source`, which is attached nowhere, at a place in `dest`, and copies of it
+ * where peers and slaves of `dest` show that place. `moved`: its mounts are in the namespace
+ * already. Return: 0, -ENOSPC, -ENOMEM: nothing has changed then.
+ */
+export function attach_recursive_mnt(source: mount, dest: mount, at: dentry, moved: bool): i32 {
+  const n = count_tree(source);
+  const ns = dest.ns;
+  forget_copies(dest);
+  if (!moved && !take_room(ns, n)) return -ENOSPC;
+  const shared = P.is_shared(dest);
+  if (shared) {
+    share_tree(source, false);
+    const bad = propagate_mnt(dest, at, source, n);
+    if (bad) {
+      share_tree(source, true);
+      return bad;
+    }
+  }
+  if (moved) M.mnt_detach(source);
+  M.mnt_attach(source, dest, at);
+  if (!moved) commit_tree(source, ns);
+  ns.pending = 0;
+  if (!shared) return 0;
+  for (let m = source; !nil(m); m = M.next_mnt(m, source)) m.fresh = 0;
+  while (!nil(dest.target)) {
+    const made = dest.target;
+    dest.target = made.mp_next;
+    made.mp_next = NULL<mount>();
+    attach_copy(made, at, ns);
+  }
+  forget_copies(dest);
+  return 0;
+}
+
+/** Takes `m` and what is on it out of its namespace, where nothing else is to be looked at. */
+function umount_alone(m: mount): void {
+  for (let at = m; !nil(at); at = M.next_mnt(at, m)) at.flags |= F.MNT_UMOUNT;
+  while (true) {
+    let leaf = m;
+    while (true) {
+      const next = first_to_leave(leaf);
+      if (nil(next)) break;
+      leaf = next;
+    }
+    leave_ns(leaf);
+    if (same(leaf, m)) return;
+  }
+}
+
+/** A mount on `m` that is still in its namespace; null: none. */
+function first_to_leave(m: mount): mount {
+  for (let at = m.mounts.next; at !== m.mounts; at = at.next) {
+    const child = mount.from_child(at);
+    if (!nil(child.ns)) return child;
+  }
+  return NULL<mount>();
+}
+
+/**
+ * `m` is in its namespace no more. A locked one stays where it is on its parent, so that nobody
+ * looks beneath it.
+ */
+function leave_ns(m: mount): void {
+  const parent = m.parent;
+  P.mnt_make_private(m);
+  const stays = m.flags & F.MNT_LOCKED && !same(parent, m) && parent.flags & F.MNT_UMOUNT;
+  if (stays) {
+    M.mnt_del_from_ns(m);
+    parent.count -= 1;
+    return;
+  }
+  M.mnt_detach(m);
+  M.mnt_del_from_ns(m);
+  M.mntput(m);
+}
+
+/** The mount at the place of `m` in `where`, a peer or slave of its parent; null: none. */
+function counterpart(m: mount, where: mount): mount {
+  return nil(where.ns) ? NULL<mount>() : M.lookup_mnt(where, m.mountpoint);
+}
+
+/**
+ * Where the parent of `m` propagates to, what is mounted at the same place and has nothing on it
+ * goes first, then `m` and the tree on it.
+ */
+export function umount_tree(top: mount, propagate: bool): void {
+  if (propagate) {
+    // the leaves first: what is above a counterpart is a counterpart of what is above
+    let m = last_of(top);
+    while (true) {
+      if (!same(m.parent, m)) propagate_umount(m);
+      if (same(m, top)) break;
+      m = before(m, top);
+    }
+  }
+  umount_alone(top);
+}
+
+/** The last mount of a tree in depth-first order. */
+function last_of(top: mount): mount {
+  let m = top;
+  while (!list_head.empty(m.mounts)) m = mount.from_child(m.mounts.prev);
+  return m;
+}
+
+/** The one before `m` in that order. */
+function before(m: mount, top: mount): mount {
+  const prev = m.child.prev;
+  if (prev === m.parent.mounts) return m.parent;
+  return last_of(mount.from_child(prev));
+}
+
+/** Bare counterparts of `m` go: all are found first, since peers are among them. */
+function propagate_umount(m: mount): void {
+  const parent = m.parent;
+  let list = NULL<mount>();
+  for (let at = P.propagation_next(parent, parent); !nil(at); at = P.propagation_next(at, parent)) {
+    const child = counterpart(m, at);
+    if (nil(child) || same(child, m) || nil(child.ns) || child.fresh) continue;
+    if (!list_head.empty(child.mounts) || child.flags & F.MNT_LOCKED) continue;
+    child.fresh = 2;
+    child.copy = list;
+    list = child;
+  }
+  while (!nil(list)) {
+    const child = list;
+    list = child.copy;
+    child.copy = NULL<mount>();
+    child.fresh = 0;
+    umount_alone(child);
+  }
+}
+
+/** Is `m`, or where it propagates a bare counterpart of it, in use beyond `refs`? */
+export function propagate_mount_busy(m: mount, refs: i32): bool {
+  if (same(m.parent, m)) return m.count > refs;
+  if (!list_head.empty(m.mounts) || m.count > refs) return true;
+  const parent = m.parent;
+  for (let at = P.propagation_next(parent, parent); !nil(at); at = P.propagation_next(at, parent)) {
+    const child = counterpart(m, at);
+    if (nil(child) || same(child, m) || !list_head.empty(child.mounts)) continue;
+    if (child.count > 1) return true;
+  }
+  return false;
+}
+
+/** The name is gone: what is mounted on it, in namespaces that don't know, goes too. */
+export function detach_mounts(d: dentry): void {
+  while (!nil(d.mounts)) {
+    const m = d.mounts;
+    if (nil(m.ns)) {
+      M.mnt_detach(m);
+      M.mntput(m);
+    } else {
+      umount_alone(m);
+    }
+  }
+}
