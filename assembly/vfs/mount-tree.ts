@@ -1,4 +1,4 @@
-// Trees of mounts: copied, attached where peers see it too, taken away (fs/namespace.c, fs/pnode.c).
+// Trees of mounts: copied, attached where peers see it too, taken away (fs/namespace.c, pnode.c).
 // What can fail is done on trees that nobody sees yet.
 import { dentry, is_subdir } from "./dcache.ts";
 import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";

@@ -141,7 +141,15 @@ function do_open(
     i.length = 0;
     I.touch(i);
   }
-  return open_file(p, f, nd, fd, flags);
+  const r = open_file(p, f, nd, fd, flags);
+  if (r < 0 && made) unmake(nd.dentry);
+  return r;
+}
+
+/** A file that was made for an open which then failed has never been. */
+function unmake(d: D.dentry): void {
+  d.inode.nlink = 0;
+  D.d_drop(d);
 }
 
 const MADE: i32 = 1;
