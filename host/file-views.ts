@@ -41,6 +41,20 @@ export interface TerminalView {
   tostop: boolean;
 }
 
+/** What a socket is. */
+export interface SocketView {
+  family: number;
+  type: number;
+  /** TCP_*, as the kernel numbers it */
+  state: number;
+  /** it is of the initial network namespace */
+  initialNet: boolean;
+  /** its name is a path */
+  path: boolean;
+  /** connections that wait to be accepted */
+  children: number;
+}
+
 /** An open file description. */
 export interface FileView {
   /** the same for every descriptor of it */
@@ -60,6 +74,7 @@ export interface FileView {
   /** expirations of a timerfd that nobody has read */
   ticks: number;
   terminal: TerminalView | undefined;
+  socket: SocketView | undefined;
 }
 
 /** What an epoll file watches. */
@@ -133,6 +148,21 @@ export class FileViews {
       peer: kind === 'socket' ? this.#v.word(object + L.sock.peer) : 0,
       ticks: kind === 'timerfd' ? this.#v.word(object + L.timerfd_ctx.ticks) : 0,
       terminal: kind === 'world' && object ? this.#terminal(object, address) : undefined,
+      socket: kind === 'socket' ? this.#socket(object) : undefined,
+    };
+  }
+
+  #socket(at: number): SocketView {
+    const S = L.sock;
+    const initial = this.#v.word(this.#v.root('init_nsproxy') + L.nsproxy.net_ns);
+    const name = this.#v.word(at + S.addr);
+    return {
+      family: this.#v.word(at + S.family),
+      type: this.#v.word(at + S.type),
+      state: this.#v.word(at + S.state),
+      initialNet: this.#v.word(at + S.net) === initial,
+      children: this.#v.word(at + S.nr_children),
+      path: name !== 0 && this.#v.byte(name + L.unix_address.name0) !== 0,
     };
   }
 

@@ -543,6 +543,7 @@
 #define BH_FILE_EVENT_OPAQUE (2)
 #define BH_FILE_EVENT_TICKS (3)
 #define BH_FILE_EVENT_QUEUED (4)
+#define BH_FILE_EVENT_PORT (5)
 
 /* assembly/uapi/keyctl.ts */
 #define BH_KEY_SPEC_THREAD_KEYRING (-1)

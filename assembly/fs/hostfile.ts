@@ -11,6 +11,9 @@ import { POLLIN, POLLRDNORM } from "../uapi/fcntl.ts";
 import { EINVAL } from "../uapi/errno.ts";
 import * as F from "../uapi/frame.ts";
 import { wake_up_poll, wake_up_process } from "../process/waitqueue.ts";
+import { rename_port } from "../net/inet.ts";
+import { is_inet } from "../net/sock.ts";
+import { opaque_sock } from "../net/unix.ts";
 import { poll_queue } from "./poll.ts";
 
 /** Contents of what `at` stands for are the world's from now on. */
@@ -19,8 +22,7 @@ function make_opaque(at: file): void {
   if (at.kind == FD.FILE_PIPE) {
     at.pipe.opaque = 1;
   } else if (at.kind == FD.FILE_SOCKET) {
-    at.sock.opaque = 1;
-    if (!nil(at.sock.peer)) at.sock.peer.opaque = 1;
+    opaque_sock(at.sock);
   }
 }
 
@@ -47,6 +49,9 @@ export function tell_file(at: file, what: i32, value: u32): i32 {
       at.inotify.queued = <i32>value;
       if (value) wake_up_poll(at.wait, POLLIN | POLLRDNORM);
       return 0;
+    case F.FILE_EVENT_PORT:
+      if (at.kind != FD.FILE_SOCKET || !is_inet(at.sock)) return -EINVAL;
+      return rename_port(at.sock, value >> 16, value & 0xffff);
     default:
       return -EINVAL;
   }

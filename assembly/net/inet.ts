@@ -151,6 +151,26 @@ export function autobind_port(s: sock): i32 {
   return -E.EADDRINUSE;
 }
 
+/**
+ * The kernel that the host follows has chosen another number than port `from`: sockets that got it
+ * without asking for it, and those that are connected to it, have port `to`. Return: 0, -EINVAL.
+ */
+export function rename_port(about: sock, from: u32, to: u32): i32 {
+  if (!to || !about.net.chains) return -E.EINVAL;
+  const chain = chain_of(about.net, from);
+  let at = chain.next;
+  let renamed = false;
+  while (at !== chain) {
+    const s = sock.from_hash(at);
+    at = at.next;
+    if (s.num != from || !same_kind(s, about) || s.options & S.SOCK_BINDPORT) continue;
+    hash_port(s, to);
+    renamed = true;
+    if (!nil(s.peer) && s.peer.dport == from) s.peer.dport = to;
+  }
+  return renamed ? 0 : -E.EINVAL;
+}
+
 /** Can a socket be bound to this address? */
 function may_bind_to(net: net_namespace, to: inet_addr): bool {
   if (is_any(to.addr0, to.addr1)) return true;

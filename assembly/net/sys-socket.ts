@@ -186,6 +186,7 @@ export function sys_bind(p: task_struct, f: frame, fd: i32): i32 {
   if (bad) return bad;
   const ready = net_ready(at.sock.net);
   if (ready) return ready;
+  if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   return A.or_worlds(f, at.sock, do_bind(p, f, at.sock, len));
 }
 
@@ -213,6 +214,7 @@ export function sys_listen(p: task_struct, f: frame, fd: i32): i32 {
   if (kind < 0) return kind;
   if (!kind || at.sock.opaque) return FD.world_result(f, 0);
   const s = at.sock;
+  if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   if (!S.connected(s)) return -E.EOPNOTSUPP;
   const backlog = min<u32>(<u32>f.a1, N.SOMAXCONN);
   if (s.family == K.AF_UNIX && nil(s.addr)) return -E.EINVAL;
@@ -267,6 +269,7 @@ export function sys_connect(p: task_struct, f: frame, fd: i32): i32 {
   if (!kind || at.sock.opaque) return FD.world_result(f, 0);
   const bad = A.move_addr_to_kernel(f, f.a1, <i32>f.a2);
   if (bad) return end_wait(p, bad);
+  if (f.assist & F.ASSIST_ERRNO) return end_wait(p, -f.assist_val);
   const ready = net_ready(at.sock.net);
   if (ready) return end_wait(p, ready);
   return end_wait(p, A.or_worlds(f, at.sock, do_connect(p, f, at, <i32>f.a2)));
@@ -371,7 +374,8 @@ function tcp_connect(p: task_struct, f: frame, at: file, len: i32): i32 {
     else refuse_later(s);
     return waits ? -E.ECONNREFUSED : -E.EINPROGRESS;
   }
-  const error = I.establish(s, listener);
+  const worlds = !nil(listener) && listener.opaque;
+  const error = worlds ? lead_out(s) : I.establish(s, listener);
   if (error) {
     s.dport = 0;
     s.daddr0 = s.daddr1 = 0;
@@ -381,11 +385,18 @@ function tcp_connect(p: task_struct, f: frame, at: file, len: i32): i32 {
     return error;
   }
   s.sndbuf = max<u32>(s.sndbuf, K.TCP_SNDBUF_CONNECTED);
-  s.peer.sndbuf = max<u32>(s.peer.sndbuf, K.TCP_SNDBUF_CONNECTED);
+  if (!worlds) s.peer.sndbuf = max<u32>(s.peer.sndbuf, K.TCP_SNDBUF_CONNECTED);
   if (waits) return 0;
   s.options |= S.SOCK_CONNECTING;
   wake_up_poll(s.wait, S.WRITABLE);
   return -E.EINPROGRESS;
+}
+
+/** Whoever accepts at the other end is the world's: so is `s` from now on. Return: 0. */
+function lead_out(s: sock): i32 {
+  s.opaque = 1;
+  s.state = S.TCP_ESTABLISHED;
+  return 0;
 }
 
 /** The answer is there at once, but connect(2) has not waited for it. */
@@ -415,7 +426,10 @@ function do_accept(p: task_struct, f: frame, at: file, flags: u32, fd: i32): i32
   const s = at.sock;
   if (!S.connected(s)) return -E.EOPNOTSUPP;
   if (s.state != S.TCP_LISTEN) return -E.EINVAL;
+  if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   if (!s.nr_children) {
+    // somebody from outside
+    if (f.assist & F.ASSIST_RET) return sys_world_fd(p, f);
     if (s.family == K.AF_UNIX && s.shutdown & S.RCV_SHUTDOWN) return -E.EINVAL;
     return A.nonblock(at, 0) ? -E.EAGAIN : wait_on_sock(p, f, at, s.rcvtimeo);
   }

@@ -80,6 +80,10 @@ function stream_error(p: task_struct, f: frame, s: sock, sent: u32, flags: u32):
 /** Sends `total` bytes of a stream. What went before an error counts. */
 function stream_send(p: task_struct, f: frame, at: file, total: u32, flags: u32): i32 {
   const s = at.sock;
+  // how much a network takes at once the host may know better
+  if (S.is_inet(s) && f.assist & F.ASSIST_ERRNO) return -f.assist_val;
+  const told = S.is_inet(s) && (f.assist & F.ASSIST_RET) != 0;
+  if (told) total = min<u32>(total, f.assist_val);
   let sent = f.cookie;
   const unready = sent ? 0 : stream_unready(s);
   if (unready == -E.EPIPE) return stream_error(p, f, s, 0, flags);
@@ -89,7 +93,7 @@ function stream_send(p: task_struct, f: frame, at: file, total: u32, flags: u32)
   while (sent < total || s.shutdown & S.SEND_SHUTDOWN) {
     if (s.shutdown & S.SEND_SHUTDOWN) return stream_error(p, f, s, sent, flags);
     if (s.err) return sent ? <i32>sent : sock_error(f, s);
-    if (wmem >= s.sndbuf || s.state == S.TCP_SYN_SENT) {
+    if ((wmem >= s.sndbuf && !told) || s.state == S.TCP_SYN_SENT) {
       if (nonblock(at, flags)) return sent ? <i32>sent : -E.EAGAIN;
       const r = wait_on_sock(p, f, at, s.sndtimeo);
       if (r == RET_BLOCKED) f.cookie = sent;
@@ -311,6 +315,8 @@ function stream_recv(p: task_struct, f: frame, at: file, total: u32, flags: u32)
   if (flags & K.MSG_OOB) return -E.EINVAL;
   if (s.family == K.AF_UNIX && s.state != S.TCP_ESTABLISHED) return -E.EINVAL;
   if (s.state == S.TCP_LISTEN) return -E.ENOTCONN;
+  // how much of it has arrived the host may know better
+  if (S.is_inet(s) && f.assist & F.ASSIST_RET) total = min<u32>(total, f.assist_val);
   const peek = (f.assist & F.ASSIST_PEEK) != 0;
   const consume = !peek && !(flags & K.MSG_PEEK);
   let copied = f.cookie;

@@ -394,3 +394,15 @@ export function abort_connection(s: sock): void {
   close_peer(s, true);
   purge(s);
 }
+
+/** Others have a hand in `s`, in its peer, and in the connections that wait in it. */
+export function opaque_sock(s: sock): void {
+  s.opaque = 1;
+  if (!nil(s.peer)) s.peer.opaque = 1;
+  const head = s.children;
+  for (let at = head.next; at !== head; at = at.next) {
+    const child = sock.from_link(at);
+    child.opaque = 1;
+    if (!nil(child.peer)) child.peer.opaque = 1;
+  }
+}

@@ -61,3 +61,5 @@ export const FILE_EVENT_OPAQUE = 2;
 export const FILE_EVENT_TICKS = 3;
 /** So many bytes of inotify events are ready. */
 export const FILE_EVENT_QUEUED = 4;
+/** In the network of this socket, the port in the upper half is the one in the lower half. */
+export const FILE_EVENT_PORT = 5;

@@ -6,6 +6,7 @@ import * as errnos from '../../assembly/uapi/errno.ts';
 import * as fcntl from '../../assembly/uapi/fcntl.ts';
 import * as limits from '../../assembly/uapi/limits.ts';
 import * as mount from '../../assembly/uapi/mount.ts';
+import * as net from '../../assembly/uapi/net.ts';
 import * as nsfs from '../../assembly/uapi/nsfs.ts';
 import * as personality from '../../assembly/uapi/personality.ts';
 import * as pidfd from '../../assembly/uapi/pidfd.ts';
@@ -27,6 +28,7 @@ const SETS = [
   fcntl,
   limits,
   mount,
+  net,
   nsfs,
   personality,
   pidfd,
@@ -61,6 +63,7 @@ VALUES.set('CLONE_CLEAR_SIGHAND', 1n << 32n);
 VALUES.set('CLONE_INTO_CGROUP', 1n << 33n);
 VALUES.set('RLIM64_INFINITY', (1n << 64n) - 1n);
 VALUES.set('RLIM_INFINITY', (1n << 64n) - 1n);
+VALUES.set('AF_LOCAL', BigInt(socket.AF_UNIX));
 VALUES.set('NULL', 0n);
 
 const ERRNO_BY_NAME = new Map<string, number>(Object.entries(errnos));

@@ -6,6 +6,7 @@ import { fieldOf, sigsetOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
 import { addressOf, timeOf, valueOf } from './memory.ts';
 import { messageBytes } from './messages.ts';
+import { sockaddrBytes } from './sockets.ts';
 
 /** Room behind the arguments' own places. */
 const VECTOR = 7;
@@ -163,6 +164,19 @@ export class Buffers {
     // the recorder cuts long arrays off: of a count that is refused anyway nothing is read
     if (BigInt(node.items.length) !== count) this.known = this.#call.errno === 'EINVAL';
     this.#put(i, bytes, 'rw');
+  }
+
+  /** A socket's name of `length` bytes. */
+  sockaddr(i: number, length: bigint): void {
+    const node = this.node(i);
+    if (this.#isNull(i) || this.#bad(i)) {
+      if (this.#isNull(i)) this.#frame.setArg(i, 0);
+      return;
+    }
+    const bytes = node?.kind === 'struct' ? sockaddrBytes(node) : undefined;
+    if (!bytes) this.known = false;
+    const size = length > 0n && length <= 128n ? Number(length) : 0;
+    this.#put(i, bytes?.subarray(0, size) ?? size, 'r');
   }
 
   /** A set of descriptors, printed as their numbers. */

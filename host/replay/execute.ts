@@ -56,7 +56,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
     r.audit?.conclude(call);
     return true;
   }
-  const cls = r.adopter.classOf(task, call);
+  let cls = r.adopter.classOf(task, call);
   if (cls === 'unmodelled' || cls === 'injected') {
     learnFilter(r, task, call);
     countCall(r.result, call.name, cls, undefined, { listed: isListed(r, call) });
@@ -83,6 +83,9 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (moment === 'end') closeOthersFirst(r, call);
   const flow = r.flows.concerns(call);
   if (flow && !r.flows.settle(call, moment)) return false;
+  if (moment === 'end' && r.files.leadsOut(call, () => r.flows.fits(call))) {
+    cls = r.adopter.classOf(task, call);
+  }
   if (flow) r.files.tell(call);
   let outcome = run(r, call, child);
   if (flow) outcome = expire(r, call, outcome);
@@ -312,6 +315,7 @@ function conclude(
   }
   remember(task, call, registerOf(call) ?? outcome.rax);
   if (isFork(call.row!.op) && !call.asleep) born(r, task, call);
+  if (!outcome.unknown) r.files.adoptNumbers(call, outcome.frame);
   r.adopter.learn(task, call, outcome);
   r.files.learn(call, cls);
   if (wrong) r.adopter.force(task, call, outcome);

@@ -8,6 +8,7 @@ import { fieldOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
 import { valueOf } from './memory.ts';
 import type { CallClass } from './result.ts';
+import { classOfName, classOfSocket, NAME_CALLS } from './sockets.ts';
 import { classByTerminal } from './terminals.ts';
 
 /** Calls that transfer bytes or ask about one file. */
@@ -94,6 +95,15 @@ function classOfOne(file: FileView | undefined, call: Call): CallClass {
   return 'unmodelled';
 }
 
+/** How large the buffers of a TCP socket are is the machine's to say. */
+function isTcpBuffer(file: FileView | undefined, call: Call): boolean {
+  const op = call.row!.op;
+  if (op !== OP.OP_SETSOCKOPT && op !== OP.OP_GETSOCKOPT) return false;
+  const option = call.args[2];
+  const buffer = option?.kind === 'sym' && /^SO_(SND|RCV)BUF/.test(option.text);
+  return buffer && file?.socket !== undefined && file.socket.family !== 1;
+}
+
 /** An epoll file: what it watches, which may be other epoll files. */
 function classOfWait(kernel: Kernel, call: Call): CallClass {
   const ep = kernel.file(call.pid, fdOf(call.args[0]));
@@ -117,7 +127,7 @@ export function classByFile(kernel: Kernel, call: Call): CallClass {
   const at = (i: number): FileView | undefined => kernel.file(call.pid, fdOf(call.args[i]));
   const byTerminal = classByTerminal(kernel, call, at(0));
   if (byTerminal) return byTerminal;
-  if (ON_ONE.has(op)) return classOfOne(at(0), call);
+  if (ON_ONE.has(op)) return isTcpBuffer(at(0), call) ? 'unmodelled' : classOfOne(at(0), call);
   if (ON_SETS.has(op)) {
     const fds = askedFds(call);
     return fds ? classOfMany(fds.map((fd) => kernel.file(call.pid, fd))) : 'emulated';
@@ -132,6 +142,8 @@ export function classByFile(kernel: Kernel, call: Call): CallClass {
     return pipes === files.length && op !== OP.OP_VMSPLICE ? 'emulated' : 'assisted';
   }
   if (op === OP.OP_FLOCK) return at(0)?.inode || !at(0) ? 'emulated' : 'unmodelled';
+  if (op === OP.OP_SOCKET) return classOfSocket(call);
+  if (NAME_CALLS.has(op)) return classOfName(at(0), call);
   if (op === OP.OP_SOCKETPAIR) {
     const family = call.args[0];
     const unix = family?.kind === 'sym' && /^(AF|PF)_(UNIX|LOCAL)$/.test(family.text);

@@ -116,6 +116,12 @@ function encodeEpollWait(b: Buffers): void {
   b.output(1, Number(max > 0n && max < 1024n ? max : 1024n) * 12);
 }
 
+function encodeAccept(b: Buffers): void {
+  b.number(0);
+  b.output(1, 128);
+  b.length(2, 128);
+}
+
 /** The encoders, by operation; `kind`: what the first argument's descriptor is. */
 const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string, frame: Frame) => void>> = {
   [OP.OP_READ]: (b, kind) => {
@@ -142,15 +148,32 @@ const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string, frame: Frame)
     b.number(0);
     b.plain(1, b.number(2), false);
     b.number(3);
-    b.output(4, 128);
-    b.number(5);
+    b.sockaddr(4, b.number(5));
   },
   [OP.OP_RECVFROM]: (b) => {
     b.number(0);
     b.plain(1, b.number(2), false);
     b.number(3);
     b.output(4, 128);
-    b.output(5, 4);
+    b.length(5, 128);
+  },
+  [OP.OP_SOCKET]: (b) => {
+    for (const i of [0, 1, 2]) b.number(i);
+    // where the world lets it happen, nobody asks for names that are not known here
+    if (b.call.errno === undefined) b.known = true;
+  },
+  [OP.OP_BIND]: (b) => {
+    b.number(0);
+    b.sockaddr(1, b.number(2));
+  },
+  [OP.OP_CONNECT]: (b) => {
+    b.number(0);
+    b.sockaddr(1, b.number(2));
+  },
+  [OP.OP_ACCEPT]: encodeAccept,
+  [OP.OP_ACCEPT4]: (b) => {
+    encodeAccept(b);
+    b.number(3);
   },
   [OP.OP_SENDMSG]: (b) => {
     b.number(0);

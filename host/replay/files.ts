@@ -1,6 +1,6 @@
 // Files in a replay: which calls on them the kernel decides, what the world has to say before they
 // run, and what is known of a file from then on.
-import { EINVAL, EMFILE, EPERM } from '../../assembly/uapi/errno.ts';
+import { EINTR, EINVAL, EMFILE, EPERM } from '../../assembly/uapi/errno.ts';
 import * as FC from '../../assembly/uapi/fcntl.ts';
 import {
   FILE_EVENT_OPAQUE,
@@ -26,6 +26,15 @@ import {
 } from './file-class.ts';
 import { shownEvents, shownReady, shownSets } from './file-judge.ts';
 import { movesFiles, SameFiles } from './same-file.ts';
+import {
+  adoptPort,
+  giveUp,
+  isAmbiguous,
+  isNetworks,
+  needsLoopback,
+  outsiders,
+  setLoopback,
+} from './sockets.ts';
 import { descriptorsOf } from './messages.ts';
 import { valueOf } from './memory.ts';
 import { assistTerminal } from './terminals.ts';
@@ -75,6 +84,8 @@ export class Files {
   readonly #complete: boolean;
   /** addresses of open files that are the world's sockets */
   readonly #sockets = new Set<number>();
+  /** calls whose other end lies outside the log */
+  readonly #outside = new WeakSet<Call>();
   /** locks were taken on files that the log does not tell apart */
   foreignLocks = false;
 
@@ -96,7 +107,10 @@ export class Files {
 
   classOf(call: Call): CallClass {
     const { kernel } = this.#r;
+    if (this.#outside.has(call)) return 'assisted';
+    if (call.row!.op === OP.OP_SOCKET && !this.#trusted) return 'assisted';
     if (call.row!.classBy === 'byCommand') return classByCommand(kernel, call);
+    if (isNetworks(kernel.file(call.pid, fdOf(call.args[0])), call)) return 'assisted';
     const cls = classByFile(kernel, call);
     const waits = TIMEOUT_AT.has(call.row!.op);
     return waits && !this.#trusted ? 'unmodelled' : cls;
@@ -121,6 +135,37 @@ export class Files {
   timesOut(call: Call): boolean {
     const at = TIMEOUT_AT.get(call.row!.op);
     return at !== undefined && call.retKind === 'value' && call.ret === 0;
+  }
+
+  /** Does the call's other end lie outside? `fits`: would the kernel alone give what is shown? */
+  leadsOut(call: Call, fits: () => boolean): boolean {
+    if (this.#outside.has(call) || call.retKind === 'unknown') return false;
+    const { op } = call.row!;
+    const { kernel } = this.#r;
+    const many = POLLS.has(op) || SELECTS.has(op) || EPOLL_WAITS.has(op);
+    const asked = many ? (this.#asked(call) ?? []) : [];
+    const one = kernel.file(call.pid, fdOf(call.args[0]));
+    if (needsLoopback(one, call) && !fits() && setLoopback(kernel, call)) {
+      this.#r.adopted('a loopback that is up');
+    }
+    if (one && isAmbiguous(one, call)) {
+      this.#outside.add(call);
+      giveUp(kernel, call, [one], true);
+      return true;
+    }
+    const files = outsiders(kernel, call, asked, one);
+    if (files.length === 0 || fits()) return false;
+    this.#outside.add(call);
+    giveUp(kernel, call, files);
+    return true;
+  }
+
+  /** Descriptors that a call asks about, those behind an epoll file included. */
+  #asked(call: Call): number[] | undefined {
+    if (!EPOLL_WAITS.has(call.row!.op)) return askedFds(call);
+    const { kernel } = this.#r;
+    const ep = kernel.file(call.pid, fdOf(call.args[0]));
+    return ep ? kernel.openFiles.epollItems(ep).map((item) => item.fd) : undefined;
   }
 
   /** Before a call runs: what is ready of the world's files, timers that went off. */
@@ -199,6 +244,12 @@ export class Files {
   assist(frame: Frame, call: Call): void {
     const errno = call.retKind === 'error' ? (errnoNumber(call.errno ?? '') ?? EINVAL) : 0;
     const ret = typeof call.ret === 'number' ? call.ret : 0;
+    const one = this.#r.kernel.file(call.pid, fdOf(call.args[0]));
+    if (this.#outside.has(call) || isNetworks(one, call)) {
+      if (errno && errno !== EINTR) frame.assistErrno(errno);
+      else if (call.retKind === 'value') frame.assistRet(ret);
+      return;
+    }
     switch (call.row!.op) {
       case OP.OP_EPOLL_CTL:
         if (errno === EPERM) frame.assistErrno(errno);
@@ -226,10 +277,15 @@ export class Files {
       case OP.OP_FCNTL:
         this.#assistFcntl(frame, call);
         break;
-      case OP.OP_WORLD_FD:
       case OP.OP_SOCKET:
       case OP.OP_ACCEPT:
       case OP.OP_ACCEPT4:
+        if (this.classOf(call) !== 'assisted') break;
+        // no descriptor left: that is the kernel's to find
+        if (errno && errno !== EMFILE) frame.assistErrno(errno);
+        else frame.assistRet(ret);
+        break;
+      case OP.OP_WORLD_FD:
       case OP.OP_CREAT:
       case OP.OP_OPEN:
       case OP.OP_OPENAT:
@@ -253,11 +309,19 @@ export class Files {
     if (pid && !this.#r.index.tasks.has(pid)) frame.assistRet(0);
   }
 
+  /** Numbers of the recorded kernel's choice that a call's outputs show. */
+  adoptNumbers(call: Call, frame: Frame): void {
+    if (adoptPort(this.#r.kernel, call, frame)) this.#r.adopted('a port');
+  }
+
   /** What a call that has ended tells about files. */
   learn(call: Call, cls: CallClass): void {
     const { kernel } = this.#r;
     if (NEW_ROOT.has(call.name) && !failed(call)) this.#same.forgetAll();
     this.#same.learn(call);
+    if (this.#outside.has(call) && call.errno === 'EINPROGRESS') {
+      this.#taint(kernel.file(call.pid, fdOf(call.args[0])));
+    }
     if (failed(call) || !call.row) return;
     const makesSocket = SOCKETS.has(call.name);
     if (makesSocket || this.#sockets.size) {

@@ -10,6 +10,7 @@ import { goOn, type Moment, runNow } from './execute.ts';
 import { EPOLL_WAITS, fdOf } from './file-class.ts';
 import { help, STEPS } from './order.ts';
 import { judge, numberArg, runCall } from './run.ts';
+import { NAME_CALLS } from './sockets.ts';
 import { terminalCommand } from './terminals.ts';
 
 const READS = new Set([OP.OP_READ, OP.OP_READV, OP.OP_RECVFROM, OP.OP_RECVMSG]);
@@ -24,6 +25,9 @@ const WRITES = new Set([
   OP.OP_SENDFILE,
 ]);
 const OTHERS = new Set([
+  OP.OP_CONNECT,
+  OP.OP_ACCEPT,
+  OP.OP_ACCEPT4,
   OP.OP_POLL,
   OP.OP_PPOLL,
   OP.OP_SELECT,
@@ -52,6 +56,11 @@ const STIRS: ReadonlySet<string> = new Set([
   'execve',
   'execveat',
   'shutdown',
+  'connect',
+  'accept',
+  'accept4',
+  'bind',
+  'listen',
   'exit',
   'exit_group',
   'kill',
@@ -88,6 +97,8 @@ export class Flows {
     const { op } = call.row!;
     if (!READS.has(op) && !WRITES.has(op) && !OTHERS.has(op)) return false;
     if (terminalCommand(call)) return false;
+    // of sockets that are the world's nothing can be looked at ahead
+    if (NAME_CALLS.has(op) && this.#r.files.classOf(call) !== 'emulated') return false;
     return !APART.has(this.#r.files.kindOf(call));
   }
 

@@ -6,6 +6,7 @@ import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
 import { vectorBytes } from './buffers.ts';
 import { addressOf, valueOf } from './memory.ts';
+import { sockaddrBytes } from './sockets.ts';
 
 const IOV_AT = addressOf(6);
 const CONTROL_AT = addressOf(8);
@@ -118,7 +119,11 @@ export function messageBytes(
   const name = fieldOf(node, 'msg_name');
   const namelen = Number(valueOf(fieldOf(node, 'msg_namelen')) ?? 0n);
   const named = name !== undefined && name.kind !== 'null' && !receives;
-  if (named) putWord(view, 0, addressOf(5), l.word);
+  if (named) {
+    const sent = sockaddrBytes(name);
+    if (sent) frame.window(addressOf(5), sent, 'r');
+    putWord(view, 0, addressOf(5), l.word);
+  }
   view.setInt32(l.word, named ? namelen : 0, true);
   const iov = fieldOf(node, 'msg_iov');
   const count = iov?.kind === 'array' ? iov.items.length : receives ? 1 : 0;

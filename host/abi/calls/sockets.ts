@@ -6,15 +6,17 @@ const WORLDS = "sockets whose other end lies outside are the world's";
 const onSocket = (op: number, result: CallDef['result'], args: string, note = WORLDS): CallDef =>
   part(op, result, args, note, { classBy: 'byFile' });
 
-/** Calls on a socket's name and connections: the kernel's own sockets answer. */
-const onName = (op: number, result: CallDef['result'], args: string, note = WORLDS): CallDef => {
+/** Calls that a replay leaves to the world. */
+const apart = (op: number, result: CallDef['result'], args: string, note = WORLDS): CallDef => {
   return { op, args, result, class: 'unmodelled', support: 'partial', note };
 };
+const OWN = { class: 'emulated', classBy: 'byFile' } as const;
 
 /** Calls that make and connect sockets, and those on sockets that are there. */
 export const SOCKET_CALLS: Readonly<Record<string, CallDef>> = {
   socket: {
     ...opens('op flags:sock op', by(1), { note: 'unix, inet, inet6, netlink (route), packet' }),
+    ...OWN,
     op: OP.OP_SOCKET,
   },
   socketpair: part(
@@ -24,17 +26,21 @@ export const SOCKET_CALLS: Readonly<Record<string, CallDef>> = {
     "families but AF_UNIX are the world's",
     { classBy: 'byFile' },
   ),
-  bind: onName(OP.OP_BIND, 'zero', 'fd in:byte@2 int'),
-  connect: onName(OP.OP_CONNECT, 'zero', 'fd in:byte@2 int'),
-  listen: onName(OP.OP_LISTEN, 'zero', 'fd int'),
-  accept: { ...opens('fd addr addr', PLAIN, { note: WORLDS }), op: OP.OP_ACCEPT },
-  accept4: { ...opens('fd addr addr flags:sock', by(3), { note: WORLDS }), op: OP.OP_ACCEPT4 },
+  bind: onSocket(OP.OP_BIND, 'zero', 'fd in:byte@2 int'),
+  connect: onSocket(OP.OP_CONNECT, 'zero', 'fd in:byte@2 int'),
+  listen: onSocket(OP.OP_LISTEN, 'zero', 'fd int'),
+  accept: { ...opens('fd addr addr', PLAIN, { note: WORLDS }), ...OWN, op: OP.OP_ACCEPT },
+  accept4: {
+    ...opens('fd addr addr flags:sock', by(3), { note: WORLDS }),
+    ...OWN,
+    op: OP.OP_ACCEPT4,
+  },
   sendto: onSocket(OP.OP_SENDTO, 'size', 'fd in:byte*2 ulong flags:msg addr int'),
   recvfrom: onSocket(OP.OP_RECVFROM, 'size', 'fd out:byte*2 ulong flags:msg addr addr'),
   sendmsg: onSocket(OP.OP_SENDMSG, 'size', 'fd in:msghdr flags:msg'),
   recvmsg: onSocket(OP.OP_RECVMSG, 'size', 'fd io:msghdr flags:msg'),
-  sendmmsg: onName(OP.OP_SENDMMSG, 'int', 'fd io:mmsghdr*2 uint flags:msg'),
-  recvmmsg: onName(
+  sendmmsg: apart(OP.OP_SENDMMSG, 'int', 'fd io:mmsghdr*2 uint flags:msg'),
+  recvmmsg: apart(
     OP.OP_RECVMMSG,
     'int',
     'fd io:mmsghdr*2 uint flags:msg in:timespec',
@@ -45,5 +51,5 @@ export const SOCKET_CALLS: Readonly<Record<string, CallDef>> = {
   getsockopt: onSocket(OP.OP_GETSOCKOPT, 'zero', 'fd op op addr io:i32'),
   getsockname: onSocket(OP.OP_GETSOCKNAME, 'zero', 'fd addr io:i32'),
   getpeername: onSocket(OP.OP_GETPEERNAME, 'zero', 'fd addr io:i32'),
-  socketcall: onName(OP.OP_SOCKETCALL, 'int', 'op addr', 'every call on sockets in one'),
+  socketcall: apart(OP.OP_SOCKETCALL, 'int', 'op addr', 'every call on sockets in one'),
 };
