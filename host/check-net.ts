@@ -56,6 +56,8 @@ export class SockChecker {
     if (maker) c.ref('pid', maker);
     const name = c.word(sock + S.addr);
     if (name) this.#names.set(name, (this.#names.get(name) ?? 0) + 1);
+    const node = c.word(sock + S.node);
+    if (node) c.vfs.file(node);
     const groups = c.word(sock + S.groups);
     if (groups) this.#f.groups(groups);
     this.#f.namespace(c.word(sock + S.net));

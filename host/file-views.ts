@@ -49,6 +49,8 @@ export interface SocketView {
   state: number;
   /** it is of the initial network namespace */
   initialNet: boolean;
+  /** it has a name or a port */
+  named: boolean;
   /** its name is a path */
   path: boolean;
   /** connections that wait to be accepted */
@@ -161,6 +163,7 @@ export class FileViews {
       type: this.#v.word(at + S.type),
       state: this.#v.word(at + S.state),
       initialNet: this.#v.word(at + S.net) === initial,
+      named: name !== 0 || this.#v.word(at + S.num) !== 0,
       children: this.#v.word(at + S.nr_children),
       path: name !== 0 && this.#v.byte(name + L.unix_address.name0) !== 0,
     };

@@ -3230,7 +3230,7 @@ struct bh_sock {
   uint32_t ifindex;
   int32_t linger;
   int32_t priority;
-  uint32_t mark;
+  uint32_t node; /* address of a vfs_file */
 };
 _Static_assert(offsetof(struct bh_sock, count) == 0, "count");
 _Static_assert(offsetof(struct bh_sock, type) == 4, "type");
@@ -3287,7 +3287,7 @@ _Static_assert(offsetof(struct bh_sock, mcast) == 232, "mcast");
 _Static_assert(offsetof(struct bh_sock, ifindex) == 236, "ifindex");
 _Static_assert(offsetof(struct bh_sock, linger) == 240, "linger");
 _Static_assert(offsetof(struct bh_sock, priority) == 244, "priority");
-_Static_assert(offsetof(struct bh_sock, mark) == 248, "mark");
+_Static_assert(offsetof(struct bh_sock, node) == 248, "node");
 
 struct bh_super_block {
   int32_t active;

@@ -1,11 +1,13 @@
 // Names of sockets on their way in and out, and which socket a descriptor is.
-import { nil, RET_NEED } from "../lib/err.ts";
+import { nil, RET_BLOCKED, RET_NEED } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import { is_any, is_mapped, put_inet } from "./inet.ts";
-import { SCRATCH_ADDR, SCRATCH_NAME, SCRATCH_USER } from "../lib/root.ts";
+import { root, SCRATCH_ADDR, SCRATCH_NAME, SCRATCH_USER } from "../lib/root.ts";
 import { sk_buff, sock, unix_address } from "./sock.ts";
+import { signal_pending, wait_on_file } from "../process/waitqueue.ts";
+import { task_struct } from "../process/task.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
 import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
@@ -145,4 +147,21 @@ export function move_addr_to_user(f: frame, len: u32, addr: u64, lenp: u64): i32
   if (part && copy_to_user(f, addr, SCRATCH_NAME, part)) return -E.EFAULT;
   store<u32>(SCRATCH_USER, len);
   return copy_to_user(f, lenp, SCRATCH_USER, 4) ? -E.EFAULT : 0;
+}
+
+/**
+ * Sleeps until something changes at `s`, `timeout` ns at most (0: for ever). Return: RET_BLOCKED,
+ * RET_SLEEPS, -EAGAIN: the time is over, -ERESTARTSYS, -EINTR, -ENOMEM.
+ */
+export function wait_on_sock(p: task_struct, f: frame, at: file, timeout: u64): i32 {
+  // the shortest time is none at all
+  if ((f.phase && f.expired) || timeout == 1) return -E.EAGAIN;
+  if (signal_pending(p)) return timeout ? -E.EINTR : -E.ERESTARTSYS;
+  const begins = f.phase == 0;
+  const r = wait_on_file(p, f, at.sock.wait, at);
+  if (r == RET_BLOCKED && begins) {
+    f.deadline = timeout ? root().clock + timeout : 0;
+    f.expired = 0;
+  }
+  return r;
 }

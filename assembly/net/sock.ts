@@ -22,6 +22,7 @@ import {
   kmem_cache_zalloc,
 } from "../lib/slab.ts";
 import * as O from "../uapi/fcntl.ts";
+import { vfs_file } from "../vfs/mount.ts";
 import { PAGE_SIZE } from "../uapi/limits.ts";
 import * as K from "../uapi/socket.ts";
 import { wake_up_poll } from "../process/waitqueue.ts";
@@ -128,7 +129,7 @@ export class sock {
   ifindex: u32; // SO_BINDTODEVICE
   linger: i32; // seconds
   priority: i32;
-  mark: u32;
+  node: vfs_file; // where the node of its path is, in a file system of the kernel's; owned
 
   get queue(): list_head {
     return list_at(changetype<usize>(this), offsetof<sock>("queue_next"));

@@ -3,14 +3,14 @@
 import { container_permission } from "../container/sys-container.ts";
 import { containers_enabled } from "../container/container.ts";
 import { cred_ns_capable } from "../cred/cred.ts";
-import { IS_ERR, nil, PTR_ERR, RET_BLOCKED, RET_SLEEPS } from "../lib/err.ts";
+import { IS_ERR, nil, PTR_ERR, RET_SLEEPS } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import * as I from "./inet.ts";
 import { net_namespace, net_of, net_ready } from "./net-namespace.ts";
 import { netlink_bind, netlink_connect } from "./netlink.ts";
-import { root, SCRATCH_ADDR } from "../lib/root.ts";
+import { SCRATCH_ADDR } from "../lib/root.ts";
 import * as A from "./sock-addr.ts";
 import { sockfd_lookup } from "./sock-addr.ts";
 import * as S from "./sock.ts";
@@ -29,7 +29,7 @@ import * as K from "../uapi/socket.ts";
 import * as U from "./unix.ts";
 import { unix_bind, unix_connect } from "./unix-name.ts";
 import { user_namespace } from "../namespace/user-namespace.ts";
-import { signal_pending, wait_on_file, wake_up_all, wake_up_poll } from "../process/waitqueue.ts";
+import { wake_up_all, wake_up_poll } from "../process/waitqueue.ts";
 
 function may(p: task_struct, net: net_namespace, cap: i32): bool {
   return cred_ns_capable(p.cred, changetype<user_namespace>(<usize>net.user_ns), cap);
@@ -244,23 +244,6 @@ function start_listening(s: sock): i32 {
   return -E.EADDRINUSE;
 }
 
-/**
- * Sleeps until something changes at `s`, `timeout` ns at most (0: for ever). Return: RET_BLOCKED,
- * RET_SLEEPS, -EAGAIN: the time is over, -ERESTARTSYS, -EINTR, -ENOMEM.
- */
-export function wait_on_sock(p: task_struct, f: frame, at: file, timeout: u64): i32 {
-  // the shortest time is none at all
-  if ((f.phase && f.expired) || timeout == 1) return -E.EAGAIN;
-  if (signal_pending(p)) return timeout ? -E.EINTR : -E.ERESTARTSYS;
-  const begins = f.phase == 0;
-  const r = wait_on_file(p, f, at.sock.wait, at);
-  if (r == RET_BLOCKED && begins) {
-    f.deadline = timeout ? root().clock + timeout : 0;
-    f.expired = 0;
-  }
-  return r;
-}
-
 /** connect(2): fd, name, its length. */
 export function sys_connect(p: task_struct, f: frame, fd: i32): i32 {
   const at = call_file(p, f, fd);
@@ -327,15 +310,18 @@ function udp_connect(s: sock, len: i32, peek: bool): i32 {
 function tcp_connecting(p: task_struct, f: frame, at: file): i32 {
   const s = at.sock;
   if (s.state == S.TCP_SYN_SENT) {
-    if (!f.phase) return A.nonblock(at, 0) ? -E.EALREADY : wait_on_sock(p, f, at, s.sndtimeo);
-    const r = wait_on_sock(p, f, at, s.sndtimeo);
+    if (!f.phase) return A.nonblock(at, 0) ? -E.EALREADY : A.wait_on_sock(p, f, at, s.sndtimeo);
+    const r = A.wait_on_sock(p, f, at, s.sndtimeo);
     return r == -E.EAGAIN ? -E.EINPROGRESS : r;
   }
   const peek = (f.assist & F.ASSIST_PEEK) != 0;
   if (!peek) s.options &= ~S.SOCK_CONNECTING;
   if (s.state == S.TCP_ESTABLISHED) return 0;
   const error = A.sock_error(f, s);
-  if (!peek) I.inet_disconnect(s);
+  if (!peek) {
+    I.inet_disconnect(s);
+    s.shutdown = 0;
+  }
   return error ? error : -E.ECONNABORTED;
 }
 
@@ -361,13 +347,12 @@ function tcp_connect(p: task_struct, f: frame, at: file, len: i32): i32 {
   const had_port = s.num != 0;
   if (!had_port && I.autobind_port(s)) return -E.EADDRNOTAVAIL;
   I.set_peer_address(s, to);
-  s.shutdown = 0;
   s.err = 0;
   if (full) {
     s.state = S.TCP_SYN_SENT;
     s.options |= S.SOCK_CONNECTING;
     if (!nil(listener)) S.enlist(s, listener, listener.pending);
-    return waits ? wait_on_sock(p, f, at, s.sndtimeo) : -E.EINPROGRESS;
+    return waits ? A.wait_on_sock(p, f, at, s.sndtimeo) : -E.EINPROGRESS;
   }
   if (nil(listener)) {
     if (waits) I.inet_disconnect(s);
@@ -430,8 +415,9 @@ function do_accept(p: task_struct, f: frame, at: file, flags: u32, fd: i32): i32
   if (!s.nr_children) {
     // somebody from outside
     if (f.assist & F.ASSIST_RET) return sys_world_fd(p, f);
+    if (A.nonblock(at, 0)) return -E.EAGAIN;
     if (s.family == K.AF_UNIX && s.shutdown & S.RCV_SHUTDOWN) return -E.EINVAL;
-    return A.nonblock(at, 0) ? -E.EAGAIN : wait_on_sock(p, f, at, s.rcvtimeo);
+    return A.wait_on_sock(p, f, at, s.rcvtimeo);
   }
   if (f.assist & F.ASSIST_PEEK) return fd;
   const status: u32 = flags & K.SOCK_NONBLOCK;

@@ -9,11 +9,10 @@ import { netlink_send } from "./netlink.ts";
 import { get_pid } from "../process/pid.ts";
 import * as M from "./scm.ts";
 import * as A from "./sock-addr.ts";
-import { nonblock, sock_error } from "./sock-addr.ts";
+import { nonblock, sock_error, wait_on_sock } from "./sock-addr.ts";
 import * as S from "./sock.ts";
 import { sk_buff, sock } from "./sock.ts";
 import { broken_pipe } from "../fs/sys-rw.ts";
-import { wait_on_sock } from "./sys-socket.ts";
 import { task_struct } from "../process/task.ts";
 import { copy_to_vector, vector_faults } from "../lib/uio.ts";
 import * as E from "../uapi/errno.ts";
@@ -133,7 +132,7 @@ function unix_dgram_send(p: task_struct, f: frame, at: file, total: u32, flags: 
   }
   let to = s.peer;
   if (m.namelen) {
-    const lost = unix_target(f, s, m.namelen);
+    const lost = unix_target(p, f, s, m.namelen);
     if (lost) return lost;
     to = found();
   } else if (nil(to)) {

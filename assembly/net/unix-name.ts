@@ -1,20 +1,22 @@
 // Names of unix sockets: bind(2) and connect(2) of AF_UNIX. Abstract names are of one network
-// namespace. A name that is a path belongs to a file system: where the host says what it answers,
-// that counts; the kernel knows the sockets that are bound to it by the path's text.
-import { nil, RET_BLOCKED, same } from "../lib/err.ts";
+// namespace. A name that is a path belongs to a file system. For tasks with a root of the kernel's
+// it is a node there; for others the kernel knows the sockets by the path's text, and where the
+// host says what the world's file system answers, that counts.
+import { IS_ERR, nil, PTR_ERR, RET_BLOCKED, same } from "../lib/err.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import { init_net, net_namespace, net_ready } from "./net-namespace.ts";
 import { SCRATCH_ADDR } from "../lib/root.ts";
-import { family_of, nonblock } from "./sock-addr.ts";
+import { family_of, nonblock, wait_on_sock } from "./sock-addr.ts";
 import * as S from "./sock.ts";
 import { sock } from "./sock.ts";
-import { wait_on_sock } from "./sys-socket.ts";
 import { task_struct } from "../process/task.ts";
 import * as U from "./unix.ts";
 import * as E from "../uapi/errno.ts";
 import * as F from "../uapi/frame.ts";
 import * as K from "../uapi/socket.ts";
+import { has_root } from "../vfs/namei.ts";
+import { vfs_find_sock, vfs_mknod_sock } from "../vfs/sock-node.ts";
 
 const NAME: usize = SCRATCH_ADDR + 2;
 
@@ -46,13 +48,14 @@ function names_of(net: net_namespace): net_namespace {
  * The socket that the name at SCRATCH_ADDR leads to. Return: 0, with its address in `found`;
  * -ECONNREFUSED, -ENOENT, -EPROTOTYPE.
  */
-function lookup(f: frame, s: sock, len: i32): i32 {
+function lookup(p: task_struct, f: frame, s: sock, len: i32): i32 {
   const n = name_len(len);
   if (!is_path()) {
     const other = U.find_unix(s.net, NAME, n, s.type);
     store<u32>(SCRATCH_ADDR + 112, <u32>changetype<usize>(other));
     return nil(other) ? -E.ECONNREFUSED : 0;
   }
+  if (has_root(p)) return lookup_node(p, s, n);
   // whether the path leads anywhere, and for whom, the file system says
   if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   const bad = net_ready(init_net());
@@ -63,15 +66,24 @@ function lookup(f: frame, s: sock, len: i32): i32 {
   return other.type == s.type ? 0 : -E.EPROTOTYPE;
 }
 
+/** The same by a node of the kernel's own. */
+function lookup_node(p: task_struct, s: sock, n: u32): i32 {
+  const r = vfs_find_sock(p, NAME, <i32>n);
+  if (r < 0) return r;
+  store<i32>(SCRATCH_ADDR + 112, r);
+  if (!r) return -E.ECONNREFUSED;
+  return found().type == s.type ? 0 : -E.EPROTOTYPE;
+}
+
 /** The socket that the last lookup found. */
 export function found(): sock {
   return changetype<sock>(<usize>load<u32>(SCRATCH_ADDR + 112));
 }
 
 /** Where a message to the name at SCRATCH_ADDR goes: found(). Return: 0 or errno. */
-export function unix_target(f: frame, s: sock, len: i32): i32 {
+export function unix_target(p: task_struct, f: frame, s: sock, len: i32): i32 {
   const bad = check_name(len);
-  return bad ? bad : lookup(f, s, len);
+  return bad ? bad : lookup(p, f, s, len);
 }
 
 function hex_digit(n: u32): u8 {
@@ -96,6 +108,20 @@ export function unix_autobind(s: sock): i32 {
   return -E.ENOSPC;
 }
 
+/** A node of the kernel's own for a path of `n` bytes. */
+function bind_node(p: task_struct, s: sock, n: u32): i32 {
+  const a = S.alloc_address(NAME, n);
+  if (nil(a)) return -E.ENOMEM;
+  const node = vfs_mknod_sock(p, NAME, <i32>n, <u32>changetype<usize>(s));
+  if (IS_ERR(node)) {
+    S.put_address(a);
+    return PTR_ERR(node);
+  }
+  s.addr = a;
+  s.node = node;
+  return 0;
+}
+
 /** bind(2): the name of `len` bytes at SCRATCH_ADDR. */
 export function unix_bind(p: task_struct, f: frame, s: sock, len: i32): i32 {
   const peek = (f.assist & F.ASSIST_PEEK) != 0;
@@ -106,6 +132,7 @@ export function unix_bind(p: task_struct, f: frame, s: sock, len: i32): i32 {
   if (path && f.assist & F.ASSIST_ERRNO) return -f.assist_val;
   if (!nil(s.addr)) return -E.EINVAL;
   const n = name_len(len);
+  if (path && has_root(p)) return peek ? 0 : bind_node(p, s, n);
   const net = names_of(s.net);
   const unready = net_ready(net);
   if (unready) return unready;
@@ -131,7 +158,7 @@ export function unix_connect(p: task_struct, f: frame, at: file, len: i32): i32 
   }
   const bad = check_name(len);
   if (bad) return bad;
-  const lost = lookup(f, s, len);
+  const lost = lookup(p, f, s, len);
   if (lost) return lost;
   const other = found();
   if (!may_send(s, other)) return -E.EPERM;
@@ -157,7 +184,7 @@ function stream_connect(p: task_struct, f: frame, at: file, len: i32): i32 {
   if (f.phase && !nil(s.parent)) S.unlist(s);
   const bad = check_name(len);
   if (bad) return bad;
-  const lost = lookup(f, s, len);
+  const lost = lookup(p, f, s, len);
   if (lost) return lost;
   const listener = found();
   if (listener.state != S.TCP_LISTEN) return -E.ECONNREFUSED;

@@ -38,6 +38,7 @@ import {
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
 import * as K from "../uapi/socket.ts";
+import { free_vfs_file, vfs_file } from "../vfs/mount.ts";
 import { wake_up_all, wake_up_poll } from "../process/waitqueue.ts";
 
 // Seeded fault (debug builds only): no ECONNRESET.
@@ -202,6 +203,15 @@ export function stop_listening(s: sock): void {
   refuse_pending(s);
 }
 
+/** The node of its path stays until it is unlinked, and leads to nobody. */
+function release_node(s: sock): void {
+  const node = s.node;
+  if (nil(node)) return;
+  s.node = NULL<vfs_file>();
+  node.dentry.inode.data = 0;
+  free_vfs_file(node);
+}
+
 /** One end is closed: its peer hears of it, its messages and their files are gone. */
 function close_sock(s: sock): void {
   s.shutdown = SHUTDOWN_MASK;
@@ -211,6 +221,7 @@ function close_sock(s: sock): void {
   close_peer(s, false);
   s.state = TCP_CLOSE;
   list_head.del_init(s.hash);
+  release_node(s);
   purge(s);
   refuse_pending(s);
 }

@@ -969,7 +969,7 @@ export const layout = {
     ifindex: 236,
     linger: 240,
     priority: 244,
-    mark: 248,
+    node: 248,
   },
   super_block: {
     size: 64,

@@ -35,7 +35,7 @@ import {
   outsiders,
   setLoopback,
 } from './sockets.ts';
-import { descriptorsOf } from './messages.ts';
+import { descriptorsOf, hasControl } from './messages.ts';
 import { valueOf } from './memory.ts';
 import { assistTerminal } from './terminals.ts';
 import type { CallClass } from './result.ts';
@@ -110,7 +110,6 @@ export class Files {
     if (this.#outside.has(call)) return 'assisted';
     if (call.row!.op === OP.OP_SOCKET && !this.#trusted) return 'assisted';
     if (call.row!.classBy === 'byCommand') return classByCommand(kernel, call);
-    if (isNetworks(kernel.file(call.pid, fdOf(call.args[0])), call)) return 'assisted';
     const cls = classByFile(kernel, call);
     const waits = TIMEOUT_AT.has(call.row!.op);
     return waits && !this.#trusted ? 'unmodelled' : cls;
@@ -153,8 +152,11 @@ export class Files {
       giveUp(kernel, call, [one], true);
       return true;
     }
+    // what travels along is not looked at ahead
+    if (op === OP.OP_RECVMSG && hasControl(call.args[1])) return false;
     const files = outsiders(kernel, call, asked, one);
-    if (files.length === 0 || fits()) return false;
+    const networks = isNetworks(one, call);
+    if ((files.length === 0 && !networks) || fits()) return false;
     this.#outside.add(call);
     giveUp(kernel, call, files);
     return true;
@@ -244,8 +246,7 @@ export class Files {
   assist(frame: Frame, call: Call): void {
     const errno = call.retKind === 'error' ? (errnoNumber(call.errno ?? '') ?? EINVAL) : 0;
     const ret = typeof call.ret === 'number' ? call.ret : 0;
-    const one = this.#r.kernel.file(call.pid, fdOf(call.args[0]));
-    if (this.#outside.has(call) || isNetworks(one, call)) {
+    if (this.#outside.has(call)) {
       if (errno && errno !== EINTR) frame.assistErrno(errno);
       else if (call.retKind === 'value') frame.assistRet(ret);
       return;

@@ -233,3 +233,9 @@ export function descriptorsOf(node: ArgNode | undefined): number[] {
   }
   return fds;
 }
+
+/** Does a message show control messages? */
+export function hasControl(node: ArgNode | undefined): boolean {
+  const control = node ? fieldOf(node, 'msg_control') : undefined;
+  return control?.kind === 'array' && control.items.length > 0;
+}

@@ -146,14 +146,17 @@ function isPublic(file: FileView): boolean {
 function isReachable(file: FileView): boolean {
   const { socket } = file;
   if (!isOwn(file) || !socket || !isPublic(file)) return false;
-  return socket.state === LISTEN || socket.type === K.SOCK_DGRAM;
+  if (socket.state === LISTEN) return true;
+  const known = socket.named || INET.includes(socket.family);
+  return socket.type === K.SOCK_DGRAM && known;
 }
 
 /** Names of a path: `sun_path="/..."`; an abstract one begins with a NUL. */
 function namesPath(call: Call): boolean {
-  const node = call.args[1];
-  const path = node && fieldOf(node, 'sun_path');
-  return path?.kind === 'str' && path.value !== '' && !path.value.startsWith('\0');
+  return [call.args[1], call.args[4]].some((node) => {
+    const path = node && fieldOf(node, 'sun_path');
+    return path?.kind === 'str' && path.value !== '' && !path.value.startsWith('\0');
+  });
 }
 
 /** How much of a stream's buffers is free, beyond what one call writes, is the machine's. */
