@@ -197,6 +197,8 @@ export function stop_listening(s: sock): void {
   for (let child = take_child(s); !nil(child); child = take_child(s)) {
     child.shutdown = SHUTDOWN_MASK;
     close_peer(child, true);
+    child.state = TCP_CLOSE;
+    list_head.del_init(child.hash);
     purge(child);
     put_sock(child);
   }

@@ -24,7 +24,8 @@ interface End {
   shutWrite: boolean;
   reset: number;
   open: boolean;
-  children: End[];
+  /** it was accepted: of unix it has the listener's name */
+  accepted: boolean;
 }
 
 const fresh = (inet: boolean): End => ({
@@ -39,7 +40,7 @@ const fresh = (inet: boolean): End => ({
   shutWrite: false,
   reset: 0,
   open: true,
-  children: [],
+  accepted: false,
 });
 
 /** What each call has to answer. Sockets do not wait: those that would are EAGAIN. */
@@ -53,7 +54,8 @@ class Model {
 
   bind(fd: number, name: number): number {
     const end = this.ends.get(fd)!;
-    if (end.name !== undefined || (end.inet && end.state !== 'new')) return -E.EINVAL;
+    const named = end.name !== undefined || end.accepted;
+    if (named || (end.inet && end.state !== 'new')) return -E.EINVAL;
     if (this.#holder(end, name)) return -E.EADDRINUSE;
     end.name = name;
     return 0;
@@ -61,7 +63,7 @@ class Model {
 
   listen(fd: number, backlog: number): number {
     const end = this.ends.get(fd)!;
-    if (end.name === undefined) return -E.EINVAL;
+    if (end.name === undefined && !end.accepted) return -E.EINVAL;
     if (end.state !== 'new' && end.state !== 'listens') return -E.EINVAL;
     end.state = 'listens';
     end.backlog = backlog;
@@ -74,12 +76,13 @@ class Model {
       (o) => o.inet === end.inet && o.name === name && o.state === 'listens' && o.open,
     );
     if (end.inet && end.state !== 'new') return -E.EISCONN;
+    if (!server && end.inet) end.shutRead = end.shutWrite = false;
     if (!server || (server.shutRead && !server.inet)) return -E.ECONNREFUSED;
     if (!end.inet && server.waiting.length > server.backlog) return -E.EAGAIN;
     if (end.state === 'connected' || end.state === 'over') return -E.EISCONN;
     if (end.state === 'listens') return -E.EINVAL;
     const child = fresh(end.inet);
-    Object.assign(child, { state: 'connected', peer: end, name: undefined });
+    Object.assign(child, { state: 'connected', peer: end, accepted: true });
     end.state = 'connected';
     end.peer = child;
     server.waiting.push(child);
