@@ -22,6 +22,7 @@ static int kind_of(const char *name) {
 
 /* Rows of samples, nanoseconds for one operation. */
 #define MAX_SAMPLES 1024
+#define WARM_UP 20
 static double rows[4][MAX_SAMPLES];
 static int taken;
 static void row(const char *name, int which, int samples) {
@@ -204,8 +205,9 @@ static void run_bench(int kind, int a, int b, int samples, double booted) {
   int target = kind == SIGNAL ? setup_signal() : 0;
   int task_ = kind == PIDNS ? setup_nested(b) : 1;
   bool timed = kind == KILL || kind == CASCADE || kind == FULL || kind == SNAPSHOT;
-  /* the first pass warms up */
-  for (int i = -1; i < samples; ++i) {
+  /* the first passes warm up */
+  int warm = timed ? 1 : WARM_UP;
+  for (int i = -warm; i < samples; ++i) {
     taken = i < 0 ? 0 : i;
     double t0 = now_ns();
     switch (kind) {
@@ -228,7 +230,7 @@ static void run_bench(int kind, int a, int b, int samples, double booted) {
       case CONTAINER: containers(a); break;
       case ENTER: enters(a, fd); break;
       case SIGNAL: signals(a, target); break;
-      case PIDNS: nested(a, task_, 2 + b + (i + 1) * a); break;
+      case PIDNS: nested(a, task_, 2 + b + (i + warm) * a); break;
       case FULL:
         if (i >= 0) full(a, b);
         break;

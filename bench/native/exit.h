@@ -196,6 +196,7 @@ static void do_exit(task *p, int code) {
     if (signal->timers) NOT_IN_TWIN();
     task *leader = AT(task, signal->leader);
     exit_container(leader, group_status(leader));
+    p->container = 0;
   }
   if (root->audit) NOT_IN_TWIN();
   emit(BH_EVENT_EXIT);

@@ -19,8 +19,8 @@ const HELP = `usage: bulkhead bench [options] [NAME...]         run benchmarks, 
        bulkhead bench compare [options] OLD NEW   what changed between two runs
 
 Each variant runs in a process of its own, the variants of a benchmark in turn, round by round; they
-must leave equal checksums behind. NAME may be the beginning of several names. Variants whose
-compiler is missing are left out, and said to be.
+must leave equal checksums behind. NAME is a benchmark, or the beginning of several names. Variants
+whose compiler is missing are left out, and said to be.
 
   --rounds N        rounds (5; at most 2 with a million objects)
   --variants A,B    only these variants
@@ -81,10 +81,11 @@ function benchesOf(names: string[], values: Values): Bench[] {
       throw new UsageError(`no such benchmark: ${name}; bulkhead bench --list names them`);
     }
   }
+  const starts = names.filter((name) => !BENCHES.some((bench) => bench.name === name));
   return BENCHES.filter((bench) => {
     if (names.includes(bench.name)) return true;
     if (bench.full && !values.full) return false;
-    return names.length === 0 || names.some((name) => bench.name.startsWith(name));
+    return names.length === 0 || starts.some((name) => bench.name.startsWith(name));
   });
 }
 
