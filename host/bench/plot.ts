@@ -77,9 +77,9 @@ export function plot(results: Results): string {
     results.rows.some(({ variant }) => variant === name),
   );
   const legend = used.map((name, i) => {
-    const left = 12 + i * 100;
+    const left = 12 + i * 86;
     const box = `<rect x="${left}" y="12" width="10" height="10" fill="${COLORS[name]}"/>`;
-    return `${box}<text x="${left + 14}" y="21">${name}</text>`;
+    return `${box}<text x="${left + 14}" y="21" font-size="9">${name}</text>`;
   });
   const foot = escape(environmentText(results.environment));
   return [
