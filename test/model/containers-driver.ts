@@ -376,7 +376,13 @@ export class Driver {
         if (!t) continue;
         const frame = this.#k.frameOf(tid);
         const disposition = this.#k.resume(tid);
-        if (disposition === DISP_BLOCKED || disposition === DISP_EXITED) continue;
+        if (disposition === DISP_EXITED) continue;
+        if (disposition === DISP_BLOCKED) {
+          // woken for nothing, unless a call was granted that sleeps now for its own reason
+          const granted = t.sleep!.call === 'refused' && t.sleep!.ready();
+          if (granted) pairs.push([SLEEPS, t.sleep!.finish()]);
+          continue;
+        }
         more = true;
         const { call } = t.sleep!;
         const expected = t.sleep!.finish();
