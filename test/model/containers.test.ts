@@ -184,8 +184,8 @@ it(
   },
 );
 
-// the posted patch's defects, by number, and a list of devices that is not intersected
-it.each([1, 3, 5, 6, 7, 9, 10, 22, 36, 37, 190])('notices the seeded fault %i', async (fault) => {
+// the posted patch’s defects, by number
+it.each([1, 3, 5, 6, 7, 9, 10, 22, 36, 37])('notices the seeded fault %i', async (fault) => {
   const [k, empty] = await machine();
   const property = fc.property(steps, (program) => compare(k, program, empty, fault));
   const found = fc.check(property, { numRuns: 400, seed: 1, endOnFailure: true });
