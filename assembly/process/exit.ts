@@ -367,6 +367,8 @@ export function release_task(p: task_struct): void {
   wake_up_all(number.waitq);
   const ns = number.ns;
   const level = number.level;
+  // the last of a namespace's init, which need not be its leader: there is none any more
+  if (level && same(ns.child_reaper, p)) ns.child_reaper = NULL<task_struct>();
   S.put_sighand(k.sighand);
   if (!seeded_fault(F_NPROC)) dec_nproc(p.cred.ucounts);
   put_cred(p.cred);

@@ -185,6 +185,24 @@ describe('init', () => {
     expect([m.wait(1, member), m.wait(1, init)]).toEqual([member, init]);
   });
 
+  it('of one pid namespace that is waited for ends no other one’s wait for its members', () => {
+    const first = m.enter(1, m.create(1, 'first', U.CONTAINER_NEW_PID_NS));
+    const thread = fine(m.clone(first, THREAD));
+    const tid = m.k.tasks().find((task) => task.nspid === thread && task.tgid === first)!.tid;
+    m.call(first, OP.OP_EXIT, [1]);
+    // the task that was init at the end is gone, its record is the next one's
+    m.call(tid, OP.OP_EXIT, [1]);
+    const fd = m.create(1, 'second', U.CONTAINER_NEW_PID_NS);
+    const init = m.enter(1, fd);
+    const member = m.enter(1, fd);
+    m.exit(init, 2);
+    expect(m.wait(1, first)).toBe(first);
+    const early = m.call(1, OP.OP_WAIT4, [init, USER, 1, 0], 4);
+    expect([early, m.state(member)]).toEqual([0, 'R']);
+    m.k.runPending();
+    expect([m.wait(1, member), m.wait(1, init), m.word(0)]).toEqual([member, init, 2 << 8]);
+  });
+
   // spec: DEAD; init's death kills the members
   it('takes every member along, in the order of entry', () => {
     const fd = m.create(1, 'box');
