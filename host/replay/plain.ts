@@ -13,6 +13,8 @@ import { countListed } from './result.ts';
 
 /** May calls of this name be counted undecoded? */
 export function takesPlain(r: Replay, name: string): boolean {
+  // where a filter kept calls from running, each is looked at
+  if (r.index.trapped.size) return false;
   const row = rowOfName(r.tables, name)[0];
   const modelled = row && row.op !== OP.OP_NONE && row.class !== 'unmodelled';
   return !modelled && isAlwaysListed(name) && !teachesFiles(name) && !stirsFlows(name);

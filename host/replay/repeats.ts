@@ -67,7 +67,8 @@ export class Repeats {
 
   /** Replays a line whose body is bytes[from, to). Return: false when it must be decoded. */
   take(call: PlainCall, bytes: Uint8Array, from: number, to: number): boolean {
-    if (to - from > MAX_LENGTH) return false;
+    // where a filter kept calls from running, each is looked at
+    if (to - from > MAX_LENGTH || this.#r.index.trapped.size) return false;
     const hash = hashOf(bytes, from, to);
     const known = this.#known.get(hash);
     if (known && known.bytes.length === to - from && same(bytes, from, known.bytes)) {

@@ -46,14 +46,21 @@ function keyOf(call: Call): readonly ArgNode[] | SyscallRow {
 export class Stencils {
   readonly #known = new Lately<readonly ArgNode[] | SyscallRow, Stencil>(LIMIT);
 
+  readonly #once = new Lately<readonly ArgNode[] | SyscallRow, true>(LIMIT);
+
   find(call: Call, tableIndex: number): Stencil | undefined {
     const found = this.#known.get(keyOf(call));
     if (!found || found.row !== call.row || found.tableIndex !== tableIndex) return undefined;
     return found.fault === (call.errno === 'EFAULT') ? found : undefined;
   }
 
-  /** Keeps what has been put into `frame` for this call. */
+  /** Keeps what has been put into `frame` for this call, if it is not the first of its sort. */
   keep(call: Call, tableIndex: number, frame: Frame): Stencil | undefined {
+    // most arguments never come again, and copies of them would only be garbage
+    if (!this.#once.get(keyOf(call))) {
+      this.#once.set(keyOf(call), true);
+      return undefined;
+    }
     const image = frame.capture();
     if (!image) return undefined;
     const made = new Stencil(call, tableIndex, image);

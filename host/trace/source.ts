@@ -7,7 +7,7 @@ import { Spill } from './source/spill.ts';
 import { tarMembers } from './source/tar.ts';
 
 /** How much is read at a time. */
-export const CHUNK = 1 << 20;
+export const CHUNK = 1 << 18;
 
 /** A trace that cannot be read at all: missing, a directory without logs, an unknown packing. */
 export class SourceError extends Error {

@@ -8,9 +8,8 @@ import { textOf } from './blocks.ts';
 import { Spill } from './source/spill.ts';
 import { parseArgs } from './strace/arg-parser.ts';
 
-/** The whole of a call in two halves. Calls that say the same share it. */
-export class SplitCall {
-  /** complete argument text, both halves joined */
+/** What a call in two halves says; many calls share one. */
+class Said {
   readonly argText: string;
   readonly retKind: RetKind;
   readonly ret: number | bigint | undefined;
@@ -34,7 +33,48 @@ export class SplitCall {
   }
 }
 
-function recordOf(line: TraceLine): string {
+/** The whole of a call in two halves. */
+export class SplitCall {
+  readonly #said: Said;
+  readonly ret: number | bigint | undefined;
+
+  /** `number`: its result, where that is all that is shown of it. */
+  constructor(said: Said, number: number) {
+    this.#said = said;
+    this.ret = Number.isNaN(number) ? said.ret : number;
+  }
+
+  /** complete argument text, both halves joined */
+  get argText(): string {
+    return this.#said.argText;
+  }
+
+  get args(): ArgNode[] {
+    return this.#said.args;
+  }
+
+  get retKind(): RetKind {
+    return this.#said.retKind;
+  }
+
+  get errno(): string | undefined {
+    return this.#said.errno;
+  }
+
+  get retText(): string {
+    return this.#said.retText || String(this.ret);
+  }
+}
+
+/** A result that is a plain number stands in the tables: numbers of tasks are all different. */
+function numberOf(line: TraceLine): number {
+  const { ret } = line;
+  const plain = line.retKind === 'value' && typeof ret === 'number' && line.retText === String(ret);
+  return plain ? ret : Number.NaN;
+}
+
+function recordOf(line: TraceLine, plain: boolean): string {
+  if (plain) return `value\n\n\n\n${line.argText}`;
   const { ret } = line;
   const number = ret === undefined ? '' : typeof ret === 'bigint' ? `${ret}n` : ret;
   return `${line.retKind}\n${number}\n${line.errno ?? ''}\n${line.retText}\n${line.argText}`;
@@ -50,13 +90,15 @@ const SLOT = 3;
 export class SplitCalls {
   /** open addressing, side by side: number of the first half (0: free), record, second half */
   #slots = new Uint32Array(SLOT * FIRST_SLOTS);
+  /** the result of each slot's call, NaN where the record has it */
+  #numbers = new Float64Array(FIRST_SLOTS);
   #count = 0;
   /** where each record begins; the last entry is where the next one will */
   #begins = new Float64Array(FIRST_SLOTS);
   #records = 0;
   readonly #texts = new Spill();
   readonly #written = new Lately<string, number>(LATELY);
-  readonly #read = new Lately<number, SplitCall>(LATELY);
+  readonly #read = new Lately<number, Said>(LATELY);
 
   get size(): number {
     return this.#count;
@@ -64,12 +106,13 @@ export class SplitCalls {
 
   /** Bytes of the tables: what grows with the log, in memory. */
   get tableBytes(): number {
-    return this.#slots.byteLength + this.#begins.byteLength;
+    return this.#slots.byteLength + this.#numbers.byteLength + this.#begins.byteLength;
   }
 
   /** `line` ends the call whose first half has number `start`. */
   add(start: number, line: TraceLine): void {
-    const record = recordOf(line);
+    const number = numberOf(line);
+    const record = recordOf(line, !Number.isNaN(number));
     const shared = record.length <= MAX_SHARED;
     let id = shared ? this.#written.get(record) : undefined;
     if (id === undefined) {
@@ -82,6 +125,7 @@ export class SplitCalls {
     this.#slots[at] = start;
     this.#slots[at + 1] = id;
     this.#slots[at + 2] = line.seq;
+    this.#numbers[at / SLOT] = number;
   }
 
   /** Number of the second half of the call whose first one is `start`; 0: not known. */
@@ -94,8 +138,8 @@ export class SplitCalls {
     if (this.#slots[at] === 0) return undefined;
     const id = this.#slots[at + 1]!;
     let found = this.#read.get(id);
-    if (!found) this.#read.set(id, (found = new SplitCall(this.#recordAt(id))));
-    return found;
+    if (!found) this.#read.set(id, (found = new Said(this.#recordAt(id))));
+    return new SplitCall(found, this.#numbers[at / SLOT]!);
   }
 
   close(): void {
@@ -133,13 +177,16 @@ export class SplitCalls {
 
   #grow(): void {
     const old = this.#slots;
+    const numbers = this.#numbers;
     this.#slots = new Uint32Array(2 * old.length);
+    this.#numbers = new Float64Array(2 * numbers.length);
     for (let i = 0; i < old.length; i += SLOT) {
       if (old[i] === 0) continue;
       const at = this.#find(old[i]!);
       this.#slots[at] = old[i]!;
       this.#slots[at + 1] = old[i + 1]!;
       this.#slots[at + 2] = old[i + 2]!;
+      this.#numbers[at / SLOT] = numbers[i / SLOT]!;
     }
   }
 }

@@ -12,6 +12,8 @@ import { readTornHead, readTornTail } from './torn.ts';
 
 const HALF_MARK = /^<(unfinished|detached|pid changed to ([0-9]+))(?: #([0-9]+))? \.\.\.>$/;
 
+const PLAIN_MARK = '<unfinished ...>';
+
 const LESS = 60;
 const GREATER = 62;
 const OPEN_PAREN = 40;
@@ -179,12 +181,14 @@ export class StraceReader {
     const s = out.text;
     const open = s.lastIndexOf('<', end - 1);
     if (open < from || end - open > 40) return false;
-    const mark = s.slice(open, end);
-    const hit = HALF_MARK.exec(mark);
-    if (hit === null) return false;
-    if (hit[1] === 'detached') out.detached = true;
-    if (hit[2] !== undefined) out.otherPid = Number(hit[2]);
-    if (hit[3] !== undefined) out.callId = Number(hit[3]);
+    // the plain mark is by far the most frequent
+    if (end - open !== PLAIN_MARK.length || !s.startsWith(PLAIN_MARK, open)) {
+      const hit = HALF_MARK.exec(s.slice(open, end));
+      if (hit === null) return false;
+      if (hit[1] === 'detached') out.detached = true;
+      if (hit[2] !== undefined) out.otherPid = Number(hit[2]);
+      if (hit[3] !== undefined) out.callId = Number(hit[3]);
+    }
     out.argFrom = from;
     out.argTo = s.charCodeAt(open - 1) === SPACE && open > from ? open - 1 : open;
     return true;
@@ -198,14 +202,11 @@ export class StraceReader {
 
   #readResumed(out: StraceLine, at: number): boolean {
     const s = out.text;
-    const head = /^<\.\.\. (\S{1,64}) resumed(?: #([0-9]+))?>/.exec(s.slice(at, at + 100));
-    if (head === null) {
+    const from = this.#readResumedHead(out, at);
+    if (from === 0) {
       out.note = 'a mangled second half';
       return false;
     }
-    out.name = head[1] as string;
-    if (head[2] !== undefined) out.callId = Number(head[2]);
-    const from = at + head[0].length;
     const first = this.context.pending.get(out.pid);
     const matches = first !== undefined && first.name === out.name;
     let end = takeDuration(out, s.length);
@@ -231,6 +232,22 @@ export class StraceReader {
       this.context.early.set(out.pid, out);
     }
     return true;
+  }
+
+  /** `<... name resumed>`, maybe with the call's number. Return: the position behind it, or 0. */
+  #readResumedHead(out: StraceLine, at: number): number {
+    const s = out.text;
+    let p = at + 5;
+    while (isWord(s.charCodeAt(p))) p++;
+    if (p > at + 5 && p <= at + 69 && s.startsWith(' resumed>', p)) {
+      out.name = s.slice(at + 5, p);
+      return p + 9;
+    }
+    const head = /^<\.\.\. (\S{1,64}) resumed(?: #([0-9]+))?>/.exec(s.slice(at, at + 100));
+    if (head === null) return 0;
+    out.name = head[1] as string;
+    if (head[2] !== undefined) out.callId = Number(head[2]);
+    return at + head[0].length;
   }
 
   #join(out: StraceLine, first: StraceLine): void {

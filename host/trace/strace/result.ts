@@ -1,6 +1,6 @@
 // The right end of a call line: duration, separator, result.
 import type { StraceLine } from './line.ts';
-import { parseInteger } from './text.ts';
+import { isDigit, parseInteger } from './text.ts';
 
 const SPACE = 32;
 const CLOSE_PAREN = 41;
@@ -12,6 +12,7 @@ export function takeDuration(out: StraceLine, end: number): number {
   if (s.charCodeAt(end - 1) !== GREATER) return end;
   const open = s.lastIndexOf('<', end - 1);
   if (open < 1 || end - open > 24 || s.charCodeAt(open - 1) !== SPACE) return end;
+  if (!isDigit(s.charCodeAt(open + 1))) return end;
   const inner = s.slice(open + 1, end - 1);
   if (!/^[0-9]+(?:\.[0-9]+)?$/.test(inner)) return end;
   out.duration = Number(inner);

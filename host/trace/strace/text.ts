@@ -68,8 +68,22 @@ export function unescapeString(text: string): string {
 // No recorder writes longer ones, and converting a megabyte of digits takes long.
 const LONGEST_INTEGER = 64;
 
+/** A number of few digits without a leading zero, as nearly all are; -1: something else. */
+function smallDecimal(text: string): number {
+  if (text.length > 9 || (text.charCodeAt(0) === 48 && text.length > 1)) return -1;
+  let value = 0;
+  for (let i = 0; i < text.length; ++i) {
+    const c = text.charCodeAt(i);
+    if (!isDigit(c)) return -1;
+    value = value * 10 + c - 48;
+  }
+  return text.length > 0 ? value : -1;
+}
+
 /** A number's value, exact; undefined if the text is no integer of strace's notation. */
 export function parseInteger(text: string): number | bigint | undefined {
+  const small = smallDecimal(text);
+  if (small >= 0) return small;
   if (text.length > LONGEST_INTEGER) return undefined;
   const neg = text.startsWith('-');
   const body = neg ? text.slice(1) : text;
