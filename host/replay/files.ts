@@ -30,6 +30,7 @@ import {
   adoptPort,
   giveUp,
   isAmbiguous,
+  isLargeSend,
   isNetworks,
   needsLoopback,
   outsiders,
@@ -110,6 +111,7 @@ export class Files {
     if (this.#outside.has(call)) return 'assisted';
     if (call.row!.op === OP.OP_SOCKET && !this.#trusted) return 'assisted';
     if (call.row!.classBy === 'byCommand') return classByCommand(kernel, call);
+    if (isLargeSend(kernel.file(call.pid, fdOf(call.args[0])), call)) return 'assisted';
     const cls = classByFile(kernel, call);
     const waits = TIMEOUT_AT.has(call.row!.op);
     return waits && !this.#trusted ? 'unmodelled' : cls;
@@ -246,7 +248,8 @@ export class Files {
   assist(frame: Frame, call: Call): void {
     const errno = call.retKind === 'error' ? (errnoNumber(call.errno ?? '') ?? EINVAL) : 0;
     const ret = typeof call.ret === 'number' ? call.ret : 0;
-    if (this.#outside.has(call)) {
+    const one = this.#r.kernel.file(call.pid, fdOf(call.args[0]));
+    if (this.#outside.has(call) || isLargeSend(one, call)) {
       if (errno && errno !== EINTR) frame.assistErrno(errno);
       else if (call.retKind === 'value') frame.assistRet(ret);
       return;

@@ -181,6 +181,11 @@ export function isNetworks(file: FileView | undefined, call: Call): boolean {
   return typeof call.ret === 'number' && call.ret > 0 && isShort(call);
 }
 
+/** A write of which the network takes as much as the log shows, whenever it is run. */
+export function isLargeSend(file: FileView | undefined, call: Call): boolean {
+  return SENDS.has(call.row!.op) && isNetworks(file, call);
+}
+
 /** Which of a call's files have an other end that may lie outside. */
 export function outsiders(
   kernel: Kernel,

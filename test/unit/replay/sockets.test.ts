@@ -144,3 +144,20 @@ it('names of unix sockets and whom they reach', async () => {
   `);
   expect(of).toMatchObject({ connect: 'emulated', accept4: 'emulated', bind: 'emulated' });
 });
+
+it("how much of a large write has gone or arrived is the network's", async () => {
+  const { wrong, result } = await replayLog(`
+    ${SERVER}
+    socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 4
+    connect(4, ${at(8080)}, 16) = 0
+    accept(3, NULL, NULL) = 5
+    sendto(4, "z"..., 8000000, 0, NULL, 0) = 8000000
+    recvfrom(5, "z"..., 65536, 0, NULL, NULL) = 64512
+    recvfrom(5, "z"..., 65536, 0, NULL, NULL) = 65536
+    sendto(4, "z", 1, 0, NULL, 0) = 1
+    recvfrom(5, "z"..., 9000000, 0, NULL, NULL) = 9000000
+  `);
+  // more than was sent cannot have arrived
+  expect(wrong.map((w) => w.split(':')[0])).toEqual(['13']);
+  expect(result.byCall['sendto']).toMatchObject({ assisted: 1, emulated: 1 });
+});
