@@ -4,6 +4,7 @@
 import { AuditChecker } from './check-audit.ts';
 import { FileChecker } from './check-files.ts';
 import { NsChecker } from './check-ns.ts';
+import { checkIpc } from './check-ipc.ts';
 import { checkKeys, type Finder } from './check-keys.ts';
 import { checkSignals } from './check-signals.ts';
 import { checkTerminals } from './check-tty.ts';
@@ -151,6 +152,7 @@ class Checker {
       ends: this.#open.terminals,
     });
     checkKeys(this.#finder(), this.found.cred.keys());
+    this.#ipc();
     this.#users();
     for (const at of this.found.fs.keys()) this.#vfs.fs(at);
     this.#namespaces();
@@ -395,6 +397,18 @@ class Checker {
         this.#say(`container ${this.#word(at + L.container.id)}: file count`);
       }
     }
+  }
+
+  #ipc(): void {
+    checkIpc({
+      views: this.#v,
+      say: (text) => this.#say(text),
+      pid: (at) => this.#ref('pid', at),
+      namespace: (at) => this.#ns.namespace(at),
+      proxies: this.found.nsproxy.keys(),
+      files: this.#open.nsFiles,
+      list: (head, what) => this.#list(head, what),
+    });
   }
 
   /** Every namespace is held by a proxy, a cred, a struct pid, a file or one below it. */

@@ -52,6 +52,8 @@ export interface Counts {
   dentries: number;
   vfsInodes: number;
   mounts: number;
+  /** objects of System V, messages in queues, undo lists, attachments */
+  ipc: number;
 }
 
 const CACHES = {
@@ -111,5 +113,6 @@ export function countObjects(views: Views): Counts {
     threads: views.root('nr_threads'),
     containers: views.root('nr_containers'),
     ttys: views.root('nr_ttys'),
+    ipc: views.root('nr_ipc'),
   };
 }

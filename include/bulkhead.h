@@ -545,6 +545,55 @@
 #define BH_FILE_EVENT_QUEUED (4)
 #define BH_FILE_EVENT_PORT (5)
 
+/* assembly/uapi/ipc.ts */
+#define BH_IPC_PRIVATE (0)
+#define BH_IPC_CREAT (0x200)
+#define BH_IPC_EXCL (0x400)
+#define BH_IPC_NOWAIT (0x800)
+#define BH_IPC_RMID (0)
+#define BH_IPC_SET (1)
+#define BH_IPC_STAT (2)
+#define BH_IPC_INFO (3)
+#define BH_IPC_64 (0x100)
+#define BH_MSG_STAT (11)
+#define BH_MSG_INFO (12)
+#define BH_MSG_STAT_ANY (13)
+#define BH_SHM_LOCK (11)
+#define BH_SHM_UNLOCK (12)
+#define BH_SHM_STAT (13)
+#define BH_SHM_INFO (14)
+#define BH_SHM_STAT_ANY (15)
+#define BH_GETPID (11)
+#define BH_GETVAL (12)
+#define BH_GETALL (13)
+#define BH_GETNCNT (14)
+#define BH_GETZCNT (15)
+#define BH_SETVAL (16)
+#define BH_SETALL (17)
+#define BH_SEM_STAT (18)
+#define BH_SEM_INFO (19)
+#define BH_SEM_STAT_ANY (20)
+#define BH_SEM_UNDO (0x1000)
+#define BH_MSG_NOERROR (0x1000)
+#define BH_MSG_EXCEPT (0x2000)
+#define BH_MSG_COPY (0x4000)
+#define BH_SHM_RDONLY (0x1000)
+#define BH_SHM_RND (0x2000)
+#define BH_SHM_REMAP (0x4000)
+#define BH_SHM_EXEC (0x8000)
+#define BH_SHM_DEST (0x200)
+#define BH_SHM_LOCKED (0x400)
+#define BH_IPCMNI (32768)
+#define BH_SEMMSL (32000)
+#define BH_SEMMNI (32000)
+#define BH_SEMMNS (1024000000)
+#define BH_SEMOPM (500)
+#define BH_SEMVMX (32767)
+#define BH_SHMMNI (4096)
+#define BH_MSGMNI (32000)
+#define BH_MSGMAX (8192)
+#define BH_MSGMNB (16384)
+
 /* assembly/uapi/keyctl.ts */
 #define BH_KEY_SPEC_THREAD_KEYRING (-1)
 #define BH_KEY_SPEC_PROCESS_KEYRING (-2)
@@ -1019,6 +1068,19 @@
 #define BH_NS_OPS_LAST (189)
 #define BH_JOBCTL_OPS_FIRST (256)
 #define BH_OP_VHANGUP (256)
+#define BH_OP_SEMGET (257)
+#define BH_OP_SEMOP (258)
+#define BH_OP_SEMTIMEDOP (259)
+#define BH_OP_SEMCTL (260)
+#define BH_OP_SHMGET (261)
+#define BH_OP_SHMAT (262)
+#define BH_OP_SHMDT (263)
+#define BH_OP_SHMCTL (264)
+#define BH_OP_MSGGET (265)
+#define BH_OP_MSGSND (266)
+#define BH_OP_MSGRCV (267)
+#define BH_OP_MSGCTL (268)
+#define BH_OP_IPC (269)
 #define BH_JOBCTL_OPS_LAST (299)
 #define BH_NET_OPS_FIRST (360)
 #define BH_OP_SOCKET (360)
@@ -2193,6 +2255,27 @@ _Static_assert(offsetof(struct bh_inotify_device, watches) == 4, "watches");
 _Static_assert(offsetof(struct bh_inotify_device, last_wd) == 8, "last_wd");
 _Static_assert(offsetof(struct bh_inotify_device, queued) == 12, "queued");
 
+struct bh_ipc_ids {
+  int32_t in_use;
+  int32_t seq;
+  int32_t last_idx;
+  int32_t next_idx;
+  int32_t len;
+  uint32_t entries;
+};
+_Static_assert(offsetof(struct bh_ipc_ids, in_use) == 0, "in_use");
+_Static_assert(offsetof(struct bh_ipc_ids, seq) == 4, "seq");
+_Static_assert(offsetof(struct bh_ipc_ids, last_idx) == 8, "last_idx");
+_Static_assert(offsetof(struct bh_ipc_ids, next_idx) == 12, "next_idx");
+_Static_assert(offsetof(struct bh_ipc_ids, len) == 16, "len");
+_Static_assert(offsetof(struct bh_ipc_ids, entries) == 20, "entries");
+
+struct bh_ipc_namespace {
+  uint8_t gap_0[28];
+  uint32_t state;
+};
+_Static_assert(offsetof(struct bh_ipc_namespace, state) == 28, "state");
+
 struct bh_k_itimer {
   uint32_t next; /* address of a k_itimer */
   int32_t id;
@@ -2236,6 +2319,25 @@ _Static_assert(offsetof(struct bh_k_sigaction, handler) == 0, "handler");
 _Static_assert(offsetof(struct bh_k_sigaction, flags) == 8, "flags");
 _Static_assert(offsetof(struct bh_k_sigaction, restorer) == 16, "restorer");
 _Static_assert(offsetof(struct bh_k_sigaction, mask) == 24, "mask");
+
+struct bh_kern_ipc_perm {
+  int32_t id;
+  int32_t key;
+  int32_t uid;
+  int32_t gid;
+  int32_t cuid;
+  int32_t cgid;
+  uint32_t mode;
+  uint32_t pad;
+};
+_Static_assert(offsetof(struct bh_kern_ipc_perm, id) == 0, "id");
+_Static_assert(offsetof(struct bh_kern_ipc_perm, key) == 4, "key");
+_Static_assert(offsetof(struct bh_kern_ipc_perm, uid) == 8, "uid");
+_Static_assert(offsetof(struct bh_kern_ipc_perm, gid) == 12, "gid");
+_Static_assert(offsetof(struct bh_kern_ipc_perm, cuid) == 16, "cuid");
+_Static_assert(offsetof(struct bh_kern_ipc_perm, cgid) == 20, "cgid");
+_Static_assert(offsetof(struct bh_kern_ipc_perm, mode) == 24, "mode");
+_Static_assert(offsetof(struct bh_kern_ipc_perm, pad) == 28, "pad");
 
 struct bh_kernel_clone_args {
   uint32_t flags;
@@ -2392,6 +2494,9 @@ struct bh_kernel_root {
   uint32_t fs_dev;
   uint8_t gap_388[4];
   uint64_t fs_random;
+  uint32_t sem_undos;
+  uint32_t shm_attaches;
+  uint32_t nr_ipc;
 };
 _Static_assert(offsetof(struct bh_kernel_root, magic) == 0, "magic");
 _Static_assert(offsetof(struct bh_kernel_root, layout_hash) == 4, "layout_hash");
@@ -2488,6 +2593,9 @@ _Static_assert(offsetof(struct bh_kernel_root, mnt_id) == 376, "mnt_id");
 _Static_assert(offsetof(struct bh_kernel_root, mnt_group) == 380, "mnt_group");
 _Static_assert(offsetof(struct bh_kernel_root, fs_dev) == 384, "fs_dev");
 _Static_assert(offsetof(struct bh_kernel_root, fs_random) == 392, "fs_random");
+_Static_assert(offsetof(struct bh_kernel_root, sem_undos) == 400, "sem_undos");
+_Static_assert(offsetof(struct bh_kernel_root, shm_attaches) == 404, "shm_attaches");
+_Static_assert(offsetof(struct bh_kernel_root, nr_ipc) == 408, "nr_ipc");
 
 struct bh_key {
   int32_t usage;
@@ -2691,6 +2799,49 @@ _Static_assert(offsetof(struct bh_mount, devname) == 100, "devname");
 _Static_assert(offsetof(struct bh_mount, devname_len) == 104, "devname_len");
 _Static_assert(offsetof(struct bh_mount, target) == 108, "target");
 _Static_assert(offsetof(struct bh_mount, fresh) == 112, "fresh");
+
+struct bh_msg_msg {
+  uint32_t next; /* address of a msg_msg */
+  uint32_t len;
+  int64_t type;
+};
+_Static_assert(offsetof(struct bh_msg_msg, next) == 0, "next");
+_Static_assert(offsetof(struct bh_msg_msg, len) == 4, "len");
+_Static_assert(offsetof(struct bh_msg_msg, type) == 8, "type");
+
+struct bh_msg_queue {
+  uint8_t gap_0[32];
+  uint32_t ns; /* address of a ipc_namespace */
+  uint32_t cbytes;
+  uint32_t qnum;
+  uint32_t qbytes;
+  uint64_t stime;
+  uint64_t rtime;
+  uint64_t ctime;
+  uint32_t lspid; /* address of a pid */
+  uint32_t lrpid; /* address of a pid */
+  uint32_t head; /* address of a msg_msg */
+  uint32_t tail; /* address of a msg_msg */
+  uint32_t recv_next;
+  uint32_t recv_prev;
+  uint32_t send_next;
+  uint32_t send_prev;
+};
+_Static_assert(offsetof(struct bh_msg_queue, ns) == 32, "ns");
+_Static_assert(offsetof(struct bh_msg_queue, cbytes) == 36, "cbytes");
+_Static_assert(offsetof(struct bh_msg_queue, qnum) == 40, "qnum");
+_Static_assert(offsetof(struct bh_msg_queue, qbytes) == 44, "qbytes");
+_Static_assert(offsetof(struct bh_msg_queue, stime) == 48, "stime");
+_Static_assert(offsetof(struct bh_msg_queue, rtime) == 56, "rtime");
+_Static_assert(offsetof(struct bh_msg_queue, ctime) == 64, "ctime");
+_Static_assert(offsetof(struct bh_msg_queue, lspid) == 72, "lspid");
+_Static_assert(offsetof(struct bh_msg_queue, lrpid) == 76, "lrpid");
+_Static_assert(offsetof(struct bh_msg_queue, head) == 80, "head");
+_Static_assert(offsetof(struct bh_msg_queue, tail) == 84, "tail");
+_Static_assert(offsetof(struct bh_msg_queue, recv_next) == 88, "recv_next");
+_Static_assert(offsetof(struct bh_msg_queue, recv_prev) == 92, "recv_prev");
+_Static_assert(offsetof(struct bh_msg_queue, send_next) == 96, "send_next");
+_Static_assert(offsetof(struct bh_msg_queue, send_prev) == 100, "send_prev");
 
 struct bh_nameidata {
   uint32_t mnt; /* address of a mount */
@@ -3008,6 +3159,31 @@ _Static_assert(offsetof(struct bh_scm_cookie, nr_fds) == 72, "nr_fds");
 _Static_assert(offsetof(struct bh_scm_cookie, compat) == 76, "compat");
 _Static_assert(offsetof(struct bh_scm_cookie, from_len) == 80, "from_len");
 
+struct bh_sem_array {
+  uint8_t gap_0[32];
+  uint32_t ns; /* address of a ipc_namespace */
+  int32_t nsems;
+  uint32_t wait_next;
+  uint32_t wait_prev;
+  uint64_t otime;
+  uint64_t ctime;
+};
+_Static_assert(offsetof(struct bh_sem_array, ns) == 32, "ns");
+_Static_assert(offsetof(struct bh_sem_array, nsems) == 36, "nsems");
+_Static_assert(offsetof(struct bh_sem_array, wait_next) == 40, "wait_next");
+_Static_assert(offsetof(struct bh_sem_array, wait_prev) == 44, "wait_prev");
+_Static_assert(offsetof(struct bh_sem_array, otime) == 48, "otime");
+_Static_assert(offsetof(struct bh_sem_array, ctime) == 56, "ctime");
+
+struct bh_sem_undo {
+  uint32_t next; /* address of a sem_undo */
+  uint32_t sma; /* address of a sem_array */
+  uint32_t owner; /* address of a signal_struct */
+};
+_Static_assert(offsetof(struct bh_sem_undo, next) == 0, "next");
+_Static_assert(offsetof(struct bh_sem_undo, sma) == 4, "sma");
+_Static_assert(offsetof(struct bh_sem_undo, owner) == 8, "owner");
+
 struct bh_seq_file {
   uint32_t buf;
   uint32_t room;
@@ -3016,6 +3192,39 @@ struct bh_seq_file {
 _Static_assert(offsetof(struct bh_seq_file, buf) == 0, "buf");
 _Static_assert(offsetof(struct bh_seq_file, room) == 4, "room");
 _Static_assert(offsetof(struct bh_seq_file, count) == 8, "count");
+
+struct bh_shm_attach {
+  uint32_t next; /* address of a shm_attach */
+  uint32_t shp; /* address of a shmid_kernel */
+  uint32_t owner; /* address of a signal_struct */
+  uint32_t pad;
+  uint64_t addr;
+};
+_Static_assert(offsetof(struct bh_shm_attach, next) == 0, "next");
+_Static_assert(offsetof(struct bh_shm_attach, shp) == 4, "shp");
+_Static_assert(offsetof(struct bh_shm_attach, owner) == 8, "owner");
+_Static_assert(offsetof(struct bh_shm_attach, pad) == 12, "pad");
+_Static_assert(offsetof(struct bh_shm_attach, addr) == 16, "addr");
+
+struct bh_shmid_kernel {
+  uint8_t gap_0[32];
+  uint32_t ns; /* address of a ipc_namespace */
+  int32_t nattch;
+  uint64_t segsz;
+  uint64_t atime;
+  uint64_t dtime;
+  uint64_t ctime;
+  uint32_t cprid; /* address of a pid */
+  uint32_t lprid; /* address of a pid */
+};
+_Static_assert(offsetof(struct bh_shmid_kernel, ns) == 32, "ns");
+_Static_assert(offsetof(struct bh_shmid_kernel, nattch) == 36, "nattch");
+_Static_assert(offsetof(struct bh_shmid_kernel, segsz) == 40, "segsz");
+_Static_assert(offsetof(struct bh_shmid_kernel, atime) == 48, "atime");
+_Static_assert(offsetof(struct bh_shmid_kernel, dtime) == 56, "dtime");
+_Static_assert(offsetof(struct bh_shmid_kernel, ctime) == 64, "ctime");
+_Static_assert(offsetof(struct bh_shmid_kernel, cprid) == 72, "cprid");
+_Static_assert(offsetof(struct bh_shmid_kernel, lprid) == 76, "lprid");
 
 struct bh_sigframe {
   uint32_t next; /* address of a sigframe */

@@ -129,6 +129,9 @@ export class kernel_root {
   mnt_group: i32; // number of a peer group given last
   fs_dev: u32; // number of an unnamed device given last
   fs_random: u64; // state of /dev/random
+  sem_undos: u32; // by sem_undo.next
+  shm_attaches: u32; // by shm_attach.next
+  nr_ipc: u32; // objects of System V, messages, undo lists, attachments
 
   /** List of questions to the host. */
   get upcalls(): list_head {

@@ -2,6 +2,8 @@
 // cgroup and time namespaces are this struct; the others extend it.
 import { IS_ERR, NULL, nil } from "../lib/err.ts";
 import { net_exit, net_namespace } from "../net/net-namespace.ts";
+import { ipc_exit_ns } from "../ipc/ipc-ns.ts";
+import { ipc_namespace } from "../ipc/ipc.ts";
 import { free_pid_table, pid_namespace } from "../process/pid.ts";
 import { user_ns_keyrings_gone } from "../keys/process-keys.ts";
 import { refcount_dec_and_test, refcount_inc } from "../lib/refcount.ts";
@@ -10,6 +12,7 @@ import { CACHE_NAMESPACE, kmem_cache_free, kmem_cache_zalloc } from "../lib/slab
 import { dec_ucount, inc_ucount, ucounts } from "../cred/ucounts.ts";
 import { ENOMEM } from "../uapi/errno.ts";
 import {
+  CLONE_NEWIPC,
   CLONE_NEWNET,
   CLONE_NEWNS,
   CLONE_NEWPID,
@@ -83,6 +86,7 @@ function free_ns(ns: ns_common): void {
     free_id_maps(changetype<user_namespace>(ns));
   }
   if (type == CLONE_NEWPID) free_pid_table(changetype<pid_namespace>(ns));
+  else if (type == CLONE_NEWIPC) ipc_exit_ns(changetype<ipc_namespace>(ns));
   else if (type == CLONE_NEWUTS) free_uts_names(changetype<uts_namespace>(ns));
   else if (type == CLONE_NEWNET) net_exit(changetype<net_namespace>(ns));
   else if (type == CLONE_NEWNS) free_mnt_ns(changetype<mnt_namespace>(ns));

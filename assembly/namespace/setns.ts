@@ -9,6 +9,7 @@ import { IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
 import { fget, FILE_NSFS, FILE_PIDFD } from "../fs/file.ts";
 import { fs_for_write, fs_is_shared } from "../fs/fs.ts";
 import { get_ns, ns_common, put_ns } from "./namespace.ts";
+import { exit_sem } from "../ipc/sem.ts";
 import { create_new_namespaces, nsproxy, put_nsproxy } from "./nsproxy.ts";
 import { pid, pid_namespace, task_active_pid_ns } from "../process/pid.ts";
 import { root } from "../lib/root.ts";
@@ -173,6 +174,7 @@ export function sys_setns(p: task_struct, fd: i32, flags: u32): i32 {
   }
   if (root().audit) audit_move(p, home, to, c);
   if (flags & C.CLONE_NEWNS) fs_enter_ns(cold(p).fs, to.mnt_ns);
+  if (flags & C.CLONE_NEWIPC) exit_sem(p);
   if (flags & C.CLONE_NEWUSER) K.commit_creds(p, c);
   else K.put_cred(c);
   cold(p).nsproxy = to;

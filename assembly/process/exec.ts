@@ -6,6 +6,7 @@ import { container_replace_leader } from "../container/container.ts";
 import { IS_ERR, NULL, nil, RET_NEED, same } from "../lib/err.ts";
 import { commit_creds, put_cred } from "../cred/cred.ts";
 import { emit } from "../lib/event.ts";
+import { exit_shm } from "../ipc/shm.ts";
 import { mm_release, release_task } from "./exit.ts";
 import { do_close_on_exec, unshare_files } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
@@ -200,6 +201,7 @@ export function do_execve(p: task_struct, f: frame, path: u64): i32 {
   k.exit_signal = SIGCHLD;
   altstack_exec(p);
   exec_itimers(p.signal);
+  if (p.signal.flags & S.SIGNAL_SHM) exit_shm(p);
   p.signal.flags &= ~S.SIGNAL_NOT_DUMPABLE;
   p.flags &= ~T.PF_FORKNOEXEC;
   set_comm(p, SCRATCH_USER, len);

@@ -14,7 +14,7 @@ import { pid, unhash_in, upid_nr } from "./pid.ts";
 import { refcount_dec } from "../lib/refcount.ts";
 import { root } from "../lib/root.ts";
 import { sig_ignored } from "../signal/signal.ts";
-import { action_of, SIGNAL_GROUP_EXIT, signal_struct } from "./signal-struct.ts";
+import { action_of, SIGNAL_GROUP_EXIT, SIGNAL_IPC, signal_struct } from "./signal-struct.ts";
 import { CACHE_PID, CACHE_SIGNAL, kmem_cache } from "../lib/slab.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
@@ -48,7 +48,9 @@ function ends_plainly(p: task_struct, signal: signal_struct): bool {
     // a seeded fault shows where the whole way is gone
     if (root().fault) return false;
   }
-  if (p.flags & T.PF_UNPLAIN || p.kill_slot || signal.flags & SIGNAL_GROUP_EXIT) return false;
+  if (p.flags & T.PF_UNPLAIN || p.kill_slot || signal.flags & (SIGNAL_GROUP_EXIT | SIGNAL_IPC)) {
+    return false;
+  }
   if (!nil(signal.timers) || !list_head.empty(p.children)) return false;
   // a session leader gives its terminal up
   if (signal.tty && same(signal.session, p.thread_pid)) return false;

@@ -9,6 +9,7 @@ import { emit } from "../lib/event.ts";
 import { release_plain } from "./exit-plain.ts";
 import { put_files, files_struct } from "../fs/file.ts";
 import { put_fs, fs_struct } from "../fs/fs.ts";
+import { exit_ipc } from "../ipc/ipc-ns.ts";
 import { exit_itimers } from "../signal/itimer.ts";
 import { list_head } from "../lib/list.ts";
 import { nsproxy, put_nsproxy } from "../namespace/nsproxy.ts";
@@ -251,6 +252,7 @@ export function do_exit(p: task_struct, code: i32): void {
   }
   // a stopped thread that is killed was running for a moment
   p.state = T.TASK_RUNNING;
+  if (group_dead && signal.flags & S.SIGNAL_IPC) exit_ipc(p);
   exit_resources(p);
   if (group_dead) {
     if (!nil(signal.timers)) exit_itimers(signal);

@@ -19,7 +19,7 @@ import { get_pid, give_next, next_at_hand, pid, pid_namespace } from "./pid.ts";
 import { has_private_keyrings } from "../keys/process-keys.ts";
 import { refcount_inc } from "../lib/refcount.ts";
 import { root } from "../lib/root.ts";
-import { signal_struct } from "./signal-struct.ts";
+import { SIGNAL_SHM, signal_struct } from "./signal-struct.ts";
 import { CACHE_PID, CACHE_SIGNAL, kmem_cache, kmem_cache_free } from "../lib/slab.ts";
 import * as T from "./task.ts";
 import { alloc_task, cold, task_struct } from "./task.ts";
@@ -34,7 +34,8 @@ function is_plain(parent: task_struct, dest: container, ns: pid_namespace): bool
     if (r.fault) return false;
   }
   const k = cold(parent);
-  const shared = k.files.shared | k.files.locks | k.fs.shared | k.sighand.shared;
+  const attached = parent.signal.flags & SIGNAL_SHM;
+  const shared = k.files.shared | k.files.locks | k.fs.shared | k.sighand.shared | attached;
   if (shared | ns.dying | (<u32>ns.level) | (parent.flags & T.TIF_SIGPENDING)) return false;
   if (parent.flags & T.PF_RARE && has_rare_heritage(parent)) return false;
   if (parent.cred.keyrings && has_private_keyrings(parent.cred)) return false;

@@ -2,6 +2,7 @@
 // (kernel/fork.c). What a child shares until written costs one reference.
 import { audit_free } from "../audit/audit-context.ts";
 import { audit_birth, audit_born, audit_home } from "../audit/audit-ns.ts";
+import { copy_shm, uncopy_shm } from "../ipc/shm.ts";
 import { seeded_fault } from "../lib/bug.ts";
 import {
   container,
@@ -99,6 +100,7 @@ function bad_fork(p: task_struct, args: kernel_clone_args, stage: i32, error: i3
   if (p.flags & PF_AUDIT) audit_free(p);
   switch (stage) {
     case BAD_FORK_PID:
+      if (!(args.flags & C.CLONE_THREAD)) uncopy_shm(p.signal);
       rewind_pid(p.thread_pid);
       unhash_pid(p.thread_pid);
       put_pid(p.thread_pid); // fallthrough
@@ -285,6 +287,9 @@ export function copy_process(parent: task_struct, args: kernel_clone_args): task
   const number = alloc_pid(ns, args.forced_pid, args.set_tid, args.set_tid_size, parent.cred);
   if (IS_ERR(number)) return bad_fork(p, args, BAD_FORK_FRAMES, PTR_ERR(number));
   p.thread_pid = number;
+  if (parent.signal.flags & S.SIGNAL_SHM && !(flags & (C.CLONE_VM | C.CLONE_THREAD))) {
+    if (!copy_shm(parent, p.signal)) return bad_fork(p, args, BAD_FORK_PID, -E.ENOMEM);
+  }
   const world = !nil(args.frame) && args.frame.assist & ASSIST_ERRNO;
   if (world || flags & C.CLONE_PIDFD || args.flags_hi & C.CLONE_INTO_CGROUP_HI) {
     error = finish_clone(parent, args, number);

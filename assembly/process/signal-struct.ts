@@ -32,6 +32,10 @@ export const SIGNAL_CHILD_SUBREAPER: u32 = 0x40;
 export const SIGNAL_HAS_SUBREAPER: u32 = 0x80;
 /** No core, and nobody may look into it: prctl(PR_SET_DUMPABLE), or its ids changed. */
 export const SIGNAL_NOT_DUMPABLE: u32 = 0x100;
+/** Something of a semaphore is to be undone at its end; it has shared memory attached. */
+export const SIGNAL_SEM_UNDO: u32 = 0x200;
+export const SIGNAL_SHM: u32 = 0x400;
+export const SIGNAL_IPC: u32 = SIGNAL_SEM_UNDO | SIGNAL_SHM;
 
 /** struct rlimit_table - 16 pairs of soft and hard limit, copied when written. */
 @unmanaged

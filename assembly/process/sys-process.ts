@@ -13,6 +13,7 @@ import {
 } from "../cred/cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, RET_EXITED, same } from "../lib/err.ts";
 import { set_comm } from "./exec.ts";
+import { exit_sem } from "../ipc/sem.ts";
 import { frame } from "../lib/frame.ts";
 import { copy_fs_struct, put_fs } from "../fs/fs.ts";
 import { list_head } from "../lib/list.ts";
@@ -317,6 +318,7 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
     put_cred(fresh);
     return error;
   }
+  if (flags & (C.CLONE_NEWIPC | C.CLONE_SYSVSEM)) exit_sem(p);
   if (!same(to, old)) {
     cold(p).nsproxy = to;
     put_nsproxy(old);

@@ -219,6 +219,20 @@ export const NS_OPS_LAST = 189;
 // terminals: assembly/dispatch-jobctl.ts.
 export const JOBCTL_OPS_FIRST = 256;
 export const OP_VHANGUP = 256;
+// objects of System V: assembly/ipc.
+export const OP_SEMGET = 257;
+export const OP_SEMOP = 258;
+export const OP_SEMTIMEDOP = 259;
+export const OP_SEMCTL = 260;
+export const OP_SHMGET = 261;
+export const OP_SHMAT = 262;
+export const OP_SHMDT = 263;
+export const OP_SHMCTL = 264;
+export const OP_MSGGET = 265;
+export const OP_MSGSND = 266;
+export const OP_MSGRCV = 267;
+export const OP_MSGCTL = 268;
+export const OP_IPC = 269;
 export const JOBCTL_OPS_LAST = 299;
 // sockets and networks: assembly/dispatch-net.ts.
 export const NET_OPS_FIRST = 360;

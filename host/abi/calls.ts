@@ -3,6 +3,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import { CONTAINER_FILE_CALLS, KEY_CALLS } from './calls/containers.ts';
 import { EVENT_CALLS, FILE_CALLS } from './calls/files.ts';
+import { IPC_CALLS } from './calls/ipc.ts';
 import { LIMIT_CALLS } from './calls/limits.ts';
 import { ID_CALLS } from './calls/ids.ts';
 import { NAMESPACE_CALLS } from './calls/namespaces.ts';
@@ -28,6 +29,7 @@ export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...SIGNAL_CALLS,
   ...FILE_CALLS,
   ...EVENT_CALLS,
+  ...IPC_CALLS,
   ...SOCKET_CALLS,
   ...OPENING_CALLS,
   ...CONTAINER_FILE_CALLS,

@@ -4,6 +4,7 @@ import * as container from '../../assembly/uapi/container.ts';
 import * as epoll from '../../assembly/uapi/epoll.ts';
 import * as errnos from '../../assembly/uapi/errno.ts';
 import * as fcntl from '../../assembly/uapi/fcntl.ts';
+import * as ipc from '../../assembly/uapi/ipc.ts';
 import * as limits from '../../assembly/uapi/limits.ts';
 import * as mount from '../../assembly/uapi/mount.ts';
 import * as net from '../../assembly/uapi/net.ts';
@@ -26,6 +27,7 @@ const SETS = [
   container,
   epoll,
   fcntl,
+  ipc,
   limits,
   mount,
   net,

@@ -120,6 +120,7 @@ export const SIZES: Readonly<Record<string, readonly [number, number]>> = {
   sched_attr: [56, 56],
   user_desc: [16, 16],
   mq_attr: [64, 32],
+  sembuf: [6, 6],
   bpf_attr: [1, 1],
   flock: [32, 16],
   pselect_set: [16, 8],

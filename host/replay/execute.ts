@@ -236,12 +236,12 @@ export function wake(r: Replay, task: ReplayTask, call: Call): void {
   const step = (): boolean => (flow ? r.flows.help(call) : help(r, call, call.pid));
   let outcome = resumed(r, call, step);
   if (outcome && flow) outcome = expire(r, call, outcome);
-  const asleep = endedByWorld(r, call) ? undefined : 'the call sleeps';
-  const wrong = outcome ? judge(call, outcome, r.timers) : asleep;
-  if (!outcome || outcome.disposition === DISP_BLOCKED) r.kernel.abortCall(call.pid);
-  call.asleep = false;
   const { frame } = r.kernel;
   const used = outcome ?? { disposition: DISP_BLOCKED, rax: 0n, frame, unknown: false, kind: '' };
+  const ended = !outcome && endedByWorld(r, call);
+  const wrong = ended ? undefined : judge(call, used, r.timers);
+  if (!outcome || outcome.disposition === DISP_BLOCKED) r.kernel.abortCall(call.pid);
+  call.asleep = false;
   conclude(r, task, call, used, wrong, r.adopter.classOf(task, call));
 }
 

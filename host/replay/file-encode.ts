@@ -6,6 +6,7 @@ import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
 import { Buffers } from './buffers.ts';
 import type { Call } from './call.ts';
+import { IPC_ENCODERS } from './ipc.ts';
 import { timeOf, valueOf } from './memory.ts';
 import { encodeTerminal, terminalCommand } from './terminals.ts';
 
@@ -268,6 +269,7 @@ const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string, frame: Frame)
     b.pointer(2);
     b.number(3);
   },
+  ...IPC_ENCODERS,
   [OP.OP_FCNTL]: encodeFcntl,
   [OP.OP_IOCTL]: (b, _kind, frame) => encodeIoctl(b, frame),
   [OP.OP_PSELECT6]: (b) => {

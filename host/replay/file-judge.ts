@@ -8,6 +8,7 @@ import { fieldOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
 import { EPOLL_WAITS, fdOf } from './file-class.ts';
 import { addressOf, timeOf, valueOf } from './memory.ts';
+import { judgeIpc } from './ipc.ts';
 import { compareMessage } from './messages.ts';
 import { judgeTerminal } from './terminals.ts';
 
@@ -243,6 +244,6 @@ export function judgeFileOutputs(
     case OP.OP_IOCTL:
       return judgeIoctl(call, frame);
     default:
-      return undefined;
+      return judgeIpc(call, frame);
   }
 }

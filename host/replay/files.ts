@@ -38,6 +38,7 @@ import {
 } from './sockets.ts';
 import { descriptorsOf, hasControl } from './messages.ts';
 import { valueOf } from './memory.ts';
+import { Ipc } from './ipc.ts';
 import { assistTerminal } from './terminals.ts';
 import type { CallClass } from './result.ts';
 
@@ -81,6 +82,7 @@ export function teachesFiles(name: string): boolean {
 export class Files {
   readonly #r: Replay;
   readonly #same = new SameFiles();
+  readonly ipc: Ipc;
   /** does the log show every transfer, so that contents can be counted? */
   readonly #complete: boolean;
   /** addresses of open files that are the world's sockets */
@@ -92,6 +94,7 @@ export class Files {
 
   constructor(r: Replay) {
     this.#r = r;
+    this.ipc = new Ipc(r.kernel);
     const { names } = r.index;
     this.#complete = names.has('mmap') || names.has('mmap2');
     // what the first process got from outside is no null device, but the world's
@@ -110,6 +113,8 @@ export class Files {
     const { kernel } = this.#r;
     if (this.#outside.has(call)) return 'assisted';
     if (call.row!.op === OP.OP_SOCKET && !this.#trusted) return 'assisted';
+    const ipc = this.ipc.classOf(call);
+    if (ipc) return ipc;
     if (call.row!.classBy === 'byCommand') return classByCommand(kernel, call);
     if (isLargeSend(kernel.file(call.pid, fdOf(call.args[0])), call)) return 'assisted';
     const cls = classByFile(kernel, call);
@@ -246,6 +251,7 @@ export class Files {
 
   /** What only the world knows of a call. */
   assist(frame: Frame, call: Call): void {
+    this.ipc.assist(frame, call);
     const errno = call.retKind === 'error' ? (errnoNumber(call.errno ?? '') ?? EINVAL) : 0;
     const ret = typeof call.ret === 'number' ? call.ret : 0;
     const one = this.#r.kernel.file(call.pid, fdOf(call.args[0]));
@@ -322,6 +328,7 @@ export class Files {
   learn(call: Call, cls: CallClass): void {
     const { kernel } = this.#r;
     if (NEW_ROOT.has(call.name) && !failed(call)) this.#same.forgetAll();
+    if (call.row) this.ipc.learn(call);
     this.#same.learn(call);
     if (this.#outside.has(call) && call.errno === 'EINPROGRESS') {
       this.#taint(kernel.file(call.pid, fdOf(call.args[0])));

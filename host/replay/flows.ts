@@ -8,6 +8,7 @@ import type { Call } from './call.ts';
 import type { Replay } from './engine.ts';
 import { goOn, type Moment, runNow } from './execute.ts';
 import { EPOLL_WAITS, fdOf } from './file-class.ts';
+import { IPC_SLEEPS } from './ipc.ts';
 import { help, STEPS } from './order.ts';
 import { judge, numberArg, runCall } from './run.ts';
 import { NAME_CALLS } from './sockets.ts';
@@ -104,12 +105,22 @@ export class Flows {
 
   /** A call has begun, and is not over. */
   begin(call: Call): void {
-    if (!call.row || call.injected || call.done || !this.concerns(call)) return;
+    if (!call.row || call.injected || call.done) return;
+    if (IPC_SLEEPS.has(call.row.op)) this.#sleep(call);
+    if (call.done || !this.concerns(call)) return;
     // of several that one event may end it is the one that the log shows to end first
     const end = this.#endOf(call);
     const at = this.#open.findIndex((other) => this.#endOf(other) > end);
     this.#open.splice(at < 0 ? this.#open.length : at, 0, call);
     this.#try(call);
+  }
+
+  /** A call that would wait for another task's does so from its beginning: others see that. */
+  #sleep(call: Call): void {
+    if (!this.#decided(call)) return;
+    const r = this.#r;
+    const { disposition } = runCall(r, call, r.tableIndex.get(call.table) ?? 0, 0, true);
+    if (disposition === DISP_SLEEPS) runNow(r, call);
   }
 
   /** A line has been replayed: does an open call now give what the log shows? */

@@ -308,6 +308,9 @@ export function raxText(rax: bigint): string {
   return rax < 0n && rax > -4096n ? `-1 ${errnoName(Number(-rax))}` : String(rax);
 }
 
+/** Calls that fail with EAGAIN when their time is over. */
+const TIMED = new Set([OP.OP_RT_SIGTIMEDWAIT, OP.OP_SEMTIMEDOP]);
+
 /**
  * Why the outcome isn't what was recorded; undefined when it is. `worldTimers`: the log has timers,
  * and when one fires is the world's to say.
@@ -319,7 +322,7 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
     if (call.retKind === 'unknown') return undefined;
     if (isInterrupted(call) && worldTimers) return undefined;
     const timeout =
-      (call.row!.op === OP.OP_RT_SIGTIMEDWAIT && call.errno === 'EAGAIN') ||
+      (TIMED.has(call.row!.op) && call.errno === 'EAGAIN') ||
       (call.row!.op === OP.OP_RESTART_SYSCALL && call.ret === 0);
     return timeout ? undefined : 'the call sleeps';
   }

@@ -115,6 +115,51 @@ export const FILE_CASES: Record<string, Case> = {
   'open of the other end': { ...open('/dev/pts/0'), before: [open('/dev/ptmx'), unlock] },
   "open of the world's terminal": open('/dev/pts/9'),
   TIOCGPTPEER: { op: OP.OP_IOCTL, args: [3, TIOCGPTPEER, 2], before: [open('/dev/ptmx'), unlock] },
+  semget: { op: OP.OP_SEMGET, args: [0, 3, 0o600] },
+  'semget of the seventeenth': {
+    op: OP.OP_SEMGET,
+    args: [0, 3, 0o600],
+    before: Array<Call>(16).fill({ op: OP.OP_SEMGET, args: [0, 3, 0o600] }),
+  },
+  'semop with undo': {
+    op: OP.OP_SEMOP,
+    args: [0, USER, 1],
+    memory: new Uint8Array([0, 0, 1, 0, 0, 16]),
+    before: [{ op: OP.OP_SEMGET, args: [0, 3, 0o600] }],
+  },
+  'semop that sleeps': {
+    op: OP.OP_SEMOP,
+    args: [0, USER, 1],
+    memory: new Uint8Array([0, 0, 255, 255, 0, 0]),
+    before: [{ op: OP.OP_SEMGET, args: [0, 3, 0o600] }],
+  },
+  shmget: { op: OP.OP_SHMGET, args: [0, 3, 0o600] },
+  shmat: {
+    op: OP.OP_SHMAT,
+    args: [0, 0x9000, 0],
+    before: [{ op: OP.OP_SHMGET, args: [0, 3, 0o600] }],
+  },
+  'fork with shared memory': {
+    ...FORK,
+    before: [
+      { op: OP.OP_SHMGET, args: [0, 3, 0o600] },
+      { op: OP.OP_SHMAT, args: [0, 0x9000, 0] },
+      { op: OP.OP_SHMAT, args: [0, 0xa000, 0] },
+    ],
+  },
+  msgget: { op: OP.OP_MSGGET, args: [0, 0o600] },
+  msgsnd: {
+    op: OP.OP_MSGSND,
+    args: [0, USER, 4, 0],
+    memory: words(1, 0, 0),
+    before: [{ op: OP.OP_MSGGET, args: [0, 0o600] }],
+  },
+  'msgrcv that sleeps': {
+    op: OP.OP_MSGRCV,
+    args: [0, USER, 4, 0, 0],
+    memory: words(0, 0, 0),
+    before: [{ op: OP.OP_MSGGET, args: [0, 0o600] }],
+  },
   flock: { op: OP.OP_FLOCK, args: [3, 2], before: [file] },
   'select of many descriptors': {
     op: OP.OP_SELECT,

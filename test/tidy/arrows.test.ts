@@ -22,7 +22,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ],
   ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
-  ['objects', /^(epoll|inotify|locks|pgrp|timerfd|tty|unix)\.ts$/],
+  ['objects', /^(epoll|inotify|locks|ipc|ipc-ns|msg|pgrp|sem|shm|timerfd|tty|unix)\.ts$/],
   ['objects', /^(inet|net-namespace|sock)\.ts$/],
   ['objects', /^(super|inode|dcache|mount|pnode|fifo|permission|d-path)\.ts$/],
   ['objects', /^(mnt-namespace|mount-tree)\.ts$/],
@@ -44,7 +44,10 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
 /** Layers of the host, lowest first. */
 const HOST_LAYERS: [layer: string, files: RegExp][] = [
   ['facts', /^(generated\/.*|exports|errno)\.ts$/],
-  ['kernel', /^(kernel|boot|frame|module|events|(file-)?views|check|counts|snapshot|upcalls)\.ts$/],
+  [
+    'kernel',
+    /^(kernel|boot|frame|module|events|((file|ipc)-)?views|check|counts|snapshot|upcalls)\.ts$/,
+  ],
   ['kernel', /^(audit-ring|check-[a-z]+|timers|proc|signal-action)\.ts$/],
   ['abi', /^(syscall-abi|x86-trap|(abi|calls)\/.*)\.ts$/],
   ['readers', /^trace\/.*\.ts$/],

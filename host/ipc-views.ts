@@ -1,0 +1,44 @@
+// Typed readers over System V objects: semaphore sets, message queues, shared memory, by namespace.
+import { layout as L } from './generated/layout.ts';
+import type { Kernel } from './kernel.ts';
+import { Views } from './views.ts';
+
+/** Kinds, and their order in a namespace. */
+export const IPC_KINDS = ['sem', 'msg', 'shm'] as const;
+export type IpcKind = (typeof IPC_KINDS)[number];
+
+export interface IpcObject {
+  address: number;
+  kind: IpcKind;
+  id: number;
+  key: number;
+}
+
+/** The objects of the namespace at `ns`. */
+export function ipcObjectsOf(views: Views, ns: number): IpcObject[] {
+  const state = views.word(ns + L.ipc_namespace.state);
+  const found: IpcObject[] = [];
+  for (const [i, kind] of state ? IPC_KINDS.entries() : []) {
+    const ids = state + i * L.ipc_ids.size;
+    const entries = views.word(ids + L.ipc_ids.entries);
+    const len = views.word(ids + L.ipc_ids.len);
+    for (let j = 0; j < len; ++j) {
+      const address = views.word(entries + j * 4);
+      if (!address) continue;
+      const id = views.word(address + L.kern_ipc_perm.id) | 0;
+      found.push({ address, kind, id, key: views.word(address + L.kern_ipc_perm.key) | 0 });
+    }
+  }
+  return found;
+}
+
+/** What the task `tid` can name; `initial`: in the namespace that others may be in, too. */
+export function ipcOf(kernel: Kernel, tid: number): { initial: boolean; objects: IpcObject[] } {
+  kernel.refresh();
+  const views = new Views(kernel);
+  const task = kernel.exports.task_ptr(tid) >>> 0;
+  const proxy = task ? views.word(views.cold(task) + L.task_cold.nsproxy) : 0;
+  const ns = proxy ? views.word(proxy + L.nsproxy.ipc_ns) : 0;
+  const first = views.word(views.root('init_nsproxy') + L.nsproxy.ipc_ns);
+  return { initial: ns === first, objects: ns ? ipcObjectsOf(views, ns) : [] };
+}
