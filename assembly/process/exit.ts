@@ -252,6 +252,8 @@ export function do_exit(p: task_struct, code: i32): void {
   }
   // a stopped thread that is killed was running for a moment
   p.state = T.TASK_RUNNING;
+  // an exec that was killed while it waited for the others
+  if (same(signal.exec_task, p)) signal.exec_task = NULL<task_struct>();
   if (group_dead && signal.flags & S.SIGNAL_IPC) exit_ipc(p);
   exit_resources(p);
   if (group_dead) {

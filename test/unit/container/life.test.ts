@@ -203,6 +203,15 @@ describe('init', () => {
     expect([m.wait(1, member), m.wait(1, init), m.word(0)]).toEqual([member, init, 2 << 8]);
   });
 
+  it('that is killed in an exec is waited for as any other', () => {
+    const init = m.enter(1, m.create(1, 'box'));
+    const thread = fine(m.clone(init, THREAD));
+    expect(exec(thread)).toBe(SLEEPS);
+    m.kill(1, init, S.SIGKILL);
+    m.k.runPending();
+    expect([m.wait(1, init), m.word(0)]).toEqual([init, 9]);
+  });
+
   // spec: DEAD; init's death kills the members
   it('takes every member along, in the order of entry', () => {
     const fd = m.create(1, 'box');
