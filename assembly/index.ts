@@ -28,6 +28,7 @@ import { exit_to_user_step, peek_signal } from "./signal/sigdeliver.ts";
 import * as G from "./signal/signal.ts";
 import { SIGNAL_GROUP_EXIT } from "./process/signal-struct.ts";
 import { kfree, kzalloc } from "./lib/slab.ts";
+import { zero } from "./lib/zero.ts";
 import { do_resume, do_syscall } from "./syscall.ts";
 import { is_fault, unprotect } from "./signal/fault.ts";
 import { fire_itimer } from "./signal/sys-timer.ts";
@@ -411,7 +412,7 @@ export function raise(
   const p = find_task(tid);
   if (nil(p) || signo < 1 || signo > 64) return -ESRCH;
   const info = G.scratch_siginfo();
-  memory.fill(changetype<usize>(info), 0, 32);
+  zero(changetype<usize>(info), 32);
   info.signo = signo;
   info.code = code;
   info.pid = pid;

@@ -48,23 +48,20 @@ import { kernel_wait4, kernel_waitid } from "./process/wait.ts";
 
 /** Runs operation `op` of frame `f` for `p`. Return: result, -errno, RET_*. */
 function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
-  const a0 = f.i0;
-  const a1 = f.i1;
-  const a2 = f.i2;
   switch (op) {
     case O.OP_FORK:
       return X.sys_fork(p, f);
     case O.OP_WAIT4:
-      return kernel_wait4(p, f, a0, f.a1, a2, f.r10, compat ? 72 : 144);
+      return kernel_wait4(p, f, f.i0, f.a1, f.i2, f.r10, compat ? 72 : 144);
     case O.OP_EXIT_GROUP:
-      if (audit_exit_unseen(f) && exit_plain(p, (a0 & 0xff) << 8)) return R.RET_EXITED;
+      if (audit_exit_unseen(f) && exit_plain(p, (f.i0 & 0xff) << 8)) return R.RET_EXITED;
       audit_exit_call(p, f, compat);
-      do_group_exit(p, (a0 & 0xff) << 8);
+      do_group_exit(p, (f.i0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_EXIT:
-      if (audit_exit_unseen(f) && exit_plain(p, (a0 & 0xff) << 8)) return R.RET_EXITED;
+      if (audit_exit_unseen(f) && exit_plain(p, (f.i0 & 0xff) << 8)) return R.RET_EXITED;
       audit_exit_call(p, f, compat);
-      do_exit(p, (a0 & 0xff) << 8);
+      do_exit(p, (f.i0 & 0xff) << 8);
       return R.RET_EXITED;
     case O.OP_VFORK:
       return X.sys_vfork(p, f);
@@ -73,9 +70,9 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_CLONE3:
       return X.sys_clone3(p, f);
     case O.OP_WAITPID:
-      return kernel_wait4(p, f, a0, f.a1, a2, 0, 0);
+      return kernel_wait4(p, f, f.i0, f.a1, f.i2, 0, 0);
     case O.OP_WAITID:
-      return kernel_waitid(p, f, a0, a1, f.a2, <i32>f.r10, f.r8, compat);
+      return kernel_waitid(p, f, f.i0, f.i1, f.a2, <i32>f.r10, f.r8, compat);
     case O.OP_EXECVE:
       return do_execve(p, f, f.a0);
     case O.OP_EXECVEAT:
@@ -89,7 +86,7 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_GETTID:
       return pid_nr_ns(p.thread_pid, task_active_pid_ns(p));
     case O.OP_GETPGID:
-      return Y.sys_getpgid(p, a0);
+      return Y.sys_getpgid(p, f.i0);
     case O.OP_GETPGRP:
       return Y.sys_getpgid(p, 0);
     case O.OP_SETPGID:
@@ -97,7 +94,7 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_SETSID:
       return Y.sys_setsid(p);
     case O.OP_GETSID:
-      return Y.sys_getsid(p, a0);
+      return Y.sys_getsid(p, f.i0);
     case O.OP_SET_TID_ADDRESS:
       return H.sys_set_tid_address(p, f);
     case O.OP_GETUID:
@@ -109,21 +106,28 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_GETEGID:
       return I.sys_getegid(p);
     case O.OP_SETUID:
-      return I.sys_setuid(p, a0);
+      return I.sys_setuid(p, f.i0);
     case O.OP_SETGID:
-      return I.sys_setgid(p, a0);
+      return I.sys_setgid(p, f.i0);
     case O.OP_SETREUID:
-      return I.sys_setreuid(p, a0, a1);
+      return I.sys_setreuid(p, f.i0, f.i1);
     case O.OP_SETREGID:
-      return I.sys_setregid(p, a0, a1);
+      return I.sys_setregid(p, f.i0, f.i1);
     case O.OP_SETRESUID:
-      return I.sys_setresuid(p, a0, a1, a2);
+      return I.sys_setresuid(p, f.i0, f.i1, f.i2);
     case O.OP_GETRESUID:
       return I.sys_getresuid(p, f, true);
     case O.OP_SETRESGID:
-      return I.sys_setresgid(p, a0, a1, a2);
+      return I.sys_setresgid(p, f.i0, f.i1, f.i2);
     case O.OP_GETRESGID:
       return I.sys_getresgid(p, f, true);
+    case O.OP_KILL:
+      return G.sys_kill(p, f.i0, f.i1);
+    case O.OP_CLOSE:
+      return close_fd(p, f.i0);
+    case O.OP_CONTAINER_CREATE:
+    case O.OP_FORK_INTO_CONTAINER:
+      return N.do_op_container_call(op, p, f, compat);
     default:
       return do_op_signal_or_file(op, p, f, compat);
   }
@@ -140,16 +144,11 @@ function restart_syscall(p: task_struct, f: frame, compat: bool): i32 {
 
 /** The second half of the table. */
 function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): i32 {
-  const a0 = f.i0;
-  const a1 = f.i1;
-  const a2 = f.i2;
   switch (op) {
-    case O.OP_KILL:
-      return G.sys_kill(p, a0, a1);
     case O.OP_TKILL:
-      return G.sys_tkill(p, a0, a1);
+      return G.sys_tkill(p, f.i0, f.i1);
     case O.OP_TGKILL:
-      return G.sys_tgkill(p, a0, a1, a2);
+      return G.sys_tgkill(p, f.i0, f.i1, f.i2);
     case O.OP_RT_SIGQUEUEINFO:
       return G.sys_rt_sigqueueinfo(p, f, compat);
     case O.OP_RT_TGSIGQUEUEINFO:
@@ -168,26 +167,24 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
       return G.sys_rt_sigtimedwait(p, f, compat);
     case O.OP_PAUSE:
       return G.sys_pause(p, f);
-    case O.OP_CLOSE:
-      return close_fd(p, a0);
     case O.OP_CLOSE_RANGE:
-      return close_range(p, <u32>a0, <u32>a1, <u32>a2);
+      return close_range(p, <u32>f.i0, <u32>f.i1, <u32>f.i2);
     case O.OP_DUP:
-      return D.sys_dup(p, a0);
+      return D.sys_dup(p, f.i0);
     case O.OP_DUP2:
-      return D.sys_dup2(p, a0, a1);
+      return D.sys_dup2(p, f.i0, f.i1);
     case O.OP_DUP3:
-      return D.sys_dup3(p, a0, a1, <u32>a2);
+      return D.sys_dup3(p, f.i0, f.i1, <u32>f.i2);
     case O.OP_FCNTL:
-      return sys_fcntl(p, f, a0, a1, compat);
+      return sys_fcntl(p, f, f.i0, f.i1, compat);
     case O.OP_PIPE:
       return D.sys_pipe2(p, f, f.a0, 0);
     case O.OP_PIPE2:
-      return D.sys_pipe2(p, f, f.a0, <u32>a1);
+      return D.sys_pipe2(p, f, f.a0, <u32>f.i1);
     case O.OP_READ:
-      return sys_read(p, f, a0);
+      return sys_read(p, f, f.i0);
     case O.OP_WRITE:
-      return sys_write(p, f, a0);
+      return sys_write(p, f, f.i0);
     case O.OP_WORLD_FD:
       return D.sys_world_fd(p, f);
     case O.OP_WORLD_CALL:
@@ -201,9 +198,9 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
     case O.OP_SETRLIMIT:
       return L.sys_setrlimit(p, f, compat);
     case O.OP_UMASK:
-      return D.sys_umask(p, <u32>a0);
+      return D.sys_umask(p, <u32>f.i0);
     case O.OP_PIDFD_OPEN:
-      return Q.sys_pidfd_open(p, a0, <u32>a1);
+      return Q.sys_pidfd_open(p, f.i0, <u32>f.i1);
     case O.OP_PIDFD_SEND_SIGNAL:
       return Q.sys_pidfd_send_signal(p, f, compat);
     case O.OP_SIGALTSTACK:
@@ -291,12 +288,16 @@ export function runs(p: task_struct): bool {
 /** Looks the number up, finds the arguments, runs the call. */
 export function do_syscall(f: frame): i32 {
   const p = task_of_frame(f);
-  if (R.nil(p) || !runs(p) || event_ring_full()) return set_disposition(f, why_not(p));
+  if (R.nil(p)) return set_disposition(f, F.DISP_NOT_RUN);
+  const flags = p.flags;
+  const away = p.state | (flags & (T.PF_WOKEN | T.PF_EXITING));
+  if (away || event_ring_full()) return set_disposition(f, why_not(p));
   // the group's signal that interrupted it may have been taken by another thread since
-  if (p.flags & T.TIF_SIGPENDING) recalc_sigpending(p);
+  if (flags & T.TIF_SIGPENDING) recalc_sigpending(p);
   const r = root();
-  if (f.table >= r.nr_tables) return set_disposition(f, F.DISP_NOT_RUN);
-  const table = changetype<syscall_table>(<usize>(r.tables + (f.table << 4)));
+  const index = f.table;
+  if (index >= r.nr_tables) return set_disposition(f, F.DISP_NOT_RUN);
+  const table = changetype<syscall_table>(<usize>(r.tables + (index << 4)));
   const compat = (table.flags & F.TABLE_COMPAT) != 0;
   const at = changetype<usize>(f);
   const nr = load<u32>(at, offsetof<frame>("rax"));
@@ -314,7 +315,10 @@ export function do_syscall(f: frame): i32 {
   let result = op ? do_op(op, p, f, compat) : -E.ENOSYS;
   if (result == -E.EPERM && is_supervised()) result = refused(p, f, compat);
   if ((entry & ENTRY_AUDITED) | r.audit_pending) audit_syscall_exit(p, f, compat, result);
-  return finish(f, result);
+  if (result < -MAX_ERRNO) return finish(f, result);
+  f.rax = <u64>(<i64>result);
+  f.disposition = F.DISP_DONE;
+  return F.DISP_DONE;
 }
 
 /** The call is refused, and somebody may have another word on that. */

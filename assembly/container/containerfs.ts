@@ -5,8 +5,8 @@ import { audit_container_create } from "../audit/audit-record.ts";
 import { seeded_fault } from "../lib/bug.ts";
 import * as K from "./container.ts";
 import { container, free_container } from "./container.ts";
-import { cred, cred_ns_capable, prepare_creds, put_cred, set_cred_user_ns } from "../cred/cred.ts";
-import { set_cred_ucounts } from "../cred/cred.ts";
+import { cred, cred_ns_capable, get_cred, prepare_creds, put_cred } from "../cred/cred.ts";
+import { set_cred_ucounts, set_cred_user_ns } from "../cred/cred.ts";
 import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR } from "../lib/err.ts";
 import {
   alloc_file,
@@ -19,12 +19,13 @@ import {
 import { frame } from "../lib/frame.ts";
 import { list_head } from "../lib/list.ts";
 import { ns_common, put_ns } from "../namespace/namespace.ts";
-import { create_new_namespaces, nsproxy } from "../namespace/nsproxy.ts";
+import { create_new_namespaces, get_nsproxy, nsproxy } from "../namespace/nsproxy.ts";
 import { task_active_pid_ns } from "../process/pid.ts";
 import { drop_keyrings } from "../keys/process-keys.ts";
 import { kernel_root, root, SCRATCH_USER } from "../lib/root.ts";
 import { sigmask } from "../signal/signal.ts";
 import { CACHE_CONTAINER, kmem_cache_zalloc } from "../lib/slab.ts";
+import { zero } from "../lib/zero.ts";
 import { LOCK_CONTAINERS, spin_lock, spin_unlock } from "../lib/spinlock.ts";
 import { supervisor } from "./supervisor.ts";
 import { cold, task_struct } from "../process/task.ts";
@@ -71,7 +72,7 @@ function clone_flags(flags: u32): u32 {
 
 /** A name: at most 23 bytes, no slash. Into the scratch buffer. 0, errno, RET_NEED. */
 function copy_name(f: frame, addr: u64): i32 {
-  memory.fill(SCRATCH_USER, 0, U.CONTAINER_NAME_LEN);
+  zero(SCRATCH_USER, U.CONTAINER_NAME_LEN);
   const len = strncpy_from_user(f, SCRATCH_USER, addr, U.CONTAINER_NAME_LEN);
   if (len < 0) return len;
   if (len >= U.CONTAINER_NAME_LEN) return -E.ENAMETOOLONG;
@@ -84,8 +85,18 @@ function copy_name(f: frame, addr: u64): i32 {
   return 0;
 }
 
+/** Is `c` already what a process of its container would become? */
+function is_plain_cred(c: cred): bool {
+  const uid = c.euid;
+  const gid = c.egid;
+  const uids = (c.uid ^ uid) | (c.suid ^ uid) | (c.fsuid ^ uid);
+  return !(uids | (c.gid ^ gid) | (c.sgid ^ gid) | (c.fsgid ^ gid) | c.keyrings);
+}
+
 /** What an entering process becomes: the creator's euid everywhere, or lord of a new namespace. */
 function copy_container_creds(p: task_struct, flags: u32): cred {
+  const own = flags & (U.CONTAINER_NEW_USER_NS | NEW_NS);
+  if (!own && is_plain_cred(p.cred)) return get_cred(p.cred);
   const c = prepare_creds(p.cred);
   if (nil(c)) return ERR_PTR<cred>(-E.ENOMEM);
   // its members begin without the creator's keys
@@ -117,6 +128,7 @@ function drop_cred(c: cred): cred {
 
 function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {
   const old = cold(p).nsproxy;
+  if (!(flags & NEW_NS)) return get_nsproxy(old);
   const active = task_active_pid_ns(p);
   const ns = create_new_namespaces(clone_flags(flags), old, active, c.user_ns, c.euid);
   if (IS_ERR(ns) || !(flags & U.CONTAINER_NEW_EMPTY_FS_NS) || seeded_fault(D_6)) return ns;
@@ -132,7 +144,9 @@ function create_container(p: task_struct, flags: u32): container {
   const parent = p.signal.leader.container;
   const c = changetype<container>(kmem_cache_zalloc(CACHE_CONTAINER));
   if (nil(c)) return ERR_PTR<container>(-E.ENOMEM);
-  memory.copy(changetype<usize>(c) + offsetof<container>("name0"), SCRATCH_USER, 24);
+  c.name0 = load<u64>(SCRATCH_USER);
+  c.name1 = load<u64>(SCRATCH_USER, 8);
+  c.name2 = load<u64>(SCRATCH_USER, 16);
   c.user = alloc_uid(p.cred.euid);
   if (nil(c.user)) return free_container(c, -E.ENOMEM);
   const cr = copy_container_creds(p, flags);

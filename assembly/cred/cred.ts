@@ -1,4 +1,5 @@
 // struct cred - who a task is. Never changed while shared: prepare_creds copies, commit replaces.
+import { copy_words } from "../lib/zero.ts";
 import { NULL, nil, same } from "../lib/err.ts";
 import { get_group_info, group_info, groups_search, put_group_info } from "./groups.ts";
 import { get_ns, put_ns } from "../namespace/namespace.ts";
@@ -60,7 +61,7 @@ export function put_cred(c: cred): void {
 export function prepare_creds(old: cred): cred {
   const c = changetype<cred>(kmem_cache_alloc(CACHE_CRED));
   if (nil(c)) return NULL<cred>();
-  memory.copy(changetype<usize>(c), changetype<usize>(old), offsetof<cred>());
+  copy_words(changetype<usize>(c), changetype<usize>(old), <u32>offsetof<cred>());
   c.count = 1;
   get_group_info(c.groups);
   refcount_inc(changetype<usize>(c.ucounts));

@@ -12,7 +12,11 @@ const EVENT_RESERVE: u32 = 32;
 export function event_ring_full(): bool {
   const r = root();
   const used = r.event_tail - r.event_head + r.event_backlog;
-  if (used <= EVENT_RING_SIZE - EVENT_RESERVE) return false;
+  return used > EVENT_RING_SIZE - EVENT_RESERVE && event_ring_stays_full();
+}
+
+function event_ring_stays_full(): bool {
+  const r = root();
   if (!r.event_backlog) return true;
   emit_freed();
   return r.event_tail - r.event_head > EVENT_RING_SIZE - EVENT_RESERVE || r.event_backlog != 0;
@@ -51,8 +55,11 @@ function emit_freed(): void {
 
 /** Puts an event into the ring if the host asked for its kind. */
 export function emit(type: i32, tid: i32, a: i32, b: i32, c: i32, addr: u64): void {
+  if ((root().event_mask >> type) & 1) put_event(type, tid, a, b, c, addr);
+}
+
+function put_event(type: i32, tid: i32, a: i32, b: i32, c: i32, addr: u64): void {
   const r = root();
-  if (!((r.event_mask >> type) & 1)) return;
   const tail = r.event_tail;
   if (tail - r.event_head >= EVENT_RING_SIZE) return;
   const at = r.event_ring + (tail & (EVENT_RING_SIZE - 1)) * EVENT_BYTES;

@@ -42,10 +42,13 @@ export function refcount_inc_not_zero(at: usize): bool {
   return true;
 }
 
-/** Drops a reference that the caller knows not to be the last. */
-export function refcount_dec(at: usize): void {
-  if (CONFIG_SMP) atomic.sub<i32>(at, 1);
-  else store<i32>(at, load<i32>(at) - 1);
+/**
+ * The same for a reference that a task, or its number, is made with. There are at most
+ * PID_MAX_LIMIT of those, too few for a counter to wrap, or to leave the saturated half.
+ */
+export function refcount_inc_few(at: usize): void {
+  if (CONFIG_SMP || CONFIG_DEBUG) refcount_inc(at);
+  else store<i32>(at, load<i32>(at) + 1);
 }
 
 /** Drops a reference; true when it was the last one and the caller must free the object. */

@@ -7,17 +7,16 @@ import {
   container_join,
   is_init_container,
 } from "../container/container.ts";
-import { get_cred } from "../cred/cred.ts";
 import { inc_nproc } from "../cred/ucounts.ts";
 import { NULL, nil } from "../lib/err.ts";
+import { cred } from "../cred/cred.ts";
+import { nsproxy } from "../namespace/nsproxy.ts";
 import { has_rare_heritage, too_many } from "./clone-parts.ts";
 import { inherit_signal } from "./fork-share.ts";
-import { get_fs } from "../fs/fs.ts";
 import { list_head } from "../lib/list.ts";
-import { get_nsproxy } from "../namespace/nsproxy.ts";
-import { get_pid, give_next, next_at_hand, pid, pid_namespace } from "./pid.ts";
+import { give_next, next_at_hand, pid, pid_namespace } from "./pid.ts";
 import { has_private_keyrings } from "../keys/process-keys.ts";
-import { refcount_inc } from "../lib/refcount.ts";
+import { refcount_inc_few } from "../lib/refcount.ts";
 import { root } from "../lib/root.ts";
 import { SIGNAL_SHM, signal_struct } from "./signal-struct.ts";
 import { CACHE_PID, CACHE_SIGNAL, kmem_cache, kmem_cache_free } from "../lib/slab.ts";
@@ -25,6 +24,19 @@ import * as T from "./task.ts";
 import { alloc_task, cold, task_struct } from "./task.ts";
 import { ENOMEM } from "../uapi/errno.ts";
 import { SIGCHLD } from "../uapi/signal.ts";
+
+/** Has a process that enters `into` nothing to do but to join? Its first one starts it. */
+function enters_plainly(into: container): bool {
+  if (root().audit || into.cred.uid != 0) return false;
+  return !nil(into.init) || is_init_container(into);
+}
+
+/** May `parent` hand its cred on as it is? */
+function shares_cred(parent: task_struct): bool {
+  const cr = parent.cred;
+  if (cr.keyrings && has_private_keyrings(cr)) return false;
+  return cr.uid == 0 || !too_many(parent, parent);
+}
 
 /** Is there nothing about a fork of `parent` into `dest` that copy_process() is needed for? */
 function is_plain(parent: task_struct, dest: container, ns: pid_namespace): bool {
@@ -38,8 +50,6 @@ function is_plain(parent: task_struct, dest: container, ns: pid_namespace): bool
   const shared = k.files.shared | k.files.locks | k.fs.shared | k.sighand.shared | attached;
   if (shared | ns.dying | (<u32>ns.level) | (parent.flags & T.TIF_SIGPENDING)) return false;
   if (parent.flags & T.PF_RARE && has_rare_heritage(parent)) return false;
-  if (parent.cred.keyrings && has_private_keyrings(parent.cred)) return false;
-  if (parent.cred.uid != 0 && too_many(parent, parent)) return false;
   if (container_dead(dest) || nil(ns.child_reaper)) return false;
   const threads = r.nr_threads;
   if (threads >= r.threads_max || <u32>threads >= r.kill_capacity) return false;
@@ -47,16 +57,22 @@ function is_plain(parent: task_struct, dest: container, ns: pid_namespace): bool
 }
 
 /** What the child has of its parent's, all of it shared until one of them writes. */
-function share(p: task_struct, parent: task_struct): void {
+function share(p: task_struct, parent: task_struct, cr: cred, ns: nsproxy): void {
   const k = cold(p);
   const from = cold(parent);
-  p.cred = get_cred(parent.cred);
-  k.sighand = from.sighand;
-  refcount_inc(changetype<usize>(from.sighand));
-  k.files = from.files;
-  refcount_inc(changetype<usize>(from.files));
-  k.fs = get_fs(from.fs);
-  k.nsproxy = get_nsproxy(from.nsproxy);
+  const sighand = from.sighand;
+  const files = from.files;
+  const fs = from.fs;
+  refcount_inc_few(changetype<usize>(cr));
+  refcount_inc_few(changetype<usize>(sighand));
+  refcount_inc_few(changetype<usize>(files));
+  refcount_inc_few(changetype<usize>(fs));
+  refcount_inc_few(changetype<usize>(ns));
+  p.cred = cr;
+  k.sighand = sighand;
+  k.files = files;
+  k.fs = fs;
+  k.nsproxy = ns;
   k.blocked = from.blocked;
   k.comm0 = from.comm0;
   k.comm1 = from.comm1;
@@ -77,21 +93,40 @@ function join_groups(signal: signal_struct, p: task_struct, old: signal_struct):
   p.signal = signal;
   signal_struct.init(signal, 1);
   inherit_signal(p, signal, old);
-  list_head.add_tail(k.thread_node, signal.threads);
-  signal.pgrp = get_pid(pgrp);
-  signal.session = get_pid(session);
+  // the only thread
+  const head = signal.threads;
+  const node = k.thread_node;
+  head.next = node;
+  head.prev = node;
+  node.next = head;
+  node.prev = head;
+  refcount_inc_few(changetype<usize>(pgrp));
+  refcount_inc_few(changetype<usize>(session));
+  signal.pgrp = pgrp;
+  signal.session = session;
   session.nr_sessions += 1;
   list_head.add_tail(signal.pgrp_link, pgrp.members);
 }
 
-/**
- * A child of `parent` as fork(2) makes it. Null when copy_process() has to make it, ERR_PTR of
- * ENOMEM; nothing has changed then.
- */
+/** A child of `parent` as fork(2) makes it; see new_child(). */
 export function fork_plain(parent: task_struct): task_struct {
-  const r = root();
+  if (!shares_cred(parent)) return NULL<task_struct>();
   const dest = parent.signal.leader.container;
-  const ns = cold(parent).nsproxy.pid_ns_for_children;
+  return new_child(parent, dest, parent.cred, cold(parent).nsproxy);
+}
+
+/** ... and as fork_into_container() does. */
+export function enter_plain(parent: task_struct, into: container): task_struct {
+  if (!enters_plainly(into)) return NULL<task_struct>();
+  return new_child(parent, into, into.cred, into.ns);
+}
+
+/**
+ * A child of `parent` in `dest`. Null when copy_process() has to make it, ERR_PTR of ENOMEM;
+ * nothing has changed then.
+ */
+function new_child(parent: task_struct, dest: container, cr: cred, proxy: nsproxy): task_struct {
+  const ns = proxy.pid_ns_for_children;
   if (!is_plain(parent, dest, ns)) return NULL<task_struct>();
   const slot = next_at_hand(ns);
   if (!slot) return NULL<task_struct>();
@@ -101,9 +136,10 @@ export function fork_plain(parent: task_struct): task_struct {
   if (!group) return give_back(at, 0);
   const number = changetype<pid>(kmem_cache.get(CACHE_PID));
   if (nil(number)) return give_back(at, group);
+  const r = root();
   const p = changetype<task_struct>(at);
   task_struct.init(p);
-  share(p, parent);
+  share(p, parent, cr, proxy);
   join_groups(changetype<signal_struct>(group), p, parent.signal);
   pid.init(number, 0);
   number.task = p;
@@ -116,7 +152,7 @@ export function fork_plain(parent: task_struct): task_struct {
   list_head.add_tail(p.sibling, parent.children);
   r.nr_threads += 1;
   r.nr_processes += 1;
-  inc_nproc(p.cred.ucounts);
+  inc_nproc(cr.ucounts);
   container_join(dest, p);
   return p;
 }

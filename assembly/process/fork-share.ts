@@ -12,7 +12,7 @@ import {
   has_private_keyrings,
 } from "../keys/process-keys.ts";
 import { pid } from "./pid.ts";
-import { refcount_inc } from "../lib/refcount.ts";
+import { refcount_inc, refcount_inc_few } from "../lib/refcount.ts";
 import * as S from "./signal-struct.ts";
 import { cold, task_struct } from "./task.ts";
 import * as E from "../uapi/errno.ts";
@@ -210,7 +210,7 @@ export function copy_signal(p: task_struct, parent: task_struct, flags: u32): i3
 /** `s` becomes the group of its first thread `p`, a child of group `old`. */
 export function inherit_signal(p: task_struct, s: S.signal_struct, old: S.signal_struct): void {
   s.rlim = old.rlim;
-  refcount_inc(changetype<usize>(s.rlim));
+  refcount_inc_few(changetype<usize>(s.rlim));
   s.leader = p;
   const subreaper = S.SIGNAL_HAS_SUBREAPER | S.SIGNAL_CHILD_SUBREAPER;
   if (old.flags & (subreaper | S.SIGNAL_NOT_DUMPABLE)) {

@@ -5,7 +5,7 @@ import { cred, cred_ns_capable } from "../cred/cred.ts";
 import { IS_ERR, NULL, nil, same } from "../lib/err.ts";
 import { list_at, list_head } from "../lib/list.ts";
 import { create_ns, get_ns, NAMESPACE_BYTES, ns_common, put_ns } from "../namespace/namespace.ts";
-import { refcount_dec_and_test, refcount_inc } from "../lib/refcount.ts";
+import { refcount_dec_and_test, refcount_inc, refcount_inc_few } from "../lib/refcount.ts";
 import { root } from "../lib/root.ts";
 import { signal_struct } from "./signal-struct.ts";
 import {
@@ -42,13 +42,13 @@ export class pid {
 
   /** A number that nothing bears yet; the namespaces are the caller's to set. */
   @inline static init(p: pid, level: i32): void {
-    p.count = 1;
-    p.level = level;
+    // pairs of fields, the lower one first
+    const at = changetype<usize>(p);
+    store<u64>(at, 1 | ((<u64>level) << 32), offsetof<pid>("count"));
     p.task = changetype<task_struct>(0);
     list_head.init(p.members);
     list_head.init(p.waitq);
-    p.nr_sessions = 0;
-    p.unhashed = 0;
+    store<u64>(at, 0, offsetof<pid>("nr_sessions")); // and unhashed
   }
 
   get members(): list_head {
@@ -237,7 +237,7 @@ export function give_next(ns: pid_namespace, slot: usize, p: pid): i32 {
   const nr = take_next(ns, slot, p);
   set_upid(p, 0, nr, ns);
   p.ns = ns;
-  get_ns(ns);
+  refcount_inc_few(changetype<usize>(ns));
   return nr;
 }
 

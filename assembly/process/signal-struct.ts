@@ -80,16 +80,14 @@ export class signal_struct {
    * session are the caller's to set; what is not set by either is undefined.
    */
   @inline static init(s: signal_struct, threads: i32): void {
-    s.sigcnt = 1;
-    s.live = threads;
-    s.nr_threads = threads;
-    s.flags = 0;
-    s.group_exit_code = 0;
-    s.group_stop_count = 0;
+    // pairs of fields, the lower one first
+    const at = changetype<usize>(s);
+    store<u64>(at, 1 | ((<u64>threads) << 32), offsetof<signal_struct>("sigcnt"));
+    store<u64>(at, threads, offsetof<signal_struct>("nr_threads")); // and flags
+    store<u64>(at, 0, offsetof<signal_struct>("group_exit_code")); // and group_stop_count
     s.exec_task = changetype<task_struct>(0);
     s.shared_pending = 0;
-    s.timers = changetype<k_itimer>(0);
-    s.tty = 0;
+    store<u64>(at, 0, offsetof<signal_struct>("timers")); // and tty
     list_head.init(s.queue);
     list_head.init(s.threads);
     list_head.init(s.wait_chldexit);

@@ -4,10 +4,10 @@ import { zero } from "../lib/zero.ts";
 import { container_of_fd } from "../fs/file.ts";
 import { container } from "../container/container.ts";
 import { cred_ns_capable } from "../cred/cred.ts";
-import { IS_ERR, nil, PTR_ERR, RET_NEED, same } from "../lib/err.ts";
+import { IS_ERR, NULL, nil, PTR_ERR, RET_NEED, same } from "../lib/err.ts";
 import { emit } from "../lib/event.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
-import { fork_plain } from "./fork-plain.ts";
+import { enter_plain, fork_plain } from "./fork-plain.ts";
 import { frame } from "../lib/frame.ts";
 import { nsproxy } from "../namespace/nsproxy.ts";
 import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
@@ -187,6 +187,8 @@ export function sys_fork_into_container(p: task_struct, f: frame): i32 {
   if (f.phase == 0) {
     const bad = may_enter(p, c);
     if (bad) return bad;
+    const child = f.assist ? NULL<task_struct>() : enter_plain(p, c);
+    if (!nil(child)) return fork_result(p, f, child);
   }
   const args = clone_args(f);
   args.dest = c;

@@ -98,8 +98,7 @@ export class task_struct {
    */
   @inline static init(p: task_struct): void {
     const k = cold(p);
-    p.state = TASK_RUNNING;
-    p.flags = 0;
+    store<u64>(changetype<usize>(p), 0, offsetof<task_struct>("state")); // TASK_RUNNING, and flags
     p.pending = 0;
     p.kill_slot = 0;
     p.container = changetype<container>(0);

@@ -11,6 +11,7 @@ import {
 } from "../lib/slab.ts";
 import { rlimit } from "../process/signal-struct.ts";
 import { dec_sigpending, inc_sigpending, ucounts } from "../cred/ucounts.ts";
+import { copy_words, zero } from "../lib/zero.ts";
 import { RLIMIT_SIGPENDING } from "../uapi/resource.ts";
 import { PF_RARE, rare, rare_for_write, task_rare, task_struct } from "../process/task.ts";
 
@@ -96,7 +97,7 @@ export function queue_siginfo(p: task_struct, head: list_head, info: siginfo, al
   const q = sigqueue_alloc(p, always);
   if (nil(q)) return false;
   q.timer = changetype<k_itimer>(0);
-  memory.copy(changetype<usize>(q.info), changetype<usize>(info), SIGINFO_BYTES);
+  copy_words(changetype<usize>(q.info), changetype<usize>(info), SIGINFO_BYTES);
   list_head.add_tail(q.link, head);
   return true;
 }
@@ -118,11 +119,11 @@ export function collect_signal(head: list_head, sig: i32, info: siginfo): bool {
     first = q;
   }
   if (nil(first)) {
-    memory.fill(changetype<usize>(info), 0, SIGINFO_BYTES);
+    zero(changetype<usize>(info), SIGINFO_BYTES);
     info.signo = sig;
     return false;
   }
-  memory.copy(changetype<usize>(info), changetype<usize>(first.info), SIGINFO_BYTES);
+  copy_words(changetype<usize>(info), changetype<usize>(first.info), SIGINFO_BYTES);
   list_head.del(first.link);
   if (nil(first.timer)) sigqueue_free(first);
   else itimer_taken(first, info);
@@ -161,15 +162,15 @@ export function drop_sigframes(p: task_struct): void {
 export function copy_sigframes(from: task_struct, to: task_struct): bool {
   let tail: usize = changetype<usize>(rare_for_write(to)) + offsetof<task_rare>("sigframes");
   for (let f = changetype<sigframe>(rare(from).sigframes); !nil(f); f = f.next) {
-    const copy = kmem_cache_alloc(CACHE_SIGFRAME);
-    if (!copy) {
+    const fresh = kmem_cache_alloc(CACHE_SIGFRAME);
+    if (!fresh) {
       drop_sigframes(to);
       return false;
     }
-    memory.copy(copy, changetype<usize>(f), offsetof<sigframe>());
-    store<u32>(tail, <u32>copy);
-    store<u32>(copy, 0);
-    tail = copy;
+    copy_words(fresh, changetype<usize>(f), offsetof<sigframe>());
+    store<u32>(tail, <u32>fresh);
+    store<u32>(fresh, 0);
+    tail = fresh;
   }
   return true;
 }

@@ -1,4 +1,5 @@
 // The signal calls: kill and its relatives, actions, masks, waiting for signals (kernel/signal.c).
+import { copy_words, zero } from "../lib/zero.ts";
 import { seeded_fault } from "../lib/bug.ts";
 import { nil, same } from "../lib/err.ts";
 import { unshare_sighand } from "../process/exec.ts";
@@ -134,7 +135,7 @@ export function siginfo_from_user(f: frame, addr: u64, to: siginfo, compat: bool
   if (bad) return bad;
   const at = SCRATCH_USER;
   const fields: usize = compat ? 12 : 16;
-  memory.fill(changetype<usize>(to), 0, 32);
+  zero(changetype<usize>(to), 32);
   to.signo = load<i32>(at);
   to.errno = load<i32>(at, 4);
   to.code = load<i32>(at, 8);
@@ -242,7 +243,7 @@ export function do_sigaction(
   if (!nil(act) && G.sigmask(sig) & G.KERNEL_ONLY) return -E.EINVAL;
   const k = cold(p);
   const from = changetype<usize>(S.action_of(k.sighand, sig));
-  memory.copy(changetype<usize>(before), from, S.SIGACTION_BYTES);
+  copy_words(changetype<usize>(before), from, S.SIGACTION_BYTES);
   if (nil(act)) return 0;
   if (S.sighand_must_copy(k.sighand) && !unshare_sighand(p)) return -E.ENOMEM;
   const action = S.action_of(k.sighand, sig);

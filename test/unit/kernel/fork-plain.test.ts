@@ -2,6 +2,7 @@
 // whole way is clone(SIGCHLD), which is the same call and never takes the short one.
 import { describe, expect, it } from 'vitest';
 import * as E from '../../../assembly/uapi/errno.ts';
+import { CONTAINER_NEW_PID_NS } from '../../../assembly/uapi/container.ts';
 import { F_SETLK, F_WRLCK } from '../../../assembly/uapi/fcntl.ts';
 import * as OP from '../../../assembly/uapi/op.ts';
 import * as P from '../../../assembly/uapi/prctl.ts';
@@ -193,6 +194,52 @@ describe.each(['release', 'debug'] as const)('%s: fork', (target) => {
     const whole = await after(target, scenario, WHOLE);
     expect(short.results).toEqual(whole.results);
     if (scenario.result !== undefined) expect(short.results[0]).toBe(scenario.result);
+    expect(short.events).toEqual(whole.events);
+    expect(short.bytes.equals(whole.bytes)).toBe(true);
+  });
+});
+
+describe('fork_into_container', () => {
+  /** A container, with its init when `started`: its descriptor. */
+  const box = (d: Driver, started: boolean): number => {
+    const fd = create(d, 'box');
+    if (started) d.call(1, OP.OP_FORK_INTO_CONTAINER, fd);
+    return fd;
+  };
+  const ENTRIES: Record<string, (d: Driver) => number> = {
+    'of one that runs': (d) => box(d, true),
+    'of one that begins': (d) => box(d, false),
+    'of one that is dead': (d) => {
+      const fd = box(d, true);
+      d.exit(2);
+      return fd;
+    },
+    'of another user': (d) => {
+      d.call(1, OP.OP_SETRESUID, -1, 1000, 0);
+      const fd = box(d, true);
+      d.call(1, OP.OP_SETRESUID, -1, 0, 0);
+      return fd;
+    },
+    'with a pid namespace of its own': (d) => create(d, 'ns', CONTAINER_NEW_PID_NS),
+    'while audit is on': (d) => {
+      enableAudit(d.k);
+      return box(d, true);
+    },
+  };
+
+  it.each(Object.entries(ENTRIES))('%s', async (_, prepare) => {
+    // a fault that nothing knows forces the whole way
+    const run = async (fault: number) => {
+      const d = new Driver(await createKernel({ target: 'debug' }));
+      const fd = prepare(d);
+      d.k.seedFault(fault);
+      const results = [1, 2].map(() => d.call(1, OP.OP_FORK_INTO_CONTAINER, fd));
+      d.k.seedFault(0);
+      expect(d.k.check()).toEqual([]);
+      return { results, events: d.k.events(), bytes: image(d) };
+    };
+    const [short, whole] = [await run(0), await run(9999)];
+    expect(short.results).toEqual(whole.results);
     expect(short.events).toEqual(whole.events);
     expect(short.bytes.equals(whole.bytes)).toBe(true);
   });
