@@ -165,12 +165,28 @@ export function free_pages(at: usize, order: u32): void {
   store<u32>(list, at);
 }
 
+/**
+ * Where the objects of a cache begin in its first page: another line for each cache, else what is
+ * in use all the time would lie at the same offsets of all pages, in the same cache sets, where
+ * processors mistake a store to one object for a load of another.
+ */
+function colour_of(c: kmem_cache): u32 {
+  if (c.pages || c.object_size > COLOURED_MAX) return 0;
+  const id = <u32>((changetype<usize>(c) - SLAB_CACHES) >> 5);
+  return (id * COLOUR_STEP) & (COLOURS - 1);
+}
+const COLOURED_MAX: u32 = 1024;
+const COLOURS: u32 = 4096;
+/** 9 lines of 64 bytes: 64 caches take 64 different lines. */
+const COLOUR_STEP: u32 = 576;
+
 /** A new page for the cache's bump allocation; false when there is none. */
 function cache_grow(c: kmem_cache): bool {
   const page = alloc_pages(0);
   if (!page) return false;
-  c.bump = page;
-  c.bump_end = page + PAGE_BYTES - (PAGE_BYTES % c.object_size);
+  const room = PAGE_BYTES - colour_of(c);
+  c.bump = page + PAGE_BYTES - room;
+  c.bump_end = page + PAGE_BYTES - (room % c.object_size);
   c.pages += 1;
   return true;
 }

@@ -124,18 +124,15 @@ static bool is_plain(task *parent, container *dest, pid_namespace *ns) {
     task_rare *r = rare(parent);
     if (parent->flags & PF_AUDIT || r->sched || r->sigframes || r->sas_size) return false;
   }
-  cred *c = AT(cred, parent->cred);
-  if (c->keyrings || c->uid != 0) NOT_IN_TWIN();
   if (container_dead(dest) || !ns->child_reaper) return false;
   int32_t threads = root->nr_threads;
   if (threads >= root->threads_max || (uint32_t)threads >= root->kill_capacity) return false;
   return is_init_container(dest) || dest->members_len < dest->members_cap;
 }
-static task *fork_plain(task *parent) {
+static task *new_child(task *parent, container *dest, ref cr, ref proxy) {
   signal_struct *old = AT(signal_struct, parent->signal);
   task_cold *from = cold(parent);
-  container *dest = AT(container, AT(task, old->leader)->container);
-  pid_namespace *ns = AT(pid_namespace, AT(nsproxy, from->nsproxy)->pid_ns_for_children);
+  pid_namespace *ns = AT(pid_namespace, AT(nsproxy, proxy)->pid_ns_for_children);
   if (!is_plain(parent, dest, ns)) return NULL;
   leaf_slot *slot = next_at_hand(ns);
   if (!slot) return NULL;
@@ -144,15 +141,15 @@ static task *fork_plain(task *parent) {
   pid *number = signal ? new_struct_pid(0) : NULL;
   if (!number) NOT_IN_TWIN();
   task_cold *k = cold(p);
-  p->cred = get_cred(parent->cred);
+  p->cred = get_cred(cr);
   k->sighand = from->sighand;
   refcount_inc(&AT(sighand, from->sighand)->count);
   k->files = from->files;
   refcount_inc(&AT(files_struct, from->files)->count);
   k->fs = from->fs;
   refcount_inc(&AT(fs_struct, from->fs)->count);
-  k->nsproxy = from->nsproxy;
-  refcount_inc(&AT(nsproxy, from->nsproxy)->count);
+  k->nsproxy = proxy;
+  refcount_inc(&AT(nsproxy, proxy)->count);
   k->blocked = from->blocked;
   k->comm0 = from->comm0;
   k->comm1 = from->comm1;
@@ -173,5 +170,16 @@ static task *fork_plain(task *parent) {
   attach_process(p, parent);
   container_join(dest, p);
   return p;
+}
+static task *fork_plain(task *parent) {
+  cred *c = AT(cred, parent->cred);
+  if (c->keyrings || c->uid != 0) NOT_IN_TWIN();
+  container *dest = AT(container, AT(task, AT(signal_struct, parent->signal)->leader)->container);
+  return new_child(parent, dest, parent->cred, cold(parent)->nsproxy);
+}
+static task *enter_plain(task *parent, container *into) {
+  if (root->audit || AT(cred, into->cred)->uid != 0) NOT_IN_TWIN();
+  if (!into->init && !is_init_container(into)) return NULL;
+  return new_child(parent, into, into->cred, into->ns);
 }
 #endif

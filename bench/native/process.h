@@ -142,18 +142,14 @@ static user_struct *alloc_uid(int uid) {
   refcount_inc(&u->count);
   return u;
 }
-static cred *copy_container_creds(task *p) {
-  cred *c = cache_alloc(CACHE_CRED);
-  if (!c) return NULL;
-  memcpy(c, AT(cred, p->cred), sizeof *c);
-  c->count = 1;
-  if (c->groups || c->keyrings) NOT_IN_TWIN();
-  ucounts *u = AT(ucounts, c->ucounts);
-  refcount_inc(&u->count);
-  get_ns(c->user_ns);
-  c->uid = c->suid = c->fsuid = c->euid;
-  c->gid = c->sgid = c->fsgid = c->egid;
-  if (u->uid != c->uid || u->ns != c->user_ns) NOT_IN_TWIN();
+/* Shared with the creator: the twin has no keyrings, and ids that are all the same. */
+static cred *share_container_cred(task *p) {
+  cred *c = AT(cred, p->cred);
+  int uid = c->euid;
+  int gid = c->egid;
+  uint32_t uids = (c->uid ^ uid) | (c->suid ^ uid) | (c->fsuid ^ uid);
+  if (uids | (c->gid ^ gid) | (c->sgid ^ gid) | (c->fsgid ^ gid) | c->keyrings) NOT_IN_TWIN();
+  refcount_inc(&c->count);
   return c;
 }
 static int sys_container_create(task *p, frame *f) {
@@ -178,12 +174,9 @@ static int sys_container_create(task *p, frame *f) {
   if (!at || !c) return -BH_ENOMEM;
   memcpy(&c->name0, AT(void, SCRATCH_USER), 24);
   c->user = REF(user);
-  cred *cr = copy_container_creds(p);
-  if (!cr) return -BH_ENOMEM;
-  c->cred = REF(cr);
-  nsproxy *old = AT(nsproxy, cold(p)->nsproxy);
-  nsproxy *ns = create_new_namespaces(0, old, task_active_pid_ns(p), AT(ns_common, cr->user_ns), 0);
-  if (!ns) return -BH_ENOMEM;
+  c->cred = REF(share_container_cred(p));
+  nsproxy *ns = AT(nsproxy, cold(p)->nsproxy);
+  refcount_inc(&ns->count);
   c->usage = 1;
   c->nr_files = 1;
   c->depth = parent->depth + 1;

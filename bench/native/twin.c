@@ -101,13 +101,15 @@ static int kernel_clone(task *parent, frame *f, clone_args *args) {
   if (flags & BH_CLONE_VFORK) NOT_IN_TWIN();
   return nr;
 }
-static int sys_fork(task *p, frame *f) {
-  task *child = f->assist ? NULL : fork_plain(p);
-  if (!child) return kernel_clone(p, f, clear_clone_args(f));
+static int fork_result(task *p, frame *f, task *child) {
   emit(BH_EVENT_FORK);
   int nr = pid_nr_ns(AT(pid, child->thread_pid), task_active_pid_ns(p));
   f->cookie = (uint32_t)nr;
   return nr;
+}
+static int sys_fork(task *p, frame *f) {
+  task *child = f->assist ? NULL : fork_plain(p);
+  return child ? fork_result(p, f, child) : kernel_clone(p, f, clear_clone_args(f));
 }
 static int sys_clone(task *p, frame *f) {
   clone_args *args = clear_clone_args(f);
@@ -133,6 +135,8 @@ static int sys_fork_into_container(task *p, frame *f) {
   ref below = ns->pid_ns_for_children;
   while (below && below != mine) below = AT(ns_common, below)->parent;
   if (!below) return -BH_EINVAL;
+  task *child = f->assist ? NULL : enter_plain(p, c);
+  if (child) return fork_result(p, f, child);
   clone_args *args = clear_clone_args(f);
   args->dest = REF(c);
   return kernel_clone(p, f, args);
