@@ -26,8 +26,10 @@ import { ENOMEM } from "../uapi/errno.ts";
 import { SIGCHLD } from "../uapi/signal.ts";
 
 /** Has a process that enters `into` nothing to do but to join? Its first one starts it. */
-function enters_plainly(into: container): bool {
+function enters_plainly(parent: task_struct, into: container): bool {
   if (root().audit || into.cred.uid != 0) return false;
+  // it stands at the container's root, where the kernel has one
+  if (!nil(into.root_mnt) || !nil(cold(parent).fs.root_mnt)) return false;
   return !nil(into.init) || is_init_container(into);
 }
 
@@ -117,7 +119,7 @@ export function fork_plain(parent: task_struct): task_struct {
 
 /** ... and as fork_into_container() does. */
 export function enter_plain(parent: task_struct, into: container): task_struct {
-  if (!enters_plainly(into)) return NULL<task_struct>();
+  if (!enters_plainly(parent, into)) return NULL<task_struct>();
   return new_child(parent, into, into.cred, into.ns);
 }
 

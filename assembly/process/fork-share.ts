@@ -126,6 +126,8 @@ export function copy_fs(p: task_struct, parent: task_struct, args: kernel_clone_
 function enter_fs(p: task_struct, parent: task_struct, c: container): i32 {
   const old = cold(parent).fs;
   const ours = !nil(c.root_mnt) || !nil(old.root_mnt);
+  // who shared it may be gone
+  if (old.count == 1) old.shared = 0;
   const fs = ours ? container_fs(c, old.umask) : old.shared ? copy_fs_struct(old) : get_fs(old);
   cold(p).fs = fs;
   return nil(fs) ? -E.ENOMEM : 0;
