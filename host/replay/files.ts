@@ -328,7 +328,7 @@ export class Files {
   learn(call: Call, cls: CallClass): void {
     const { kernel } = this.#r;
     if (NEW_ROOT.has(call.name) && !failed(call)) this.#same.forgetAll();
-    if (call.row) this.ipc.learn(call);
+    if (call.row) this.ipc.learn(call, cls === 'unmodelled');
     this.#same.learn(call);
     if (this.#outside.has(call) && call.errno === 'EINPROGRESS') {
       this.#taint(kernel.file(call.pid, fdOf(call.args[0])));

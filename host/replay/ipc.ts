@@ -112,10 +112,15 @@ export class Ipc {
     if (LIMITS.test(call.errno ?? '')) frame.assistErrno(errnoNumber(call.errno!)!);
   }
 
-  learn(call: Call): void {
+  /** `told`: the kernel was not asked, the call is as it was recorded. */
+  learn(call: Call, told: boolean): void {
     const { op } = call.row!;
     if (failed(call)) return;
-    if (op === OP.OP_SHMAT) this.#attached.add(BigInt.asUintN(64, expectedRax(call) ?? 0n));
+    if (op === OP.OP_SHMAT) {
+      const at = BigInt.asUintN(64, expectedRax(call) ?? 0n);
+      if (told) this.#attached.delete(at);
+      else this.#attached.add(at);
+    }
     // a new set begins with zeros
     if (op === OP.OP_SEMGET) this.#unknown.delete(`${expectedRax(call)}`);
     if (op !== OP.OP_SEMCTL) return;

@@ -69,3 +69,15 @@ it('messages and attachments are counted; what the log hides is not', async () =
   expect(wrong).toEqual(['17: 0 | shm_nattch 1, recorded 2']);
   expect(result.byCall.semop).toMatchObject({ unmodelled: 1 });
 });
+
+it('what is attached of a segment from before the log is not the kernel’s to let go', async () => {
+  const { wrong, result } = await replayLog(`
+    shmget(IPC_PRIVATE, 10000, 0600) = 3
+    shmat(3, NULL, 0) = 0x7f0c04474000
+    shmdt(0x7f0c04474000) = 0
+    shmat(77, NULL, 0) = 0x7f0c04474000
+    shmdt(0x7f0c04474000) = 0
+  `);
+  expect(wrong).toEqual([]);
+  expect(result.byCall.shmdt).toMatchObject({ emulated: 1, unmodelled: 1 });
+});
