@@ -13,7 +13,8 @@ export type Kind =
   | 'signal'
   | 'pidns'
   | 'full'
-  | 'snapshot';
+  | 'snapshot'
+  | 'audit';
 
 /** What is to be run: a kind, its two numbers, how many samples after the one that warms up. */
 export interface Task {
@@ -38,6 +39,14 @@ const WARM_UP = 20;
 /** Kinds whose passes make and unmake whole machines: one is enough. */
 const LONG: readonly Kind[] = ['kill', 'cascade', 'full', 'snapshot'];
 
+/** Rows of `audit`: records taken as they are, and as an audit log's lines. */
+const LOGS: readonly [row: string, text: boolean][] = [
+  ['', false],
+  ['text', true],
+];
+/** Triples from one look into the log to the next. */
+const DRAIN_EVERY = 256;
+
 const now = (): number => performance.now() * 1e6;
 
 /** Runs one benchmark; every method is one of its loops. */
@@ -50,6 +59,7 @@ class Run {
   warmUp = 1;
   bytes: number | undefined;
   rss: number | undefined;
+  log: ((text: boolean) => number) | undefined;
 
   constructor(m: Machine) {
     this.m = m;
@@ -243,6 +253,22 @@ class Run {
     this.reapAll(tasks);
   }
 
+  /** Triples whose calls are all logged: what a record costs, the call that it is of included. */
+  audit(n: number, pass: number): void {
+    const { m } = this;
+    if (!m.audit) throw new Error('this machine keeps no audit log');
+    const take = (this.log ??= m.audit());
+    for (const [row, text] of LOGS) {
+      let records = 0;
+      const t0 = now();
+      for (let i = 1; i <= n; ++i) {
+        this.triples(1);
+        if (i % DRAIN_EVERY === 0 || i === n) records += take(text);
+      }
+      this.sample(row, (now() - t0) / records, pass);
+    }
+  }
+
   /** Makes what stays for all passes. Return: a descriptor or a task, by kind. */
   setup({ kind, a, b }: Task): number {
     const { m } = this;
@@ -273,6 +299,7 @@ class Run {
     if (kind === 'cascade') return this.cascade(a, pass);
     if (kind === 'full') return pass > 0 ? this.full(a, b, pass) : undefined;
     if (kind === 'snapshot') return this.snapshot(a, pass);
+    if (kind === 'audit') return this.audit(a, pass);
     const t0 = now();
     if (kind === 'trap') this.traps(a);
     else if (kind === 'fork') b ? this.live(a) : this.triples(a);

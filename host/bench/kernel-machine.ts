@@ -1,10 +1,15 @@
 // This kernel as a machine: a call is a few stores into a frame that was laid out once, and one
 // crossing; or many such frames in one crossing.
+import { AuditFormatter } from '../audit/format.ts';
+import { addAuditRule, drainAudit, enableAudit } from '../audit-ring.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import * as C from '../../assembly/uapi/sched.ts';
 import { layout } from '../generated/layout.ts';
 import { createKernel, type Kernel } from '../kernel.ts';
 import { type Batch, Hash, type Machine, type Observed, PID_MAX, type Random } from './machine.ts';
+
+/** Room for what is logged between two looks: 4 MiB. */
+const RING_SHIFT = 20;
 
 const L = layout.frame;
 const NAME_AT = 0x1000;
@@ -292,6 +297,18 @@ export class KernelMachine implements Machine {
   }
   used(): number {
     return this.kernel.exports.high_water() >>> 0;
+  }
+  audit(): (text: boolean) => number {
+    enableAudit(this.kernel, { ringShift: RING_SHIFT });
+    addAuditRule(this.kernel, {});
+    const format = new AuditFormatter();
+    return (text) => {
+      let records = 0;
+      for (const event of drainAudit(this.kernel)) {
+        records += text ? format.lines(event).length : event.records.length;
+      }
+      return records;
+    };
   }
   snapshot(): Uint8Array {
     return this.kernel.snapshot();

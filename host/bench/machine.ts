@@ -34,6 +34,8 @@ export interface Machine {
   used?(): number;
   /** loops that make many calls at a time, where it has such */
   batch?: Batch;
+  /** logs every call from now on; the answer takes the log's records, as text where wanted */
+  audit?(): (text: boolean) => number;
   snapshot?(): Uint8Array;
   restore?(snapshot: Uint8Array): void;
 }

@@ -234,6 +234,15 @@ export const BENCHES: readonly Bench[] = [
     unit: 'ns/MiB',
   },
   {
+    name: 'audit',
+    title: 'fork+exit+wait with every call logged, a record; then as text',
+    kind: 'audit',
+    a: 20 * K,
+    samples: 5,
+    quick: [300],
+    variants: ['kernel'],
+  },
+  {
     name: 'replay',
     title: 'replay of a generated strace log, a line',
     kind: 'replay',
