@@ -1,8 +1,9 @@
 // The calls on sockets that have names: their part of the dispatch.
+import { do_op_files } from "./dispatch-files.ts";
 import { frame } from "./lib/frame.ts";
 import * as K from "./net/sys-socket.ts";
 import * as M from "./net/sys-message.ts";
-import { sys_socketcall } from "./net/sys-socketcall.ts";
+import { socketcall_begin, socketcall_end } from "./net/sys-socketcall.ts";
 import { task_struct } from "./process/task.ts";
 import { ENOSYS } from "./uapi/errno.ts";
 import * as O from "./uapi/op.ts";
@@ -28,10 +29,20 @@ export function do_op_net(op: u32, p: task_struct, f: frame, compat: bool): i32 
     case O.OP_RECVMMSG:
       return M.sys_recvmmsg(p, f, fd, compat);
     case O.OP_SOCKETCALL:
-      return sys_socketcall(p, f, compat);
+      return do_socketcall(p, f, compat);
     case O.OP_CONTAINER_SOCKET:
       return K.sys_container_socket(p, f);
     default:
       return -ENOSYS;
   }
+}
+
+/** socketcall(2): the call that is meant, as if it had come by its own number. */
+function do_socketcall(p: task_struct, f: frame, compat: bool): i32 {
+  const op = socketcall_begin(f);
+  if (op < 0) return op;
+  const own = op >= O.NET_OPS_FIRST && op <= O.NET_OPS_LAST;
+  const r = own ? do_op_net(<u32>op, p, f, compat) : do_op_files(<u32>op, p, f, compat);
+  socketcall_end(f);
+  return r;
 }

@@ -13,7 +13,7 @@ import { access_ok, copy_from_user, copy_to_user } from "../lib/uaccess.ts";
 import { CONTAINERFS_MAGIC } from "../uapi/container.ts";
 import * as E from "../uapi/errno.ts";
 import { AT_EMPTY_PATH } from "../uapi/fcntl.ts";
-import { ASSIST_ERRNO, ASSIST_RET, WINDOW_READ } from "../uapi/frame.ts";
+import { WINDOW_READ } from "../uapi/frame.ts";
 import { PAGE_SIZE } from "../uapi/limits.ts";
 import * as O from "../uapi/op.ts";
 import { from_kgid_munged, from_kuid_munged } from "../namespace/user-namespace.ts";

@@ -6,7 +6,7 @@ import { seeded_fault } from "../lib/bug.ts";
 import * as K from "./container.ts";
 import { container, free_container } from "./container.ts";
 import { cred, cred_ns_capable, get_cred, prepare_creds, put_cred } from "../cred/cred.ts";
-import { set_cred_ucounts, set_cred_user_ns } from "../cred/cred.ts";
+import { set_cred_ucounts } from "../cred/cred.ts";
 import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR } from "../lib/err.ts";
 import {
   alloc_file,
@@ -40,7 +40,7 @@ import { ANSWER_ERROR, HOOK_CONTAINER_ALLOC, UPCALL_CONTAINER_ALLOC } from "../u
 import { ask, forget_upcall, sleep_on_upcall, upcall_of, UPCALL_ANSWERED } from "./upcall.ts";
 import { alloc_uid, find_user } from "../cred/user.ts";
 import { container_inherit_root } from "../vfs/mnt-namespace.ts";
-import { create_user_ns } from "../namespace/user-namespace.ts";
+import { enter_new_user_ns } from "../namespace/user-namespace.ts";
 
 // Seeded faults (debug builds only): the posted patch's defects, by number.
 const D_5 = 5;
@@ -104,26 +104,21 @@ function copy_container_creds(p: task_struct, flags: u32): cred {
   c.uid = c.suid = c.fsuid = c.euid;
   c.gid = c.sgid = c.fsgid = c.egid;
   if (flags & U.CONTAINER_NEW_USER_NS) {
-    const ns = create_user_ns(c, cold(p).fs, p.signal);
-    if (IS_ERR(ns)) {
-      put_cred(c);
-      return ERR_PTR<cred>(PTR_ERR(ns));
-    }
-    return set_cred_user_ns(c, ns) ? c : drop_cred(c);
+    const error = enter_new_user_ns(c, cold(p).fs, p.signal);
+    return error ? drop_cred(c, error) : c;
   }
-  if (!set_cred_ucounts(c)) return drop_cred(c);
+  if (!set_cred_ucounts(c)) return drop_cred(c, -E.ENOMEM);
   // DEVIATION: D-5 - the seed tests no privilege at all
   if (seeded_fault(D_5)) return c;
   if (flags & NEW_NS && !cred_ns_capable(p.cred, c.user_ns, CAP_SYS_ADMIN)) {
-    put_cred(c);
-    return ERR_PTR<cred>(-E.EPERM);
+    return drop_cred(c, -E.EPERM);
   }
   return c;
 }
 
-function drop_cred(c: cred): cred {
+function drop_cred(c: cred, error: i32): cred {
   put_cred(c);
-  return ERR_PTR<cred>(-E.ENOMEM);
+  return ERR_PTR<cred>(error);
 }
 
 function container_namespaces(p: task_struct, flags: u32, c: cred): nsproxy {

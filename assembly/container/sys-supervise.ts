@@ -1,14 +1,14 @@
 // Supervision: calls in a container that are refused with EPERM sleep until its supervisor, or the
 // host, has said what comes of them; and the supervisor's side of it.
-import { container, container_dead, in_tree, is_init_container } from "./container.ts";
-import { IS_ERR, nil, PTR_ERR, RET_NEED, RET_RAW, same } from "../lib/err.ts";
+import { container_dead, in_tree, is_init_container } from "./container.ts";
+import { IS_ERR, nil, PTR_ERR, RET_NEED, RET_RAW } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import { pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
 import { root, SCRATCH_USER } from "../lib/root.ts";
 import { sigmask } from "../signal/signal.ts";
-import { alloc_supervisor, next_request, supervisor, supervisor_of } from "./supervisor.ts";
+import { alloc_supervisor, next_request, supervisor_of } from "./supervisor.ts";
 import { container_permission } from "./sys-container.ts";
 import { TASK_INTERRUPTIBLE, task_struct } from "../process/task.ts";
 import { access_ok, copy_from_user, copy_to_user } from "../lib/uaccess.ts";

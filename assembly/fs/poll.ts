@@ -3,7 +3,7 @@
 import { container_dead } from "../container/container.ts";
 import { ep_poll } from "./sys-epoll.ts";
 import { eventfd_poll } from "./eventfd.ts";
-import { NULL, nil } from "../lib/err.ts";
+import { NULL } from "../lib/err.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { list_head } from "../lib/list.ts";

@@ -1,6 +1,6 @@
 // Record locks (fcntl) and flock(2). Which inode a file is the world says; of a file that it says
 // nothing about, locks are the world's.
-import { nil, RET_BLOCKED, RET_SLEEPS, same } from "../lib/err.ts";
+import { nil, RET_BLOCKED, same } from "../lib/err.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
@@ -13,7 +13,7 @@ import { cold, task_struct } from "../process/task.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
 import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
-import { awaited_file, remove_waiters, set_blocker, signal_pending } from "../process/waitqueue.ts";
+import { awaited_file, set_blocker, signal_pending } from "../process/waitqueue.ts";
 import { wait_on_file } from "../process/waitqueue.ts";
 
 /** struct flock as asked for, in one form for both machines. */

@@ -1,7 +1,6 @@
 // timerfd: when it goes off next, how often it did. The clock is the kernel's own (clock_set); a
 // host that knows better tells of expirations itself (file_event).
 import { nil } from "../lib/err.ts";
-import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
 import { list_at, list_head } from "../lib/list.ts";

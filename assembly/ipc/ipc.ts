@@ -6,7 +6,7 @@ import { ERR_PTR, NULL, nil } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import { ns_common } from "../namespace/namespace.ts";
 import { nsproxy } from "../namespace/nsproxy.ts";
-import { pid, put_pid, get_pid } from "../process/pid.ts";
+import { get_pid, pid, pid_nr_ns, put_pid, task_active_pid_ns } from "../process/pid.ts";
 import { root, SCRATCH_USER } from "../lib/root.ts";
 import { kfree, kzalloc } from "../lib/slab.ts";
 import { cold, task_struct } from "../process/task.ts";
@@ -239,6 +239,11 @@ export function ipc_update_pid(field: usize, p: task_struct): void {
   if (changetype<usize>(old) == changetype<usize>(now)) return;
   store<u32>(field, <u32>changetype<usize>(get_pid(now)));
   if (!nil(old)) put_pid(old);
+}
+
+/** The number by which `p` knows the process of `number`, 0 when it knows none. */
+export function ipc_pid_nr(p: task_struct, number: pid): i32 {
+  return nil(number) ? 0 : pid_nr_ns(number, task_active_pid_ns(p));
 }
 
 export const IPC64_PERM_BYTES: u32 = 48;

@@ -4,7 +4,6 @@ import { IS_ERR, nil, PTR_ERR, RET_SLEEPS } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import * as B from "./ipc.ts";
 import { list_head } from "../lib/list.ts";
-import { pid, pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
 import * as M from "./msg.ts";
 import { msg_queue } from "./msg.ts";
@@ -137,10 +136,6 @@ export function sys_msgrcv(
   return r;
 }
 
-function nr_of(p: task_struct, number: pid): i32 {
-  return nil(number) ? 0 : pid_nr_ns(number, task_active_pid_ns(p));
-}
-
 /** IPC_STAT and its relatives: struct msqid64_ds. */
 function msgctl_stat(p: task_struct, f: frame, q: msg_queue, addr: u64, cmd: i32): i32 {
   const refused = cmd == I.MSG_STAT_ANY ? 0 : B.ipcperms(p, q, 0o444);
@@ -154,8 +149,8 @@ function msgctl_stat(p: task_struct, f: frame, q: msg_queue, addr: u64, cmd: i32
   store<u64>(at, q.cbytes, 72);
   store<u64>(at, q.qnum, 80);
   store<u64>(at, q.qbytes, 88);
-  store<i32>(at, nr_of(p, q.lspid), 96);
-  store<i32>(at, nr_of(p, q.lrpid), 100);
+  store<i32>(at, B.ipc_pid_nr(p, q.lspid), 96);
+  store<i32>(at, B.ipc_pid_nr(p, q.lrpid), 100);
   const bad = copy_to_user(f, addr, at, MSQID_DS_BYTES);
   return bad ? bad : cmd == I.IPC_STAT ? 0 : q.id;
 }

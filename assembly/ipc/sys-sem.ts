@@ -3,11 +3,10 @@ import { IS_ERR, NULL, nil, PTR_ERR, RET_SLEEPS } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import * as B from "./ipc.ts";
 import { kern_ipc_perm } from "./ipc.ts";
-import { pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
 import { root, SCRATCH_USER } from "../lib/root.ts";
 import * as M from "./sem.ts";
 import { sem_array, sem_undo } from "./sem.ts";
-import { cold, task_struct } from "../process/task.ts";
+import { task_struct } from "../process/task.ts";
 import { access_ok, copy_from_user, copy_to_user } from "../lib/uaccess.ts";
 import * as E from "../uapi/errno.ts";
 import { ASSIST_PEEK, WINDOW_READ } from "../uapi/frame.ts";
@@ -122,18 +121,13 @@ export function sys_semtimedop(
   return asleep;
 }
 
-function nr_of(p: task_struct, sma: sem_array, num: i32): i32 {
-  const last = M.sempid(sma, num);
-  return nil(last) ? 0 : pid_nr_ns(last, task_active_pid_ns(p));
-}
-
 /** The commands about one semaphore. */
 function semctl_one(p: task_struct, sma: sem_array, num: i32, cmd: i32): i32 {
   const refused = B.ipcperms(p, sma, READS);
   if (refused) return refused;
   if (num < 0 || num >= sma.nsems) return -E.EINVAL;
   if (cmd == I.GETVAL) return M.semval(sma, num);
-  if (cmd == I.GETPID) return nr_of(p, sma, num);
+  if (cmd == I.GETPID) return B.ipc_pid_nr(p, M.sempid(sma, num));
   return M.count_waiting(sma, num, cmd == I.GETZCNT);
 }
 

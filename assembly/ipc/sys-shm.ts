@@ -3,7 +3,6 @@ import { cred_ns_capable } from "../cred/cred.ts";
 import { IS_ERR, nil, PTR_ERR, RET_RAW } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import * as B from "./ipc.ts";
-import { pid, pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
 import { rlimit } from "../process/signal-struct.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
 import * as M from "./shm.ts";
@@ -76,10 +75,6 @@ export function sys_shmdt(p: task_struct, addr: u64): i32 {
   return M.shm_close(p, p.signal, addr) ? 0 : -E.EINVAL;
 }
 
-function nr_of(p: task_struct, number: pid): i32 {
-  return nil(number) ? 0 : pid_nr_ns(number, task_active_pid_ns(p));
-}
-
 /** IPC_STAT and its relatives: struct shmid64_ds. */
 function shmctl_stat(p: task_struct, f: frame, shp: shmid_kernel, addr: u64, cmd: i32): i32 {
   const refused = cmd == I.SHM_STAT_ANY ? 0 : B.ipcperms(p, shp, 0o444);
@@ -91,8 +86,8 @@ function shmctl_stat(p: task_struct, f: frame, shp: shmid_kernel, addr: u64, cmd
   store<u64>(at, shp.atime, 56);
   store<u64>(at, shp.dtime, 64);
   store<u64>(at, shp.ctime, 72);
-  store<i32>(at, nr_of(p, shp.cprid), 80);
-  store<i32>(at, nr_of(p, shp.lprid), 84);
+  store<i32>(at, B.ipc_pid_nr(p, shp.cprid), 80);
+  store<i32>(at, B.ipc_pid_nr(p, shp.lprid), 84);
   store<u64>(at, shp.nattch, 88);
   const bad = copy_to_user(f, addr, at, SHMID_DS_BYTES);
   return bad ? bad : cmd == I.IPC_STAT ? 0 : shp.id;

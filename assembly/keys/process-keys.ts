@@ -8,7 +8,7 @@ import { key } from "./key.ts";
 import * as R from "./keyring.ts";
 import { keyring_search } from "./keyring.ts";
 import { KEYRING_SEARCH, kernel_root, root, SCRATCH_SIGINFO, SEQ_FILE } from "../lib/root.ts";
-import { seq_file, seq_open, seq_put8, seq_put_decimal } from "../lib/seq-file.ts";
+import { seq_file, seq_open, seq_put_decimal } from "../lib/seq-file.ts";
 import {
   CACHE_KEYRINGS,
   kfree,

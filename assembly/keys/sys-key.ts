@@ -10,7 +10,7 @@ import { key } from "./key.ts";
 import * as R from "./keyring.ts";
 import * as P from "./process-keys.ts";
 import { KEY_TYPE_NAME, SCRATCH_USER, SEQ_FILE } from "../lib/root.ts";
-import { seq_file, seq_open, seq_put8 } from "../lib/seq-file.ts";
+import { seq_file, seq_open } from "../lib/seq-file.ts";
 import { kfree, kmalloc } from "../lib/slab.ts";
 import { container_permission } from "../container/sys-container.ts";
 import { task_struct } from "../process/task.ts";

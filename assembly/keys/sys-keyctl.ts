@@ -9,7 +9,7 @@ import { key } from "./key.ts";
 import * as R from "./keyring.ts";
 import * as P from "./process-keys.ts";
 import { root, SCRATCH_USER, SEQ_FILE } from "../lib/root.ts";
-import { seq_file, seq_open, seq_put8, seq_put_decimal } from "../lib/seq-file.ts";
+import { seq_file, seq_open, seq_put_decimal } from "../lib/seq-file.ts";
 import { seq_put_digits, seq_putc } from "../lib/seq-file.ts";
 import { kfree, kmalloc } from "../lib/slab.ts";
 import {

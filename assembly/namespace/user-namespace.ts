@@ -1,6 +1,6 @@
 // User namespaces: creation and its checks, ids as they show them.
-import { cap_raised, cred } from "../cred/cred.ts";
-import { IS_ERR, nil } from "../lib/err.ts";
+import { cap_raised, cred, set_cred_user_ns } from "../cred/cred.ts";
+import { IS_ERR, nil, PTR_ERR } from "../lib/err.ts";
 import { fs_struct } from "../fs/fs.ts";
 import { create_ns, ns_common } from "./namespace.ts";
 import { root } from "../lib/root.ts";
@@ -8,7 +8,7 @@ import { rlimit, signal_struct } from "../process/signal-struct.ts";
 import { clamp_limit, ucount_below_max } from "../cred/ucounts.ts";
 import { free_map, INVALID_ID, map_id_down, map_id_up, uid_gid_map } from "./uid-map.ts";
 import { CAP_SETFCAP } from "../uapi/capability.ts";
-import { EPERM, ENOSPC } from "../uapi/errno.ts";
+import { ENOMEM, EPERM, ENOSPC } from "../uapi/errno.ts";
 import { OVERFLOW_GID, OVERFLOW_UID } from "../uapi/limits.ts";
 import { RLIMIT_NPROC, RLIMIT_SIGPENDING } from "../uapi/resource.ts";
 import { CLONE_NEWUSER } from "../uapi/sched.ts";
@@ -66,7 +66,7 @@ function is_init_user_ns(ns: user_namespace): bool {
  * Return: ERR_PTR of ENOSPC (too deep, too many), EPERM (chrooted, or ids without a mapping),
  * ENOMEM.
  */
-export function create_user_ns(c: cred, fs: fs_struct, s: signal_struct): user_namespace {
+function create_user_ns(c: cred, fs: fs_struct, s: signal_struct): user_namespace {
   const parent = c.user_ns;
   const error = may_create_user_ns(c, fs);
   if (error) return changetype<user_namespace>(<usize>error);
@@ -80,6 +80,16 @@ export function create_user_ns(c: cred, fs: fs_struct, s: signal_struct): user_n
   ns.flags = parent.flags & USERNS_SETGROUPS_ALLOWED;
   if (cap_raised(c.cap_effective, CAP_SETFCAP)) ns.flags |= USERNS_PARENT_COULD_SETFCAP;
   return ns;
+}
+
+/**
+ * `c`, which nobody else has yet, gets a user namespace below its own. Return: 0, or the errno of
+ * create_user_ns(): then `c` is good for nothing but to be dropped.
+ */
+export function enter_new_user_ns(c: cred, fs: fs_struct, s: signal_struct): i32 {
+  const ns = create_user_ns(c, fs, s);
+  if (IS_ERR(ns)) return PTR_ERR(ns);
+  return set_cred_user_ns(c, ns) ? 0 : -ENOMEM;
 }
 
 /** Whoever makes a namespace can have no more in it than without it. */

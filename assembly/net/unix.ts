@@ -4,7 +4,7 @@ import { seeded_fault } from "../lib/bug.ts";
 import { cred } from "../cred/cred.ts";
 import { get_group_info } from "../cred/groups.ts";
 import { NULL, nil, same } from "../lib/err.ts";
-import { file, fput } from "../fs/file.ts";
+import { file } from "../fs/file.ts";
 import { list_head } from "../lib/list.ts";
 import { chain_of, net_namespace } from "./net-namespace.ts";
 import { get_pid, pid } from "../process/pid.ts";

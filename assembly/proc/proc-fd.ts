@@ -6,7 +6,7 @@ import { frame } from "../lib/frame.ts";
 import { put_ns_link } from "../namespace/nsfs.ts";
 import { proc_path } from "./procfs.ts";
 import { SCRATCH_USER, SEQ_FILE } from "../lib/root.ts";
-import { seq_file, seq_open, seq_put8, seq_put_decimal, seq_putc } from "../lib/seq-file.ts";
+import { seq_file, seq_open, seq_put_decimal, seq_putc } from "../lib/seq-file.ts";
 import { sys_world_call } from "../fs/sys-file.ts";
 import { ptrace_may_access } from "../process/sys-pidfd.ts";
 import { task_struct } from "../process/task.ts";

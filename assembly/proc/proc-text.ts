@@ -12,7 +12,7 @@ import { task_active_pid_ns, upid_nr } from "../process/pid.ts";
 import * as P from "./procfs.ts";
 import { PROC_PATH, root, SEQ_FILE } from "../lib/root.ts";
 import * as Q from "../lib/seq-file.ts";
-import { seq_file, seq_put8, seq_putc } from "../lib/seq-file.ts";
+import { seq_file, seq_putc } from "../lib/seq-file.ts";
 import { action_of } from "../process/signal-struct.ts";
 import { sigmask } from "../signal/signal.ts";
 import { kfree, kmalloc } from "../lib/slab.ts";

@@ -2,18 +2,11 @@
 // (user_namespaces(7)).
 import { seeded_fault } from "../lib/bug.ts";
 import { cred, cred_ns_capable } from "../cred/cred.ts";
-import { nil, same } from "../lib/err.ts";
+import { same } from "../lib/err.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import { proc_audit_read, proc_audit_write } from "../audit/proc-audit.ts";
-import {
-  PROC_GID_MAP,
-  PROC_LOGINUID,
-  PROC_PROJID_MAP,
-  PROC_SETGROUPS,
-  PROC_UID_MAP,
-  proc_file,
-} from "./procfs.ts";
+import { PROC_GID_MAP, PROC_LOGINUID, PROC_SETGROUPS, PROC_UID_MAP, proc_file } from "./procfs.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
 import { kfree, kmalloc } from "../lib/slab.ts";
 import { task_struct } from "../process/task.ts";

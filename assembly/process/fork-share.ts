@@ -1,6 +1,6 @@
 // What a clone shares with its parent, or takes a copy of: cred, descriptors, directories, signal
 // actions, the thread group (kernel/fork.c: the copy_ functions).
-import { get_cred, prepare_creds, put_cred, set_cred_user_ns } from "../cred/cred.ts";
+import { get_cred, prepare_creds, put_cred } from "../cred/cred.ts";
 import { IS_ERR, nil, PTR_ERR } from "../lib/err.ts";
 import { dup_files, put_files } from "../fs/file.ts";
 import { kernel_clone_args } from "./fork.ts";
@@ -17,7 +17,7 @@ import * as S from "./signal-struct.ts";
 import { cold, task_struct } from "./task.ts";
 import * as E from "../uapi/errno.ts";
 import * as C from "../uapi/sched.ts";
-import { create_user_ns } from "../namespace/user-namespace.ts";
+import { enter_new_user_ns } from "../namespace/user-namespace.ts";
 
 /** A failed clone: the parent shares again what it had taken copies of. */
 export function share_again(parent: task_struct, args: kernel_clone_args): void {
@@ -63,14 +63,10 @@ export function copy_creds(p: task_struct, parent: task_struct, args: kernel_clo
   const fresh = prepare_creds(old);
   if (nil(fresh)) return -E.ENOMEM;
   drop_private_keyrings(fresh);
-  const ns = create_user_ns(fresh, cold(parent).fs, parent.signal);
-  if (IS_ERR(ns)) {
+  const error = enter_new_user_ns(fresh, cold(parent).fs, parent.signal);
+  if (error) {
     put_cred(fresh);
-    return PTR_ERR(ns);
-  }
-  if (!set_cred_user_ns(fresh, ns)) {
-    put_cred(fresh);
-    return -E.ENOMEM;
+    return error;
   }
   p.cred = fresh;
   return 0;

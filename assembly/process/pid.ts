@@ -16,7 +16,6 @@ import {
   kmem_cache_alloc,
   kmem_cache_free,
   kmem_cache_init,
-  kmem_cache_zalloc,
   kzalloc,
 } from "../lib/slab.ts";
 import { task_struct } from "./task.ts";

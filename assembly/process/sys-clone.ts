@@ -9,7 +9,6 @@ import { emit } from "../lib/event.ts";
 import { kernel_clone, kernel_clone_args } from "./fork.ts";
 import { enter_plain, fork_plain } from "./fork-plain.ts";
 import { frame } from "../lib/frame.ts";
-import { nsproxy } from "../namespace/nsproxy.ts";
 import { pid_nr_ns, task_active_pid_ns } from "./pid.ts";
 import { CLONE_ARGS, SCRATCH_USER } from "../lib/root.ts";
 import { container_is_below } from "../container/sys-container.ts";

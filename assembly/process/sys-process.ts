@@ -3,14 +3,7 @@
 import { audit_move, prepare_move } from "../audit/audit-ns.ts";
 import { cap_task_prctl } from "../cred/capability.ts";
 import { dup_files, put_files } from "../fs/file.ts";
-import {
-  commit_creds,
-  cred,
-  cred_ns_capable,
-  prepare_creds,
-  put_cred,
-  set_cred_user_ns,
-} from "../cred/cred.ts";
+import { commit_creds, cred, cred_ns_capable, prepare_creds, put_cred } from "../cred/cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, RET_EXITED, same } from "../lib/err.ts";
 import { set_comm } from "./exec.ts";
 import { exit_sem } from "../ipc/sem.ts";
@@ -19,12 +12,7 @@ import { copy_fs_struct, put_fs } from "../fs/fs.ts";
 import { list_head } from "../lib/list.ts";
 import { get_ns, put_ns } from "../namespace/namespace.ts";
 import { fs_follow_ns } from "../vfs/mnt-namespace.ts";
-import {
-  CLONE_NS_FLAGS,
-  create_new_namespaces,
-  nsproxy,
-  put_nsproxy,
-} from "../namespace/nsproxy.ts";
+import { CLONE_NS_FLAGS, create_new_namespaces, put_nsproxy } from "../namespace/nsproxy.ts";
 import {
   find_pid_ns,
   find_task_by_pid_ns,
@@ -39,18 +27,11 @@ import * as S from "./signal-struct.ts";
 import { thread_prctl } from "./sys-thread.ts";
 import * as T from "./task.ts";
 import { cold, task_struct } from "./task.ts";
-import {
-  copy_from_user,
-  copy_to_user,
-  prepare_write,
-  put_user32,
-  strncpy_from_user,
-} from "../lib/uaccess.ts";
-import { create_user_ns, init_user_ns, user_namespace } from "../namespace/user-namespace.ts";
-import { CAP_SYS_ADMIN, CAP_SYS_BOOT, CAP_SYS_RESOURCE } from "../uapi/capability.ts";
+import { copy_to_user, prepare_write, put_user32, strncpy_from_user } from "../lib/uaccess.ts";
+import { enter_new_user_ns, user_namespace } from "../namespace/user-namespace.ts";
+import { CAP_SYS_ADMIN, CAP_SYS_BOOT } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
 import * as P from "../uapi/prctl.ts";
-import { RLIM_NLIMITS, RLIMIT_NOFILE } from "../uapi/resource.ts";
 import * as C from "../uapi/sched.ts";
 import { SIGHUP, SIGINT, SIGKILL } from "../uapi/signal.ts";
 import { do_exit, number_left } from "./exit.ts";
@@ -283,14 +264,10 @@ function unshare_namespaces(p: task_struct, flags: u32): i32 {
   if (flags & C.CLONE_NEWUSER) {
     fresh = prepare_creds(mine);
     if (nil(fresh)) return -E.ENOMEM;
-    const ns = create_user_ns(fresh, cold(p).fs, p.signal);
-    if (IS_ERR(ns)) {
+    const error = enter_new_user_ns(fresh, cold(p).fs, p.signal);
+    if (error) {
       put_cred(fresh);
-      return PTR_ERR(ns);
-    }
-    if (!set_cred_user_ns(fresh, ns)) {
-      put_cred(fresh);
-      return -E.ENOMEM;
+      return error;
     }
     mine = fresh;
   }

@@ -1,7 +1,6 @@
 // Process groups as signals see them: sending to all of one, and what makes one an orphan
 // (kernel/signal.c, kernel/exit.c).
 import { nil, same } from "../lib/err.ts";
-import { list_head } from "../lib/list.ts";
 import { pid } from "../process/pid.ts";
 import { root } from "../lib/root.ts";
 import { fill_siginfo, from_ancestor_ns, scratch_siginfo, send_signal } from "./signal.ts";

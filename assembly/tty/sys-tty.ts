@@ -14,7 +14,7 @@ import { signal_struct } from "../process/signal-struct.ts";
 import { cold, task_struct, TIF_SIGPENDING } from "../process/task.ts";
 import * as Y from "./tty.ts";
 import { tty_struct } from "./tty.ts";
-import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
+import { copy_from_user, copy_to_user } from "../lib/uaccess.ts";
 import { init_user_ns } from "../namespace/user-namespace.ts";
 import { CAP_SYS_ADMIN, CAP_SYS_TTY_CONFIG } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";

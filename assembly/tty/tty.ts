@@ -23,7 +23,6 @@ export const FILE_PTMX: u32 = 4;
 
 /** kernel.pty.max */
 const PTY_MAX = 4096;
-const TERMIOS_BYTES: usize = 36;
 
 /** struct tty_struct - kmalloc'd, on the chain root.ttys by number. Guarded by tasklist_lock. */
 @unmanaged

@@ -123,7 +123,7 @@ export class AuditFormatter {
   #call(record: RingRecord, out: EventLines, event: RingEvent): string {
     const w = new Words(record);
     const arch = w.u32() ? '40000003' : 'c000003e';
-    const nr = w.u32();
+    const nr = w.i32();
     const success = w.u32();
     const exit = w.i64();
     const args = [0, 1, 2, 3].map((i) => `a${i}=${w.u64().toString(16)}`).join(' ');

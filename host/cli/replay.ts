@@ -108,6 +108,9 @@ async function formatOf(source: TraceSource, values: Values): Promise<LogFormat 
   throw new SourceError(`${source.name}: ${why}`);
 }
 
+/** Options that make a run of their own of the replay. */
+const RUNS = ['audit', 'explain', 'perturb'] as const;
+
 export async function replayCommand(args: string[]): Promise<number> {
   const { values, positionals } = readOptions(args, OPTIONS);
   if (values.help) {
@@ -119,12 +122,16 @@ export async function replayCommand(args: string[]): Promise<number> {
   // wrong options are told of before anything is read
   abiOf(values.abi);
   containerOf(values['container-of']);
+  const [one, other] = RUNS.filter((name) => values[name] !== undefined);
+  if (other) throw new UsageError(`--${one} and --${other} do not go together`);
   if (values.each || values.jobs !== undefined) return replayEach(positionals, values);
   const source = await openSource(positionals);
   const progress = new Progress(process.stderr, values.quiet === true || values.json === true);
   try {
     const format = await formatOf(source, values);
     const name = positionals.join(' ');
+    if (format === 'script' && (one === 'explain' || one === 'perturb'))
+      throw new UsageError(`--${one} is for logs, not for trap scripts`);
     if (format !== 'script' && values.explain !== undefined)
       return await explainLine(source, name, format, values.explain);
     if (format !== 'script' && values.perturb !== undefined)

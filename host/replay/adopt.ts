@@ -16,7 +16,7 @@ import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { adoptCred, forgetByExec, learnCred } from './creds.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { filterExplains } from './filtered.ts';
 import { adoptInherited } from './inherited.ts';
 import { addReason, type CallClass } from './result.ts';

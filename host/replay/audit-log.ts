@@ -3,6 +3,7 @@
 // were recorded, so that the log has every call of the trace.
 import * as OP from '../../assembly/uapi/op.ts';
 import * as U from '../../assembly/uapi/audit.ts';
+import { MAX_ERRNO } from '../../assembly/uapi/limits.ts';
 import {
   addAuditRule,
   containersOfNamespaces,
@@ -16,7 +17,8 @@ import type { Kernel } from '../kernel.ts';
 import type { SyscallTable } from '../syscall-abi.ts';
 import type { TraceLine } from '../trace/event.ts';
 import { type Call, expectedRax, type Tables } from './call.ts';
-import { addressOf, valueOf } from './memory.ts';
+import { addressOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import type { Processes } from './processes.ts';
 
 export interface AuditOptions {
@@ -28,7 +30,7 @@ export interface AuditOptions {
 
 /** Room for the events of one call with all that it kills: 4 MiB of words. */
 const RING_SHIFT = 20;
-/** Numbers that a table for recorded calls has. */
+/** Numbers that a table for recorded calls has; what lies beyond is ENOSYS everywhere. */
 const NUMBERS = 1024;
 /** Word of a SYSCALL record where the result begins. */
 const EXIT_WORD = 3;
@@ -106,12 +108,13 @@ export class AuditLog {
   #recorded(call: Call): RingEvent[] {
     const table = this.#world.get(call.table);
     const unknown = UNKNOWN_NAME.exec(call.name)?.[1];
-    const nr = call.row?.nr ?? (unknown === undefined ? undefined : Number(unknown));
+    const number = unknown === undefined ? undefined : Number(BigInt.asIntN(32, BigInt(unknown)));
+    const nr = call.row?.nr ?? number;
     const result = expectedRax(call);
-    if (table === undefined || nr === undefined || nr >= NUMBERS || result === undefined) return [];
+    if (table === undefined || nr === undefined || result === undefined) return [];
     const frame = this.#kernel.frame.begin(call.pid, table, nr);
     call.args.slice(0, 4).forEach((arg, i) => frame.setArg(i, valueOf(arg) ?? addressOf(i)));
-    if (result < 0n && result >= -4095n) frame.assistErrno(Number(-result));
+    if (result < 0n && result >= -MAX_ERRNO) frame.assistErrno(Number(-result));
     else frame.assistRet(0);
     this.#kernel.trap();
     const events = drainAudit(this.#kernel);

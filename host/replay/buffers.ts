@@ -4,7 +4,8 @@ import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
-import { addressOf, timeOf, valueOf } from './memory.ts';
+import { addressOf, timeOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { messageBytes } from './messages.ts';
 import { sockaddrBytes } from './sockets.ts';
 

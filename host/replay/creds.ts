@@ -5,7 +5,7 @@ import type { Kernel } from '../kernel.ts';
 import type { Frame } from '../frame.ts';
 import { fieldOf } from '../trace/values.ts';
 import { type Call, expectedRax, type ReplayTask } from './call.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { capsOf, groupsOf } from './namespaces.ts';
 import type { Outcome } from './run.ts';
 

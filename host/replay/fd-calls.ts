@@ -3,7 +3,7 @@ import * as OP from '../../assembly/uapi/op.ts';
 import { F_DUPFD, F_DUPFD_CLOEXEC } from '../../assembly/uapi/fcntl.ts';
 import type { ArgNode } from '../trace/args.ts';
 import type { Call } from './call.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 
 /** Calls that open a file of the world's, or one of the kernel's by name. */
 export const OPENS: ReadonlySet<number> = new Set([

@@ -6,7 +6,7 @@ import type { Kernel } from '../kernel.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import type { CallClass } from './result.ts';
 import { classOfName, classOfSocket, NAME_CALLS } from './sockets.ts';
 import { classByTerminal } from './terminals.ts';

@@ -7,7 +7,8 @@ import { fieldOf } from '../trace/values.ts';
 import { Buffers } from './buffers.ts';
 import type { Call } from './call.ts';
 import { IPC_ENCODERS } from './ipc.ts';
-import { timeOf, valueOf } from './memory.ts';
+import { timeOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { encodeTerminal, terminalCommand } from './terminals.ts';
 
 const WRITES_VALUE = new Set(['eventfd', 'timerfd', 'signalfd']);

@@ -37,7 +37,7 @@ import {
   setLoopback,
 } from './sockets.ts';
 import { descriptorsOf, hasControl } from './messages.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { Ipc } from './ipc.ts';
 import { assistTerminal } from './terminals.ts';
 import type { CallClass } from './result.ts';

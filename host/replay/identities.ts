@@ -7,7 +7,8 @@ import type { Kernel } from '../kernel.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { fieldOf } from '../trace/values.ts';
 import { FILE_OPENS, isProc, nsLink, utsField } from './namespaces.ts';
-import { addressOf, valueOf } from './memory.ts';
+import { addressOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import type { CallClass } from './result.ts';
 import type { Outcome } from './run.ts';
 

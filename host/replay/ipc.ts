@@ -10,7 +10,8 @@ import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
 import type { Buffers } from './buffers.ts';
 import { type Call, expectedRax, failed } from './call.ts';
-import { addressOf, valueOf } from './memory.ts';
+import { addressOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import type { CallClass } from './result.ts';
 
 const GETS = new Map<number, IpcKind>([

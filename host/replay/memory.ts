@@ -1,12 +1,12 @@
 // Guest memory of a replayed call: what the log shows of it goes into windows before the trap,
 // what the kernel wrote is compared afterwards. A value that the log doesn't show is unknown.
 import { SI_QUEUE } from '../../assembly/uapi/signal.ts';
-import { evaluate } from '../abi/constants.ts';
 import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
-import { bigOf, fieldOf, sigsetOf, signalNumber, statusOf } from '../trace/values.ts';
+import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { sigInfoOf } from '../trace/strace.ts';
 import { compareStruct, encodeStruct, structBytes } from './structs.ts';
+import { valueOf } from './value.ts';
 
 /** Guest addresses of the windows: argument i lies here. */
 const BASE = 0x7000_0000;
@@ -24,20 +24,6 @@ const SIZES: Record<string, readonly [number, number]> = {
   comm: [16, 16],
   timespec: [16, 8],
 };
-
-/** Value of a symbolic constant; names of signals included. */
-export function resolve(name: string): bigint | undefined {
-  const value = evaluate(name);
-  if (value !== undefined) return value;
-  const signo = signalNumber(name);
-  return signo ? BigInt(signo) : undefined;
-}
-
-export function valueOf(node: ArgNode | undefined): bigint | undefined {
-  if (!node) return undefined;
-  if (node.kind === 'null') return 0n;
-  return bigOf(node, resolve);
-}
 
 /** What became of one argument: an address or value, or nothing that is known. */
 export interface Encoded {

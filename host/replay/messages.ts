@@ -5,7 +5,8 @@ import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
 import { vectorBytes } from './buffers.ts';
-import { addressOf, valueOf } from './memory.ts';
+import { addressOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { sockaddrBytes } from './sockets.ts';
 
 const IOV_AT = addressOf(6);

@@ -7,7 +7,8 @@ import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
-import { addressOf, valueOf } from './memory.ts';
+import { addressOf } from './memory.ts';
+import { valueOf } from './value.ts';
 
 /** Is everything known that the call depends on? `partly`: it is run, but not compared. */
 export type Known = boolean | 'partly';

@@ -13,7 +13,7 @@ import { runNow } from './execute.ts';
 import { isListed } from './listed.ts';
 import { addReason, countCall } from './result.ts';
 import { fdOf } from './file-class.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { nextFds } from './peek.ts';
 import { isFork } from './run.ts';
 

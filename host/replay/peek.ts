@@ -7,7 +7,7 @@ import { DISP_DONE } from '../kernel.ts';
 import { fieldOf, statusOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
 import type { Replay } from './engine.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { numberArg } from './run.ts';
 
 const INFO = 0x1000;

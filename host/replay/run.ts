@@ -21,7 +21,8 @@ import type { Files } from './files.ts';
 import { encodeNs, encodesNs, judgeNs, type Known } from './namespaces.ts';
 import type { Stencil, Stencils } from './stencil.ts';
 import { hasNoTerminal } from './terminals.ts';
-import { addressOf, compareOutput, encodeArg, isOfArgument, valueOf } from './memory.ts';
+import { addressOf, compareOutput, encodeArg, isOfArgument } from './memory.ts';
+import { valueOf } from './value.ts';
 
 /** What the kernel did with a call. */
 export interface Outcome {

@@ -4,7 +4,7 @@ import * as FC from '../../assembly/uapi/fcntl.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { parseRetDetail } from '../trace/strace/line.ts';
 import { type Call, failed } from './call.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 
 /** What a log that shows the opening says of an open file. */
 export interface Opened {

@@ -6,7 +6,8 @@ import { PRIO_PGRP, PRIO_PROCESS, PRIO_USER } from '../../assembly/uapi/sched.ts
 import { DISP_DONE, type Kernel } from '../kernel.ts';
 import { fieldOf } from '../trace/values.ts';
 import { type Call, failed, type ReplayTask } from './call.ts';
-import { limitOf, valueOf } from './structs.ts';
+import { limitOf } from './structs.ts';
+import { valueOf } from './value.ts';
 
 const USER = 0x1000;
 const INIT = 1;

@@ -9,7 +9,8 @@ import type { Kernel } from '../kernel.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
 import type { Call } from './call.ts';
-import { addressOf, valueOf } from './memory.ts';
+import { addressOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import type { CallClass } from './result.ts';
 
 /** Calls on a socket's name and its connections. */

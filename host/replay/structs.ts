@@ -1,22 +1,9 @@
 // Structures behind pointers, as a log shows them and as bytes: what memory.ts does not treat
 // itself. A field that the log does not show makes the whole structure unknown.
 import type { ArgNode } from '../trace/args.ts';
-import { evaluate } from '../abi/constants.ts';
 import { structSize } from '../abi/kinds.ts';
-import { bigOf, fieldOf, signalNumber, sigsetOf } from '../trace/values.ts';
-
-/** Value of a symbolic constant; names of signals included. */
-function resolve(name: string): bigint | undefined {
-  const value = evaluate(name);
-  if (value !== undefined) return value;
-  const signo = signalNumber(name);
-  return signo ? BigInt(signo) : undefined;
-}
-
-export function valueOf(node: ArgNode | undefined): bigint | undefined {
-  if (!node) return undefined;
-  return node.kind === 'null' ? 0n : bigOf(node, resolve);
-}
+import { fieldOf, sigsetOf } from '../trace/values.ts';
+import { valueOf } from './value.ts';
 
 /** A limit, which the log may print as a product: `1024*1024`. */
 export function limitOf(node: ArgNode | undefined): bigint | undefined {

@@ -12,7 +12,8 @@ import type { Buffers } from './buffers.ts';
 import type { Call } from './call.ts';
 import type { Replay } from './engine.ts';
 import { OPENS } from './fd-calls.ts';
-import { addressOf, valueOf } from './memory.ts';
+import { addressOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import type { CallClass } from './result.ts';
 import type { Outcome } from './run.ts';
 

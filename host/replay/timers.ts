@@ -6,7 +6,7 @@ import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type TimerView, timersOf } from '../timers.ts';
 import { type Call, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 
 const SI_TIMER = -2;
 const SI_KERNEL = 128;

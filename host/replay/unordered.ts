@@ -11,7 +11,7 @@ import type { Replay } from './engine.ts';
 import { FAULTS, worldly } from './ends.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { numberFits } from './order.ts';
-import { valueOf } from './memory.ts';
+import { valueOf } from './value.ts';
 import { nextFds, waitFits } from './peek.ts';
 import { isFork } from './run.ts';
 

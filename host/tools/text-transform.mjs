@@ -1,6 +1,7 @@
 // asc transform: texts in the kernel. A kernel without strings and data segments still has to write
 // words: `seq_puts(s, "Name:")` becomes calls that store up to eight bytes each out of a number,
-// `seq_put8(seq_put8(s, bytes, 8), bytes, n)`. The text has to be a literal of single bytes.
+// `seq_put8(seq_put8(s, bytes, 8), bytes, n)`. The text has to be a literal of single bytes; the
+// import of seq_put8 comes with it.
 import { Node } from 'assemblyscript';
 
 const WHOLE = 8;
@@ -51,10 +52,25 @@ function visit(node) {
   if (node.expression?.text === 'seq_puts' && node.args) expand(node);
 }
 
+/** An import by names from the module of the buffers. */
+function isSeqFile({ path, declarations }) {
+  return declarations && /\/seq-file(\.ts)?$/.test(path?.value);
+}
+
+function imports(statement, name) {
+  return statement.declarations.some((one) => one.foreignName.text === name);
+}
+
 /** Expands the texts of all sources that are the kernel's. */
 export function expandTexts(sources) {
   for (const source of sources) {
     if (!source.internalPath.startsWith('assembly/')) continue;
     for (const statement of source.statements) visit(statement);
+    // whoever has a buffer to write to imports something of its module
+    const module = source.statements.find(isSeqFile);
+    if (!module || imports(module, 'seq_put8')) continue;
+    const { range } = module;
+    const name = Node.createIdentifierExpression('seq_put8', range);
+    module.declarations.push(Node.createImportDeclaration(name, null, range));
   }
 }

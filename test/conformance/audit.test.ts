@@ -16,9 +16,11 @@ import { readScript } from '../../host/trace/script.ts';
 import { openSource, sourceHead } from '../../host/trace/source.ts';
 
 const TRACES = 'test/traces';
-const LOGS = /\.(strace(\.gz|\.zst|-ff\.tar\.gz)|audit\.gz|ausearch\.gz)$/;
+const LOGS = /\.(strace(\.gz|\.zst|-ff\.tar\.gz)|(audit|ausearch|ltrace)\.gz|ftrace\.(gz|zst))$/;
 const names = readdirSync(TRACES).filter((name) => LOGS.test(name));
 const INIT = '1';
+const RESULTS: ReadonlySet<string> = new Set(['value', 'error', 'restart']);
+const OPEN: ReadonlySet<string> = new Set(['unknown', 'unavailable']);
 
 let folder = '';
 beforeAll(() => {
@@ -30,6 +32,9 @@ afterAll(() => rmSync(folder, { recursive: true }));
 class Witness {
   /** id, and the id that it is nested in */
   readonly parents = new Map<string, string>();
+  /** calls of the log that have a result, and those of which it shows none */
+  calls = 0;
+  open = 0;
   /** events whose container is not the one that the kernel had the task in */
   readonly wrong: string[] = [];
   kernel: Kernel | undefined;
@@ -65,7 +70,10 @@ async function logOf(name: string) {
   const { result } = await replayTrace(source, name, {
     format,
     audit: { write, containerOf: 'any' },
-    watch: (_line, replay) => {
+    watch: (line, replay, after) => {
+      if (after && RESULTS.has(line.retKind)) witness.calls += 1;
+      // an exit has no result to be logged
+      else if (after && OPEN.has(line.retKind) && !line.name.startsWith('exit')) witness.open += 1;
       witness.kernel = replay.kernel;
       witness.look();
     },
@@ -122,7 +130,12 @@ describe.each(names)('%s', (name) => {
     const counted = Object.values(result.audit!.records).reduce((sum, n) => sum + n, 0);
     expect(counted).toBe(lines.length);
     const calls = lines.filter((line) => line.startsWith('type=SYSCALL '));
+    const over = calls.filter((line) => / success=/.test(line)).length;
+    expect(over).toBeGreaterThanOrEqual(witness.calls);
+    expect(over).toBeLessThanOrEqual(witness.calls + witness.open);
     expect(calls.filter((line) => !/ record=1$/.test(line))).toEqual([]);
+    // restart codes are EINTR to whoever reads the log
+    expect(calls.filter((line) => / exit=-51[2-6] /.test(line))).toEqual([]);
 
     writeFileSync(file(), text, 'latin1');
     expect(await rebuilt(file())).toEqual({ parents: witness.parents, unknown: [] });

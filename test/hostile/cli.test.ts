@@ -9,6 +9,7 @@ import { beforeAll, expect, it } from 'vitest';
 
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const TRACE = fileURLToPath(new URL('../../examples/jobs.strace.gz', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../traces/script/fork-wait-orphan.jsonl', import.meta.url));
 const USAGE = 2;
 const UNREADABLE = 3;
 
@@ -85,6 +86,16 @@ const MISTAKES: Record<string, Mistake> = {
     args: ['replay', '--container-of', 'docker', TRACE],
     status: USAGE,
     says: /--container-of takes pid, mnt, user, any, not docker/,
+  },
+  'an audit log of an explanation': {
+    args: ['replay', '--audit', 'a.log', '--explain', '3', TRACE],
+    status: USAGE,
+    says: /--audit and --explain do not go together/,
+  },
+  'an explained script': {
+    args: ['replay', '--explain', '3', SCRIPT],
+    status: USAGE,
+    says: /--explain is for logs, not for trap scripts/,
   },
   'an audit log in a folder that is not there': {
     args: ['replay', '--audit', 'nowhere/audit.log', TRACE],
@@ -168,9 +179,8 @@ it('tells each command’s options', () => {
 });
 
 it('writes the audit log of a trace, and of a script, where it is told to', () => {
-  const script = fileURLToPath(new URL('../traces/script/fork-wait-orphan.jsonl', import.meta.url));
   const to = join(dir, 'audit.log');
-  for (const trace of [TRACE, script]) {
+  for (const trace of [TRACE, SCRIPT]) {
     const file = spawnSync(process.execPath, [CLI, 'replay', '--audit', to, trace]);
     const out = spawnSync(process.execPath, [CLI, 'replay', '--audit', '-', trace]);
     expect([file.status, out.status]).toEqual([0, 0]);

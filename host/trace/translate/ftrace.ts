@@ -1,5 +1,6 @@
 // Text of ftrace (trace, trace-cmd report) and of perf script: raw_syscalls events, or syscalls
 // events, and beside them those of forks, ends and signals, as far as they were switched on.
+import * as S from '../../../assembly/uapi/signal.ts';
 import { signalName } from '../../abi/constants.ts';
 import type { SyscallTable } from '../../syscall-abi.ts';
 import { lineBatches } from '../lines.ts';
@@ -16,10 +17,17 @@ const ENTER = /^NR (\d+) \((.*)\)/;
 const LEAVE = /^NR (\d+) = (-?\d+)/;
 const NAMED_ENTER = /^\((.*)\)$/;
 const NAMED_LEAVE = /^ ?-> (0x[0-9a-f]+|-?\d+)/;
-/** CHLD, CONT, STOP, TSTP, TTIN, TTOU, URG, WINCH: their default action ends nothing. */
-const HARMLESS = new Set([17, 18, 19, 20, 21, 22, 23, 28]);
-const SI_KERNEL = 0x80;
-const SIGKILL = 9;
+/** Signals whose default action ends nothing. */
+const HARMLESS: readonly number[] = [
+  S.SIGCHLD,
+  S.SIGCONT,
+  S.SIGSTOP,
+  S.SIGTSTP,
+  S.SIGTTIN,
+  S.SIGTTOU,
+  S.SIGURG,
+  S.SIGWINCH,
+];
 
 /** Names that the kernel's functions have and strace doesn't use. */
 const KERNEL_NAMES: Readonly<Record<string, string>> = {
@@ -36,7 +44,7 @@ export interface FtraceShows {
   signals: boolean;
 }
 
-/** Looks through the log: are ends and signals among its events? */
+/** Looks through the log as far as it has to: are ends and signals among its events? */
 export async function eventsOf(source: TraceSource): Promise<FtraceShows> {
   const shows = { ends: false, signals: false };
   for (const file of source.files) {
@@ -45,6 +53,7 @@ export async function eventsOf(source: TraceSource): Promise<FtraceShows> {
         if (!shows.ends && line.includes('sched_process_exit:')) shows.ends = true;
         if (!shows.signals && line.includes('signal_deliver:')) shows.signals = true;
       }
+      if (shows.ends && shows.signals) return shows;
     }
   }
   return shows;
@@ -140,17 +149,17 @@ export class FtraceTranslator implements Translator {
     if (!hit) return '';
     const sent = this.#sent.get(pid);
     const signo = Number(hit[1]);
-    if (signo === SIGKILL) {
+    if (signo === S.SIGKILL) {
       // a signal that ends the process is sent on to its threads as SIGKILL: its own name is lost
       const cause = [...(sent?.keys() ?? [])].filter(ends).at(-1);
-      this.#fatal.set(pid, cause ?? SIGKILL);
+      this.#fatal.set(pid, cause ?? S.SIGKILL);
       return '';
     }
     if (/^0+$/.test(hit[3]!) && ends(signo)) this.#fatal.set(pid, signo);
     const sender = sent?.get(signo);
     sent?.delete(signo);
     // the event has no si_pid: who sent it is known where the event of sending is there
-    const from = sender === undefined || hit[2] === String(SI_KERNEL) ? '' : `, si_pid=${sender}`;
+    const from = sender === undefined || hit[2] === String(S.SI_KERNEL) ? '' : `, si_pid=${sender}`;
     return `${prefix}--- ${signalName(signo)} {si_signo=${signo}, si_code=${hit[2]}${from}} ---`;
   }
 
@@ -175,5 +184,5 @@ export class FtraceTranslator implements Translator {
 
 /** Does the signal end a process that does nothing about it? */
 function ends(signo: number): boolean {
-  return !HARMLESS.has(signo);
+  return !HARMLESS.includes(signo);
 }

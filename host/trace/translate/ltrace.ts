@@ -1,4 +1,5 @@
 // Text of ltrace -S: system calls among calls of libraries, four arguments of each, as numbers.
+import { MAX_ERRNO } from '../../../assembly/uapi/limits.ts';
 import type { SyscallTable } from '../../syscall-abi.ts';
 import { argsText, CallLines, exited, nameOf, resultText } from './notation.ts';
 import type { Translator } from './source.ts';
@@ -7,7 +8,6 @@ const LINE = /^(?:\[pid (\d+)\]|(\d+)) +(?:(\d+(?::\d+)*\.\d+) +)?(.*)$/;
 const CALL = /^SYS_(\w+)\((.*?)(?:\)\s*= (.*)| <(?:unfinished|no return) \.\.\.>)$/;
 const RESUMED = /^<\.\.\. SYS_(\w+) resumed> ?(.*)\)\s*= (.*)$/;
 const VALUE = /^(-?(?:0x[0-9a-f]+|\d+))\b/;
-const WIDTH = 32n;
 
 /** Names that ltrace has and strace doesn't use. */
 const OTHER_NAMES: Readonly<Record<string, string>> = { pread: 'pread64', pwrite: 'pwrite64' };
@@ -62,9 +62,10 @@ function valueOf(text: string): bigint | undefined {
   if (!hit) return undefined;
   const negative = hit[1]!.startsWith('-');
   const value = BigInt(negative ? hit[1]!.slice(1) : hit[1]!);
-  const narrow = BigInt.asIntN(Number(WIDTH), value);
-  if (!negative && value >> WIDTH === 0n && narrow < 0n && narrow > -4096n) return narrow;
-  return negative ? -value : value;
+  if (negative) return -value;
+  const narrow = BigInt.asIntN(32, value);
+  const isErrno = value >> 32n === 0n && narrow < 0n && narrow >= -MAX_ERRNO;
+  return isErrno ? narrow : value;
 }
 
 /** `--- SIGCHLD (Child exited) ---`, `+++ exited (status 3) +++`, `+++ killed by SIGTERM +++`. */

@@ -1,10 +1,10 @@
 // Pieces of strace's notation, as its options -n and -e raw=all write them: calls whose arguments
 // are bare numbers.
+import { MAX_ERRNO } from '../../../assembly/uapi/limits.ts';
 import { errnoName, signalName } from '../../abi/constants.ts';
 import type { SyscallRow, SyscallTable } from '../../syscall-abi.ts';
 import { isForkLike } from '../index.ts';
 
-const MAX_ERRNO = 4095n;
 const ARGS = 6;
 
 /** How a call's result is written: a value, an errno, or a restart code. */
