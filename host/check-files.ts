@@ -138,9 +138,13 @@ export class FileChecker {
         if (place) c.vfs.file(place);
         break;
       }
-      case VFS:
+      case VFS: {
         c.vfs.file(data);
+        const kind = c.word(data + L.vfs_file.kind);
+        if (kind === PROC) this.procFiles.push(c.word(data + L.vfs_file.data));
+        if (kind === PROC_TEXT) this.procTexts.push(c.word(data + L.vfs_file.data));
         break;
+      }
       case CONTAINER:
         c.ref('container', data);
         this.containers.set(data, (this.containers.get(data) ?? 0) + 1);

@@ -7,7 +7,7 @@ import { layout as L } from './generated/layout.ts';
 export interface VfsContext {
   word(at: number): number;
   say(text: string): void;
-  ref(kind: 'namespace', at: number): void;
+  ref(kind: 'namespace' | 'pid', at: number): void;
   list(head: number, what: string): Generator<number>;
 }
 
@@ -180,6 +180,9 @@ export class VfsChecker {
     const sb = this.#word(at + I.sb);
     this.#perSuper.add(sb);
     if (type === S_IFREG) this.#pages(at, sb);
+    const proc = this.#word(at + I.proc);
+    const pid = proc ? this.#word(proc + L.proc_inode.pid) : 0;
+    if (pid) this.#c.ref('pid', pid);
     if (type !== S_IFDIR) return;
     let n = 0;
     for (const link of this.#c.list(at + I.child_next, 'names of a directory')) {
@@ -225,6 +228,8 @@ export class VfsChecker {
     for (let sb = first; sb; sb = this.#word(sb + B.next)) {
       supers.push(sb);
       this.#c.ref('namespace', this.#word(sb + B.user_ns));
+      const shown = this.#word(sb + B.fs_info);
+      if (shown) this.#c.ref('namespace', shown);
       const top = this.#word(sb + B.root);
       this.#dentry(top);
       this.#tree(top);

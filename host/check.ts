@@ -66,7 +66,7 @@ class Checker {
     this.#vfs = new VfsChecker({
       word: (at) => this.#word(at),
       say: (text) => this.#say(text),
-      ref: (_, at) => this.#ns.namespace(at),
+      ref: (kind, at) => (kind === 'pid' ? this.#ref(kind, at) : this.#ns.namespace(at)),
       list: (head, what) => this.#list(head, what),
     });
     this.#open = new FileChecker({
@@ -417,11 +417,12 @@ class Checker {
     this.#ns.mounts();
     for (const at of this.found.nsproxy.keys()) this.#ns.nsproxy(at);
     for (const at of this.found.cred.keys()) this.#ns.cred(at);
+    for (const at of this.found.namespace.keys()) this.#vfs.namespace(at);
+    this.#vfs.run(this.#k.counts(), this.#v.root('super_blocks'));
+    // names of proc keep processes that are gone
     for (const at of this.found.pid.keys()) {
       this.#ns.namespace(this.#word(at + UPIDS + this.#word(at + L.pid.level) * 8 + 4));
     }
-    for (const at of this.found.namespace.keys()) this.#vfs.namespace(at);
-    this.#vfs.run(this.#k.counts(), this.#v.root('super_blocks'));
     this.#ns.counters();
     this.#open.net.namespaces(this.found.namespace.keys(), this.#k.counts());
   }

@@ -2855,11 +2855,11 @@ struct bh_nameidata {
   uint32_t last_type;
   int32_t links;
   int32_t depth;
-  uint32_t link; /* address of a vfs_inode */
+  uint32_t link;
+  uint32_t link_len;
   uint32_t path;
   int32_t len;
-  uint32_t pad0;
-  uint32_t pad1;
+  uint32_t task; /* address of a task_struct */
 };
 _Static_assert(offsetof(struct bh_nameidata, mnt) == 0, "mnt");
 _Static_assert(offsetof(struct bh_nameidata, dentry) == 4, "dentry");
@@ -2873,10 +2873,10 @@ _Static_assert(offsetof(struct bh_nameidata, last_type) == 32, "last_type");
 _Static_assert(offsetof(struct bh_nameidata, links) == 36, "links");
 _Static_assert(offsetof(struct bh_nameidata, depth) == 40, "depth");
 _Static_assert(offsetof(struct bh_nameidata, link) == 44, "link");
-_Static_assert(offsetof(struct bh_nameidata, path) == 48, "path");
-_Static_assert(offsetof(struct bh_nameidata, len) == 52, "len");
-_Static_assert(offsetof(struct bh_nameidata, pad0) == 56, "pad0");
-_Static_assert(offsetof(struct bh_nameidata, pad1) == 60, "pad1");
+_Static_assert(offsetof(struct bh_nameidata, link_len) == 48, "link_len");
+_Static_assert(offsetof(struct bh_nameidata, path) == 52, "path");
+_Static_assert(offsetof(struct bh_nameidata, len) == 56, "len");
+_Static_assert(offsetof(struct bh_nameidata, task) == 60, "task");
 
 struct bh_net_device {
   uint32_t next; /* address of a net_device */
@@ -3067,6 +3067,17 @@ _Static_assert(offsetof(struct bh_pipe_inode_info, r_counter) == 52, "r_counter"
 _Static_assert(offsetof(struct bh_pipe_inode_info, w_counter) == 56, "w_counter");
 _Static_assert(offsetof(struct bh_pipe_inode_info, pad0) == 60, "pad0");
 
+struct bh_proc_dirent {
+  uint64_t next;
+  uint32_t len;
+  uint32_t ino;
+  uint32_t type;
+};
+_Static_assert(offsetof(struct bh_proc_dirent, next) == 0, "next");
+_Static_assert(offsetof(struct bh_proc_dirent, len) == 8, "len");
+_Static_assert(offsetof(struct bh_proc_dirent, ino) == 12, "ino");
+_Static_assert(offsetof(struct bh_proc_dirent, type) == 16, "type");
+
 struct bh_proc_file {
   uint32_t what;
   uint32_t pid; /* address of a pid */
@@ -3077,6 +3088,17 @@ _Static_assert(offsetof(struct bh_proc_file, what) == 0, "what");
 _Static_assert(offsetof(struct bh_proc_file, pid) == 4, "pid");
 _Static_assert(offsetof(struct bh_proc_file, user_ns) == 8, "user_ns");
 _Static_assert(offsetof(struct bh_proc_file, cred) == 12, "cred");
+
+struct bh_proc_inode {
+  uint32_t what;
+  uint32_t pid; /* address of a pid */
+  int32_t fd;
+  uint32_t pad;
+};
+_Static_assert(offsetof(struct bh_proc_inode, what) == 0, "what");
+_Static_assert(offsetof(struct bh_proc_inode, pid) == 4, "pid");
+_Static_assert(offsetof(struct bh_proc_inode, fd) == 8, "fd");
+_Static_assert(offsetof(struct bh_proc_inode, pad) == 12, "pad");
 
 struct bh_proc_path {
   uint32_t what;
@@ -3094,11 +3116,13 @@ struct bh_proc_text_file {
   uint32_t pid; /* address of a pid */
   uint32_t text;
   uint32_t len;
+  uint32_t ns; /* address of a pid_namespace */
 };
 _Static_assert(offsetof(struct bh_proc_text_file, what) == 0, "what");
 _Static_assert(offsetof(struct bh_proc_text_file, pid) == 4, "pid");
 _Static_assert(offsetof(struct bh_proc_text_file, text) == 8, "text");
 _Static_assert(offsetof(struct bh_proc_text_file, len) == 12, "len");
+_Static_assert(offsetof(struct bh_proc_text_file, ns) == 16, "ns");
 
 struct bh_rlimit_table {
   int32_t count;
@@ -3512,7 +3536,7 @@ struct bh_super_block {
   uint32_t max_inodes;
   uint32_t nr_pages;
   uint32_t max_pages;
-  uint32_t pad0;
+  uint32_t fs_info; /* address of a ns_common */
   uint32_t pad1;
   uint32_t pad2;
 };
@@ -3529,7 +3553,7 @@ _Static_assert(offsetof(struct bh_super_block, nr_inodes) == 36, "nr_inodes");
 _Static_assert(offsetof(struct bh_super_block, max_inodes) == 40, "max_inodes");
 _Static_assert(offsetof(struct bh_super_block, nr_pages) == 44, "nr_pages");
 _Static_assert(offsetof(struct bh_super_block, max_pages) == 48, "max_pages");
-_Static_assert(offsetof(struct bh_super_block, pad0) == 52, "pad0");
+_Static_assert(offsetof(struct bh_super_block, fs_info) == 52, "fs_info");
 _Static_assert(offsetof(struct bh_super_block, pad1) == 56, "pad1");
 _Static_assert(offsetof(struct bh_super_block, pad2) == 60, "pad2");
 
@@ -3932,13 +3956,13 @@ _Static_assert(offsetof(struct bh_uts_namespace, names) == 28, "names");
 struct bh_vfs_file {
   uint32_t mnt; /* address of a mount */
   uint32_t dentry; /* address of a dentry */
-  uint32_t pad0;
-  uint32_t pad1;
+  uint32_t data;
+  uint32_t kind;
 };
 _Static_assert(offsetof(struct bh_vfs_file, mnt) == 0, "mnt");
 _Static_assert(offsetof(struct bh_vfs_file, dentry) == 4, "dentry");
-_Static_assert(offsetof(struct bh_vfs_file, pad0) == 8, "pad0");
-_Static_assert(offsetof(struct bh_vfs_file, pad1) == 12, "pad1");
+_Static_assert(offsetof(struct bh_vfs_file, data) == 8, "data");
+_Static_assert(offsetof(struct bh_vfs_file, kind) == 12, "kind");
 
 struct bh_vfs_inode {
   int32_t count;
@@ -3962,6 +3986,8 @@ struct bh_vfs_inode {
   uint32_t nr_children;
   uint32_t next_off;
   uint32_t state;
+  uint32_t proc; /* address of a proc_inode */
+  uint32_t pad;
 };
 _Static_assert(offsetof(struct bh_vfs_inode, count) == 0, "count");
 _Static_assert(offsetof(struct bh_vfs_inode, mode) == 4, "mode");
@@ -3984,6 +4010,8 @@ _Static_assert(offsetof(struct bh_vfs_inode, child_prev) == 88, "child_prev");
 _Static_assert(offsetof(struct bh_vfs_inode, nr_children) == 92, "nr_children");
 _Static_assert(offsetof(struct bh_vfs_inode, next_off) == 96, "next_off");
 _Static_assert(offsetof(struct bh_vfs_inode, state) == 100, "state");
+_Static_assert(offsetof(struct bh_vfs_inode, proc) == 104, "proc");
+_Static_assert(offsetof(struct bh_vfs_inode, pad) == 108, "pad");
 
 struct bh_wait_opts {
   int32_t type;

@@ -180,7 +180,7 @@ function set_loginuid(p: task_struct, f: file, value: u32): i32 {
 
 /** write(2) to one of the files. */
 export function proc_audit_write(p: task_struct, f: frame, at: file): i32 {
-  const pf = changetype<proc_file>(at.private_data);
+  const pf = at.proc;
   const number: pid = pf.pid;
   const t = nil(number) ? NULL<task_struct>() : number.task;
   const what = pf.what;
@@ -219,7 +219,7 @@ function effective_contid(t: task_struct): u64 {
 
 /** read(2) of one of the files. */
 export function proc_audit_read(p: task_struct, f: frame, at: file): i32 {
-  const pf = changetype<proc_file>(at.private_data);
+  const pf = at.proc;
   const number: pid = pf.pid;
   const t = nil(number) ? NULL<task_struct>() : number.task;
   if (nil(t)) return -E.ESRCH;

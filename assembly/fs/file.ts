@@ -93,14 +93,25 @@ export class file {
   get pid(): pid {
     return changetype<pid>(this.private_data);
   }
+  /** What a file of proc holds, wherever it was opened. */
+  get proc_data(): u32 {
+    const data = this.private_data;
+    return this.kind == FILE_VFS ? changetype<vfs_file>(data).data : data;
+  }
+  /** FILE_PROC or FILE_PROC_TEXT of a file of proc, wherever it was opened; else 0. */
+  get proc_kind(): u32 {
+    const kind = this.kind;
+    if (kind == FILE_VFS) return changetype<vfs_file>(this.private_data).kind;
+    return kind == FILE_PROC || kind == FILE_PROC_TEXT ? kind : 0;
+  }
   get proc_text(): proc_text_file {
-    return changetype<proc_text_file>(this.private_data);
+    return changetype<proc_text_file>(this.proc_data);
   }
   get supervisor(): supervisor {
     return changetype<supervisor>(this.private_data);
   }
   get proc(): proc_file {
-    return changetype<proc_file>(this.private_data);
+    return changetype<proc_file>(this.proc_data);
   }
   get ns(): ns_common {
     return changetype<ns_common>(this.private_data);
@@ -161,6 +172,14 @@ export function get_file(f: file): file {
   return f;
 }
 
+/** A file of the kernel's file systems goes, with what proc has put there. */
+function vfs_release(f: file): void {
+  const place = changetype<vfs_file>(f.private_data);
+  if (place.kind == FILE_PROC) proc_release(f.proc);
+  else if (place.kind == FILE_PROC_TEXT) proc_text_release(f.proc_text);
+  free_vfs_file(place);
+}
+
 /** Drops a reference; the last one releases what the file stands for. */
 export function fput(f: file): void {
   if (!refcount_dec_and_test(changetype<usize>(f))) return;
@@ -170,7 +189,7 @@ export function fput(f: file): void {
   if (kind == FILE_PIPE) {
     if (f.pos) fifo_release(f);
     else pipe_release(f.pipe, f.flags);
-  } else if (kind == FILE_VFS) free_vfs_file(changetype<vfs_file>(f.private_data));
+  } else if (kind == FILE_VFS) vfs_release(f);
   else if (kind == FILE_CONTAINER) container_file_release(f.container);
   else if (kind == FILE_PIDFD) put_pid(f.pid);
   else if (kind == FILE_SUPERVISOR) supervisor_release(f.supervisor);

@@ -89,8 +89,9 @@ export function free_pipe(p: pipe_inode_info): void {
 
 /** The last reference to one end's file is gone. */
 export function pipe_release(p: pipe_inode_info, flags: u32): void {
-  if ((flags & O.O_ACCMODE) == O.O_RDONLY) p.readers -= 1;
-  else p.writers -= 1;
+  const access = flags & O.O_ACCMODE;
+  if (access != O.O_WRONLY) p.readers -= 1;
+  if (access != O.O_RDONLY) p.writers -= 1;
   if (p.readers + p.writers == 0) {
     free_pipe(p);
     return;

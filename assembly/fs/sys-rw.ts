@@ -7,7 +7,7 @@ import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
 import { pipe_peek, pipe_put, pipe_room, pipe_take } from "./pipe.ts";
 import * as G from "../signal/signal.ts";
-import { proc_text_read, proc_text_seek } from "../proc/proc-text.ts";
+import { proc_text_read, proc_text_seek, proc_text_write } from "../proc/proc-text.ts";
 import { proc_is_kernels, proc_read, proc_write } from "../proc/proc-userns.ts";
 import { signalfd_read } from "./signalfd.ts";
 import { sys_world_call } from "./sys-file.ts";
@@ -98,13 +98,14 @@ function by_segment(p: task_struct, f: frame, at: file, nr: u32, write: bool): i
   const a0 = f.a0;
   const a1 = f.a1;
   const a2 = f.a2;
+  const kind = at.proc_kind;
   let done = 0;
   for (let i: u32 = 0; i < nr; ++i) {
     f.set_args(a0, segment_base(i), segment_len(i));
     if (!f.a2 && nr > 1) continue;
     let n: i32;
-    if (at.kind == FD.FILE_PROC) n = write ? proc_write(p, f, at) : proc_read(p, f, at);
-    else if (at.kind == FD.FILE_PROC_TEXT) n = proc_text_read(p, f, at);
+    if (kind == FD.FILE_PROC) n = write ? proc_write(p, f, at) : proc_read(p, f, at);
+    else if (kind) n = write ? proc_text_write(p, f, at) : proc_text_read(p, f, at);
     else n = write ? supervisor_write(p, f, at) : supervisor_read(p, f, at);
     if (n >= 0) done += n;
     else if (!done) done = n;
@@ -143,6 +144,7 @@ function vfs_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 
     case FD.FILE_WORLD:
       return at.private_data ? tty_read(p, f, at) : sys_world_call(f, 0);
     case FD.FILE_VFS:
+      if (at.proc_kind) return by_segment(p, f, at, nr, false);
       return V.vfs_file_read(f, at, total, nr);
     default:
       return sys_world_call(f, 0);
@@ -178,6 +180,7 @@ function vfs_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32
     case FD.FILE_WORLD:
       return at.private_data ? tty_write(p, f, at, <i32>total) : sys_world_call(f, <i32>total);
     case FD.FILE_VFS:
+      if (at.proc_kind) return by_segment(p, f, at, nr, true);
       return V.vfs_file_write(p, f, at, total, nr);
     default:
       return sys_world_call(f, <i32>total);
@@ -237,11 +240,24 @@ export function sys_pwrite(p: task_struct, f: frame, fd: i32, compat: bool): i32
   return pread_or_pwrite(p, f, fd, compat, true);
 }
 
+/** A read or write of a file of proc elsewhere than at its offset, which stays. */
+function proc_at(p: task_struct, f: frame, at: file, pos: u64, write: bool): i32 {
+  const access = at.flags & O.O_ACCMODE;
+  if (access == (write ? <u32>O.O_RDONLY : <u32>O.O_WRONLY)) return -E.EBADF;
+  const own = at.pos;
+  at.pos = pos;
+  import_ubuf(f.a1, f.a2);
+  const n = by_segment(p, f, at, 1, write);
+  at.pos = own;
+  return n;
+}
+
 function pread_or_pwrite(p: task_struct, f: frame, fd: i32, compat: bool, write: bool): i32 {
   const at = call_file(p, f, fd);
   const pos = compat ? f.r10 | (f.r8 << 32) : f.r10;
   if (<i64>pos < 0) return -E.EINVAL;
   if (nil(at)) return -E.EBADF;
+  if (at.kind == FD.FILE_VFS && at.proc_kind) return proc_at(p, f, at, pos, write);
   if (at.kind == FD.FILE_VFS) {
     const n = import_ubuf(f.a1, f.a2);
     return write ? V.vfs_file_pwrite(p, f, at, pos, n) : V.vfs_file_pread(f, at, pos, n);
@@ -255,7 +271,10 @@ export function sys_lseek(p: task_struct, f: frame, fd: i32): i32 {
   const at = call_file(p, f, fd);
   if (nil(at)) return -E.EBADF;
   if (<u32>f.a2 > <u32>O.SEEK_HOLE) return -E.EINVAL;
-  if (at.kind == FD.FILE_VFS) return V.vfs_file_lseek(f, at, <i64>f.a1, <i32>f.a2);
+  if (at.kind == FD.FILE_VFS) {
+    if (at.proc_kind) return proc_text_seek(at, <i64>f.a1, <i32>f.a2);
+    return V.vfs_file_lseek(f, at, <i64>f.a1, <i32>f.a2);
+  }
   if (at.kind == FD.FILE_PROC_TEXT && !(f.assist & (F.ASSIST_RET | F.ASSIST_ERRNO))) {
     return proc_text_seek(at, <i64>f.a1, <i32>f.a2);
   }

@@ -189,6 +189,9 @@ export const VFS_PATH2: usize = 0x9000;
 export const VFS_NAMEI: usize = 0xa000;
 export const VFS_NAMEI2: usize = 0xa400;
 export const VFS_BUFFER: usize = 0xb000;
+/** Behind the first walk: the text of a link of proc, and a name of it that is being written. */
+export const PROC_LINK: usize = 0xa200;
+export const PROC_NAME: usize = 0xa280;
 /** struct iovec[UIO_MAXIOV]. */
 export const SCRATCH_IOV: usize = 0x4000;
 /** Frame and window of a typed call (calls.ts). */

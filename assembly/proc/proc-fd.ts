@@ -16,7 +16,7 @@ import * as E from "../uapi/errno.ts";
 const BRACKET = 93;
 
 /** The text of a descriptor's link at the scratch buffer. Its length, 0: the world knows it. */
-function link_text(at: file): u32 {
+export function link_text(at: file): u32 {
   const s = seq_open(changetype<seq_file>(SEQ_FILE), SCRATCH_USER, 64);
   const kind = at.kind;
   if (kind == FD.FILE_CONTAINER) {

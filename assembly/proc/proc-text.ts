@@ -10,7 +10,7 @@ import { groups_at } from "../cred/groups.ts";
 import { pid, pid_namespace, pid_nr_ns } from "../process/pid.ts";
 import { task_active_pid_ns, upid_nr } from "../process/pid.ts";
 import * as P from "./procfs.ts";
-import { PROC_PATH, root, SEQ_FILE } from "../lib/root.ts";
+import { PROC_PATH, root, SCRATCH_USER, SEQ_FILE } from "../lib/root.ts";
 import * as Q from "../lib/seq-file.ts";
 import { seq_file, seq_putc } from "../lib/seq-file.ts";
 import { action_of } from "../process/signal-struct.ts";
@@ -27,7 +27,7 @@ import {
   task_cold,
   task_struct,
 } from "../process/task.ts";
-import { copy_to_user, prepare_write } from "../lib/uaccess.ts";
+import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
 import { EBADF, EFAULT, EINVAL, ENOENT, ENOMEM, ESRCH } from "../uapi/errno.ts";
 import { O_ACCMODE, O_WRONLY, SEEK_CUR, SEEK_SET } from "../uapi/fcntl.ts";
 import { ASSIST_ERRNO, ASSIST_RET } from "../uapi/frame.ts";
@@ -236,8 +236,7 @@ function show_signals(s: seq_file, t: task_struct): void {
 }
 
 /** PID/status: the lines of Linux's that are the kernel's to know, then the container. */
-function show_status(s: seq_file, t: task_struct, reader: task_struct): void {
-  const ns = task_active_pid_ns(reader);
+function show_status(s: seq_file, t: task_struct, reader: task_struct, ns: pid_namespace): void {
   const signal = t.signal;
   seq_puts(s, "Name:\t");
   put_comm(s, t, true);
@@ -278,8 +277,7 @@ function put_field(s: seq_file, value: u64): void {
 }
 
 /** PID/stat: the 52 fields of Linux; what no time or memory is kept of is 0. */
-function show_stat(s: seq_file, t: task_struct, reader: task_struct): void {
-  const ns = task_active_pid_ns(reader);
+function show_stat(s: seq_file, t: task_struct, reader: task_struct, ns: pid_namespace): void {
   const signal = t.signal;
   Q.seq_put_signed(s, pid_nr_ns(t.thread_pid, ns));
   seq_puts(s, " (");
@@ -310,16 +308,22 @@ function show_stat(s: seq_file, t: task_struct, reader: task_struct): void {
   seq_putc(s, NEWLINE);
 }
 
-/** Writes what `reader` reads from file `what` of process or thread `t`. */
-function show(s: seq_file, what: u32, t: task_struct, reader: task_struct): void {
+/** Writes what `reader` reads from file `what` of process or thread `t`, numbers as in `ns`. */
+function show(
+  s: seq_file,
+  what: u32,
+  t: task_struct,
+  reader: task_struct,
+  ns: pid_namespace,
+): void {
   if (what == P.PROC_CONTAINERS) {
     show_containers(s, reader);
   } else if (what == P.PROC_CONTAINER) {
     show_container(s, t, reader);
   } else if (what == P.PROC_STATUS) {
-    show_status(s, t, reader);
+    show_status(s, t, reader, ns);
   } else if (what == P.PROC_STAT) {
-    show_stat(s, t, reader);
+    show_stat(s, t, reader, ns);
   } else {
     put_comm(s, t, false);
     seq_putc(s, NEWLINE);
@@ -327,14 +331,22 @@ function show(s: seq_file, what: u32, t: task_struct, reader: task_struct): void
 }
 
 /**
- * The text that `reader` reads from file `what` of `number` (null: nobody's), into `size` bytes at
- * `buf`. Return: its whole length, or -ESRCH when the process is gone.
+ * The text that `reader` reads from file `what` of `number` (null: nobody's), with the numbers of
+ * `ns` (null: its own), into `size` bytes at `buf`.
+ * Return: its whole length, or -ESRCH when the process is gone.
  */
-export function proc_text(what: u32, number: pid, reader: task_struct, buf: usize, size: u32): i32 {
+export function proc_text(
+  what: u32,
+  number: pid,
+  reader: task_struct,
+  ns: pid_namespace,
+  buf: usize,
+  size: u32,
+): i32 {
   const t = nil(number) ? NULL<task_struct>() : number.task;
   if (nil(t) && what != P.PROC_CONTAINERS) return -ESRCH;
   const s = Q.seq_open(changetype<seq_file>(SEQ_FILE), buf, size);
-  show(s, what, t, reader);
+  show(s, what, t, reader, nil(ns) ? task_active_pid_ns(reader) : ns);
   return <i32>s.count;
 }
 
@@ -352,16 +364,16 @@ export function read_proc_path(
   P.proc_walk(reader, to, path, <i32>len);
   if (!P.proc_is_text(to.what)) return -ENOENT;
   const number = to.what == P.PROC_CONTAINERS ? NULL<pid>() : to.pid;
-  return proc_text(to.what, number, reader, buf, size);
+  return proc_text(to.what, number, reader, NULL<pid_namespace>(), buf, size);
 }
 
 /** The text as it is now: rows do not shift under who reads on. 0, -ESRCH, -ENOMEM. */
 function take_text(f: P.proc_text_file, reader: task_struct): i32 {
-  const len = proc_text(f.what, f.pid, reader, 0, 0);
+  const len = proc_text(f.what, f.pid, reader, f.ns, 0, 0);
   if (len < 0) return len;
   const text = kmalloc(len);
   if (!text) return -ENOMEM;
-  proc_text(f.what, f.pid, reader, text, len);
+  proc_text(f.what, f.pid, reader, f.ns, text, len);
   kfree(f.text, f.len);
   f.text = <u32>text;
   f.len = len;
@@ -373,7 +385,7 @@ export function proc_text_read(p: task_struct, f: frame, at: file): i32 {
   if (f.assist & (ASSIST_RET | ASSIST_ERRNO)) return sys_world_call(f, 0);
   if ((at.flags & O_ACCMODE) == O_WRONLY) return -EBADF;
   const own = at.proc_text;
-  if (at.pos == 0) {
+  if (at.pos == 0 || !own.text) {
     const error = take_text(own, p);
     if (error) return error;
   }
@@ -385,6 +397,20 @@ export function proc_text_read(p: task_struct, f: frame, at: file): i32 {
   if (n && copy_to_user(f, f.a1, own.text + <u32>at.pos, n)) return -EFAULT;
   at.pos += n;
   return <i32>n;
+}
+
+/** write(2): a process gives itself a name; nothing else is written to. */
+export function proc_text_write(p: task_struct, f: frame, at: file): i32 {
+  const own = at.proc_text;
+  const t = own.what == P.PROC_COMM ? own.pid.task : NULL<task_struct>();
+  if (nil(t) || !same(t.signal, p.signal)) return -EINVAL;
+  const n = <u32>min<u64>(f.a2, 15);
+  const bad = copy_from_user(f, SCRATCH_USER, f.a1, n);
+  if (bad) return bad;
+  const k = cold(t);
+  k.comm0 = k.comm1 = 0;
+  memory.copy(changetype<usize>(k) + offsetof<task_cold>("comm0"), SCRATCH_USER, n);
+  return <i32>f.a2;
 }
 
 /** lseek(2): from the beginning or from where one is. */

@@ -213,7 +213,7 @@ function proc_is_userns(pf: proc_file): bool {
 
 /** write(2) to a file of /proc. */
 export function proc_write(p: task_struct, f: frame, at: file): i32 {
-  const pf = changetype<proc_file>(at.private_data);
+  const pf = at.proc;
   const count = f.a2;
   if (pf.what >= PROC_LOGINUID) return proc_audit_write(p, f, at);
   if (pf.what == PROC_SETGROUPS) return setgroups_write(f, at, pf.user_ns, count);
@@ -280,7 +280,7 @@ function show(p: task_struct, f: proc_file, pos: u64, room: u32): u32 {
 
 /** read(2) of a file of /proc that is the kernel's. */
 export function proc_read(p: task_struct, f: frame, at: file): i32 {
-  const pf = changetype<proc_file>(at.private_data);
+  const pf = at.proc;
   if (pf.what >= PROC_LOGINUID) return proc_audit_read(p, f, at);
   const room = f.a2 > 0x1000 ? 0x1000 : <u32>f.a2;
   const need = prepare_write(f, f.a1, room);

@@ -16,6 +16,7 @@ import {
   CACHE_PROC_FILE,
   CACHE_PROC_TEXT,
   kfree,
+  kmalloc,
   kmem_cache_alloc,
   kmem_cache_free,
   kmem_cache_init,
@@ -45,6 +46,14 @@ export const PROC_COMM: u32 = 14;
 /** Descriptors: a directory, and a link in it. */
 export const PROC_FD_DIR: u32 = 15;
 export const PROC_FD: u32 = 16;
+// known only where proc is mounted in the kernel's file systems (proc-vfs.ts)
+export const PROC_ROOT_LINK: u32 = 17;
+export const PROC_CWD_LINK: u32 = 18;
+export const PROC_EXE_LINK: u32 = 19;
+export const PROC_SELF: u32 = 20;
+export const PROC_THREAD_SELF: u32 = 21;
+/** The directory of one thread. */
+export const PROC_THREAD: u32 = 22;
 // files of audit (proc-audit.ts), which are proc_files again
 export const PROC_LOGINUID: u32 = 32;
 export const PROC_SESSIONID: u32 = 33;
@@ -114,6 +123,32 @@ export class proc_text_file {
   pid: pid; // [C] whose it is; holds a reference; null: nobody's
   text: u32; // what the reader saw when it began at the first byte
   len: u32;
+  ns: pid_namespace; // [C] whose numbers it has: the mount's, which holds it; null: the reader's
+}
+
+/** struct proc_inode - what an inode of proc stands for; belongs to it. */
+@unmanaged
+export class proc_inode {
+  what: u32; // [C] PROC_*
+  pid: pid; // [C] whose it is; holds a reference; null: nobody's
+  fd: i32; // [C] of PROC_FD
+  pad: u32;
+}
+
+/** Null when memory is exhausted. */
+export function alloc_proc_inode(what: u32, number: pid, fd: i32): proc_inode {
+  const info = changetype<proc_inode>(kmalloc(<u32>offsetof<proc_inode>()));
+  if (nil(info)) return info;
+  info.what = what;
+  info.pid = nil(number) ? number : get_pid(number);
+  info.fd = fd;
+  info.pad = 0;
+  return info;
+}
+
+export function proc_inode_release(info: proc_inode): void {
+  put_pid(info.pid);
+  kfree(changetype<usize>(info), <u32>offsetof<proc_inode>());
 }
 
 /** A file for what `at` leads to; null when memory is exhausted. */
@@ -144,7 +179,7 @@ function is(at: usize, len: i32, want: i32, low: u64, high: u64): bool {
 }
 
 /** The decimal number that a name is, 0 when it is none. */
-function number_of(at: usize, len: i32): i32 {
+export function number_of(at: usize, len: i32): i32 {
   if (len > 7 || load<u8>(at) == 48) return 0;
   let nr = 0;
   for (let i = 0; i < len; ++i) {
@@ -227,7 +262,7 @@ export function ns_of_type(t: task_struct, type: i32): ns_common {
 }
 
 /** The namespace of task `t` that a name in its ns directory is, or null. */
-function ns_by_name(t: task_struct, at: usize, len: i32): ns_common {
+export function ns_by_name(t: task_struct, at: usize, len: i32): ns_common {
   const ns = cold(t).nsproxy;
   if (is(at, len, 4, 0x72657375, 0)) return ns_of_type(t, C.CLONE_NEWUSER);
   if (is(at, len, 3, 0x746e6d, 0)) return ns_of_type(t, C.CLONE_NEWNS);

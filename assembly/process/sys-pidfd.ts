@@ -1,7 +1,7 @@
 // Pidfds: descriptors that stand for a process or a thread (pidfd_open(2), pidfd_send_signal(2),
 // pidfd_getfd(2)), and what poll sees at them.
 import { seeded_fault } from "../lib/bug.ts";
-import { cred_ns_capable } from "../cred/cred.ts";
+import { cred, cred_ns_capable } from "../cred/cred.ts";
 import { IS_ERR, nil, PTR_ERR, same } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
@@ -134,17 +134,25 @@ function send_to(p: task_struct, f: frame, number: pid, thread: bool, compat: bo
 /** May `p` look into `t` as a debugger would (ptrace(2), PTRACE_MODE_ATTACH_REALCREDS)? */
 export function ptrace_may_access(p: task_struct, t: task_struct): bool {
   if (same(p.signal, t.signal)) return true;
-  const mine = p.cred;
+  const c = p.cred;
+  return may_access(c, c.uid, c.gid, c.cap_permitted, t);
+}
+
+/** The same with what a walk through /proc asks for: ids and capabilities of file systems. */
+export function ptrace_may_access_as(p: task_struct, t: task_struct, c: cred): bool {
+  if (same(p.signal, t.signal)) return true;
+  return may_access(c, c.fsuid, c.fsgid, c.cap_effective, t);
+}
+
+function may_access(mine: cred, uid: i32, gid: i32, caps: u64, t: task_struct): bool {
   const theirs = t.cred;
   const capable = cred_ns_capable(mine, theirs.user_ns, CAP_SYS_PTRACE);
   if (capable) return true;
   if (t.signal.flags & SIGNAL_NOT_DUMPABLE) return false;
-  const uid = mine.uid;
-  const gid = mine.gid;
   if (theirs.euid != uid || theirs.suid != uid || theirs.uid != uid) return false;
   if (theirs.egid != gid || theirs.sgid != gid || theirs.gid != gid) return false;
   if (!same(mine.user_ns, theirs.user_ns)) return false;
-  return (theirs.cap_permitted & ~mine.cap_permitted) == 0;
+  return (theirs.cap_permitted & ~caps) == 0;
 }
 
 /** pidfd_getfd(2): a second descriptor, close-on-exec, of an open file of another process. */

@@ -40,7 +40,6 @@ export function fifo_release(f: file): void {
   const both = (f.flags & O_ACCMODE) == O_RDWR;
   const mine = both ? 2 : 1;
   if (pipe.readers + pipe.writers == mine) place.dentry.inode.data = 0;
-  if (both) pipe.readers -= 1;
   pipe_release(pipe, f.flags);
   free_vfs_file(place);
 }

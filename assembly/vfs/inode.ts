@@ -12,6 +12,7 @@ import {
   kmem_cache_zalloc,
   kzalloc,
 } from "../lib/slab.ts";
+import { proc_inode, proc_inode_release } from "../proc/procfs.ts";
 import { super_block } from "./super.ts";
 import { EFBIG, ENOMEM, ENOSPC } from "../uapi/errno.ts";
 import { S_IFMT } from "../uapi/fcntl.ts";
@@ -23,6 +24,8 @@ import { S_IFDIR, S_IFLNK, S_IFREG } from "../uapi/stat.ts";
 export const S_DEAD: u32 = 1;
 /** Has no name, and may be given one (O_TMPFILE). */
 export const I_LINKABLE: u32 = 2;
+/** Of proc: names and texts are made when they are asked for. */
+export const I_DYNAMIC: u32 = 4;
 
 /** Pages of a file: positions end where u32 page numbers times four would. */
 const PAGES_LAST: u64 = 0x0fffffff;
@@ -50,7 +53,9 @@ export class vfs_inode {
   child_prev: u32;
   nr_children: u32;
   next_off: u32; // place in the directory that the next name gets
-  state: u32; // S_DEAD, I_LINKABLE
+  state: u32; // S_DEAD, I_LINKABLE, I_DYNAMIC
+  proc: proc_inode; // of proc: what it stands for; belongs to it
+  pad: u32;
 
   get children(): list_head {
     return list_at(changetype<usize>(this), offsetof<vfs_inode>("child_next"));
@@ -114,6 +119,7 @@ export function iput(i: vfs_inode): void {
   if (type == S_IFREG) truncate_pages(i, 0);
   if (type == S_IFREG || type == S_IFDIR) kfree(i.data, i.cap << 2);
   else if (type == S_IFLNK) kfree(i.data, i.cap);
+  if (!nil(i.proc)) proc_inode_release(i.proc);
   i.sb.nr_inodes -= 1;
   kmem_cache_free(CACHE_VFS_INODE, changetype<usize>(i));
 }

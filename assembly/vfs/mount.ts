@@ -109,8 +109,8 @@ export class mnt_namespace extends ns_common {
 export class vfs_file {
   mnt: mount; // holds a reference
   dentry: dentry; // holds a reference
-  pad0: u32;
-  pad1: u32;
+  data: u32; // of proc: proc_text_file or proc_file, which belongs to it
+  kind: u32; // of `data`: FILE_PROC, FILE_PROC_TEXT; 0: there is none
 }
 
 export function mount_caches_init(): void {
@@ -293,7 +293,7 @@ export function alloc_vfs_file(m: mount, d: dentry): vfs_file {
   if (nil(v)) return v;
   v.mnt = mntget(m);
   v.dentry = dget(d);
-  v.pad0 = v.pad1 = 0;
+  v.data = v.kind = 0;
   return v;
 }
 

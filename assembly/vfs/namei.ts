@@ -4,12 +4,14 @@
 import { container } from "../container/container.ts";
 import { cred } from "../cred/cred.ts";
 import { d_lookup, dentry } from "./dcache.ts";
-import { nil, same } from "../lib/err.ts";
+import { IS_ERR, nil, PTR_ERR, same } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
-import { is_dir, is_link, vfs_inode } from "./inode.ts";
+import { I_DYNAMIC, is_dir, is_link, vfs_inode } from "./inode.ts";
 import { lookup_mnt, mount } from "./mount.ts";
 import { inode_permission, MAY_EXEC, may_follow_link } from "./permission.ts";
 import { cold, task_struct } from "../process/task.ts";
+import { proc_get_link } from "../proc/proc-links.ts";
+import { proc_lookup, proc_permission } from "../proc/proc-vfs.ts";
 import { strncpy_from_user } from "../lib/uaccess.ts";
 import * as E from "../uapi/errno.ts";
 import { MNT_NOSYMFOLLOW } from "../uapi/mount.ts";
@@ -30,8 +32,11 @@ export const LAST_ROOT: u32 = 1;
 export const LAST_DOT: u32 = 2;
 export const LAST_DOTDOT: u32 = 3;
 
+/** What the walk found: a file that has no place, behind the link of proc at which it stands. */
+export const LOOKUP_MAGIC: u32 = 0x1000;
+
 /** What a step gives when it meets a link that is to be followed. */
-const STEP_LINK: i32 = 1;
+export const STEP_LINK: i32 = 1;
 
 /** struct nameidata - where a walk stands. A rest of a path for each link follows it. */
 @unmanaged
@@ -47,11 +52,11 @@ export class nameidata {
   last_type: u32; // LAST_*
   links: i32; // followed so far
   depth: i32; // rests of paths on the stack
-  link: vfs_inode; // the link that the last step met
+  link: u32; // the text of the link that the last step met
+  link_len: u32;
   path: u32; // address of the path
   len: i32;
-  pad0: u32;
-  pad1: u32;
+  task: task_struct; // who walks
 }
 const STACK_AT: usize = 64;
 if (offsetof<nameidata>() > STACK_AT) ERROR("the stack lies behind struct nameidata");
@@ -88,6 +93,7 @@ export function nd_begin(at: usize, p: task_struct, path: usize, len: i32, flags
   nd.last_type = LAST_ROOT;
   nd.links = 0;
   nd.depth = 0;
+  nd.task = p;
   nd.path = <u32>path;
   nd.len = len;
   return nd;
@@ -185,13 +191,16 @@ function path_connected(m: mount, d: dentry): bool {
   return true;
 }
 
-/** Is the link to be followed? Return: STEP_LINK or an errno. */
-function pick_link(nd: nameidata, dir: vfs_inode, i: vfs_inode, trailing: bool): i32 {
+/** Is the link to be followed? Return: STEP_LINK, 0 when the walk is there, or an errno. */
+function pick_link(nd: nameidata, dir: vfs_inode, d: dentry, trailing: bool): i32 {
+  const i = d.inode;
   nd.links += 1;
   if (nd.links > S.MAXSYMLINKS) return -E.ELOOP;
   if (trailing && !may_follow_link(nd.cred, dir, i)) return -E.EACCES;
   if (nd.flags & S.RESOLVE_NO_SYMLINKS || nd.mnt.flags & MNT_NOSYMFOLLOW) return -E.ELOOP;
-  nd.link = i;
+  if (i.state & I_DYNAMIC) return proc_get_link(nd, d);
+  nd.link = i.data;
+  nd.link_len = i.cap;
   return STEP_LINK;
 }
 
@@ -203,14 +212,10 @@ function walk_component(nd: nameidata, follow: bool, trailing: bool): i32 {
   if (nd.last_type == LAST_DOTDOT) return follow_dotdot(nd);
   if (nd.last_type != LAST_NORM) return 0;
   const dir = nd.dentry.inode;
-  const child = d_lookup(dir, nd.last, <u32>nd.last_len);
+  const child = lookup_one(nd);
   if (nil(child)) return -E.ENOENT;
-  if (is_link(child.inode) && follow) {
-    const mnt = nd.mnt;
-    const r = pick_link(nd, dir, child.inode, trailing);
-    nd.mnt = mnt;
-    return r;
-  }
+  if (IS_ERR(child)) return PTR_ERR(child);
+  if (is_link(child.inode) && follow) return pick_link(nd, dir, child, trailing);
   nd.dentry = child;
   return traverse_mounts(nd);
 }
@@ -231,7 +236,9 @@ function push_rest(nd: nameidata, at: usize, end: usize): void {
 /** The directory at which the walk stands may be searched. Return: 0, -ENOTDIR, -EACCES. */
 function may_lookup(nd: nameidata): i32 {
   const i = nd.dentry.inode;
-  return is_dir(i) ? inode_permission(nd.cred, i, MAY_EXEC) : -E.ENOTDIR;
+  if (!is_dir(i)) return -E.ENOTDIR;
+  const bad = inode_permission(nd.cred, i, MAY_EXEC);
+  return bad && i.state & I_DYNAMIC ? proc_permission(nd.task, i, bad) : bad;
 }
 
 /** Walks to the directory of the last name of [at, end), which is left in nd.last. */
@@ -271,8 +278,8 @@ function link_path_walk(nd: nameidata, at: usize, end: usize): i32 {
     at = rest;
     if (bad != STEP_LINK) continue;
     if (rest < end) push_rest(nd, rest, end);
-    at = nd.link.data;
-    end = at + nd.link.cap;
+    at = nd.link;
+    end = at + nd.link_len;
     if (load<u8>(at) != 47) continue;
     bad = jump_root(nd);
     if (bad) return bad;
@@ -281,7 +288,7 @@ function link_path_walk(nd: nameidata, at: usize, end: usize): i32 {
 
 /** Follows the link that the last name was: the walk goes on with its text. */
 function follow_last(nd: nameidata): i32 {
-  return link_path_walk(nd, nd.link.data, nd.link.data + nd.link.cap);
+  return link_path_walk(nd, nd.link, nd.link + nd.link_len);
 }
 
 /** To the directory of the path's last name, which may be there or not. */
@@ -317,9 +324,11 @@ export function path_lookupat(nd: nameidata): i32 {
   return bad ? bad : lookup_last(nd);
 }
 
-/** The last name in its directory, links not followed; null: it is not there. */
+/** The last name in its directory, links not followed; null or ERR_PTR: it is not there. */
 export function lookup_one(nd: nameidata): dentry {
-  return d_lookup(nd.dentry.inode, nd.last, <u32>nd.last_len);
+  const dir = nd.dentry;
+  if (dir.inode.state & I_DYNAMIC) return proc_lookup(dir, nd.last, nd.last_len);
+  return d_lookup(dir.inode, nd.last, <u32>nd.last_len);
 }
 
 /** A step of open(2), which makes the last name where it is not there. */

@@ -10,11 +10,15 @@ import { frame } from "../lib/frame.ts";
 import * as I from "./inode.ts";
 import { is_dir, is_reg } from "./inode.ts";
 import * as L from "./lookup.ts";
-import { alloc_vfs_file, free_vfs_file, mount } from "./mount.ts";
+import { alloc_vfs_file, free_vfs_file, mount, vfs_file } from "./mount.ts";
 import * as N from "./namei.ts";
 import { nameidata } from "./namei.ts";
 import { vfs_make } from "./ops.ts";
 import * as P from "./permission.ts";
+import { proc_open } from "../proc/proc-open.ts";
+import { magic_file, magic_ns } from "../proc/proc-links.ts";
+import { proc_permission } from "../proc/proc-vfs.ts";
+import { get_ns } from "../namespace/namespace.ts";
 import { VFS_BUFFER } from "../lib/root.ts";
 import { cold, task_struct } from "../process/task.ts";
 import * as E from "../uapi/errno.ts";
@@ -133,6 +137,7 @@ function do_open(
   }
   const made = open_last(p, nd, flags, mode);
   if (made < 0) return made;
+  if (nd.flags & N.LOOKUP_MAGIC) return open_magic(p, nd.dentry, nd.flags, fd, flags);
   bad = made ? 0 : may_open_last(p, nd, flags);
   if (bad) return bad;
   if (flags & O.O_TRUNC && !made && is_reg(nd.dentry.inode)) {
@@ -162,7 +167,9 @@ function open_last(p: task_struct, nd: nameidata, flags: u32, mode: u32): i32 {
   while (nd.last_type != N.LAST_ROOT) {
     if (nd.last_type == N.LAST_NORM && creates) {
       if (nd.flags & N.LOOKUP_TRAILING) return -E.EISDIR;
-      if (nil(N.lookup_one(nd))) return create_last(p, nd, mode);
+      const there = N.lookup_one(nd);
+      if (nil(there)) return create_last(p, nd, mode);
+      if (IS_ERR(there)) return PTR_ERR(there);
     } else if (nd.flags & N.LOOKUP_TRAILING) {
       nd.flags |= N.LOOKUP_DIRECTORY;
     }
@@ -197,6 +204,7 @@ function do_tmpfile(p: task_struct, nd: nameidata, fd: i32, flags: u32, mode: u3
   if (bad) return bad;
   const dir = nd.dentry.inode;
   bad = P.inode_permission(p.cred, dir, P.MAY_WRITE | P.MAY_EXEC);
+  if (!bad && dir.state & I.I_DYNAMIC) bad = -E.EOPNOTSUPP;
   if (bad) return bad;
   if (!P.fsuidgid_has_mapping(p.cred, dir.sb)) return -E.EOVERFLOW;
   if (I.inodes_full(dir.sb)) return -E.ENOSPC;
@@ -248,6 +256,7 @@ function may_open_last(p: task_struct, nd: nameidata, flags: u32): i32 {
       break;
   }
   bad = P.inode_permission(p.cred, i, acc);
+  if (bad && i.state & I.I_DYNAMIC) bad = proc_permission(p, i, bad);
   if (bad) return bad;
   if (flags & O.O_NOATIME && !P.inode_owner_or_capable(p.cred, i)) return -E.EPERM;
   if (is_reg(i) && acc & P.MAY_WRITE) return P.mnt_want_write(nd.mnt);
@@ -280,6 +289,30 @@ function open_file(p: task_struct, f: frame, nd: nameidata, fd: i32, flags: u32)
     if (device && !has_driver(i)) return -E.ENXIO;
   }
   const at = alloc_open(nd.mnt, nd.dentry, flags);
+  if (nil(at)) return -E.ENOMEM;
+  const contents = i.state & I.I_DYNAMIC && is_reg(i) && !(flags & O.O_PATH);
+  if (contents && !proc_open(p, i, changetype<vfs_file>(<usize>at.private_data))) {
+    FD.fput(at);
+    return -E.ENOMEM;
+  }
+  FD.fd_install(p, fd, at, (flags & O.O_CLOEXEC) != 0);
+  return fd;
+}
+
+/** What a magic link of proc leads to and has no place: opened once more, if it can be. */
+function open_magic(p: task_struct, link: D.dentry, lookup: u32, fd: i32, flags: u32): i32 {
+  if (lookup & N.LOOKUP_DIRECTORY) return -E.ENOTDIR;
+  const ns = magic_ns(link);
+  let at = changetype<file>(0);
+  if (!nil(ns)) {
+    at = FD.alloc_file(FD.FILE_NSFS, flags & ~ONCE, changetype<usize>(ns));
+    if (!nil(at)) get_ns(ns);
+  } else {
+    const old = magic_file(link.inode);
+    if (old.kind != FD.FILE_PIPE && old.kind != FD.FILE_NULL) return -E.ENXIO;
+    at = FD.alloc_file(old.kind, flags & ~ONCE, <usize>old.private_data);
+    if (!nil(at) && old.kind == FD.FILE_PIPE) fifo_join(old.pipe, flags);
+  }
   if (nil(at)) return -E.ENOMEM;
   FD.fd_install(p, fd, at, (flags & O.O_CLOEXEC) != 0);
   return fd;

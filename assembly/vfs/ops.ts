@@ -2,7 +2,7 @@
 // have been made; each function checks in Linux's order, and what it does cannot fail half-way.
 import { cred, in_group_p } from "../cred/cred.ts";
 import * as D from "./dcache.ts";
-import { dentry, d_lookup } from "./dcache.ts";
+import { dentry } from "./dcache.ts";
 import { ERR_PTR, IS_ERR, nil, PTR_ERR, same } from "../lib/err.ts";
 import * as I from "./inode.ts";
 import { is_dir, vfs_inode } from "./inode.ts";
@@ -22,7 +22,9 @@ import { task_struct } from "../process/task.ts";
 /** Is the last name free, and may one be made there? `directory`: slashes may follow it. */
 export function filename_create(nd: nameidata, directory: bool): i32 {
   if (nd.last_type != N.LAST_NORM) return -E.EEXIST;
-  if (!nil(N.lookup_one(nd))) return -E.EEXIST;
+  const old = N.lookup_one(nd);
+  if (IS_ERR(old)) return PTR_ERR(old);
+  if (!nil(old)) return -E.EEXIST;
   if (!directory && nd.flags & N.LOOKUP_TRAILING) return -E.ENOENT;
   return P.mnt_want_write(nd.mnt);
 }
@@ -160,6 +162,7 @@ export function vfs_unlink(p: task_struct, nd: nameidata): i32 {
   if (bad) return bad;
   const d = N.lookup_one(nd);
   if (nil(d)) return -E.ENOENT;
+  if (IS_ERR(d)) return PTR_ERR(d);
   if (nd.flags & N.LOOKUP_TRAILING) return is_dir(d.inode) ? -E.EISDIR : -E.ENOTDIR;
   bad = P.may_delete(nd.cred, nd.dentry.inode, d, false);
   if (bad) return bad;
@@ -177,6 +180,7 @@ export function vfs_rmdir(p: task_struct, nd: nameidata): i32 {
   if (bad) return bad;
   const d = N.lookup_one(nd);
   if (nil(d)) return -E.ENOENT;
+  if (IS_ERR(d)) return PTR_ERR(d);
   bad = P.may_delete(nd.cred, nd.dentry.inode, d, true);
   if (bad) return bad;
   if (is_local_mountpoint(p, d)) return -E.EBUSY;
@@ -249,7 +253,9 @@ export function vfs_rename(p: task_struct, from: nameidata, to: nameidata, flags
   if (bad) return bad;
   const old = N.lookup_one(from);
   if (nil(old)) return -E.ENOENT;
-  const target = d_lookup(to.dentry.inode, to.last, <u32>to.last_len);
+  if (IS_ERR(old)) return PTR_ERR(old);
+  const target = N.lookup_one(to);
+  if (IS_ERR(target)) return PTR_ERR(target);
   if (flags & S.RENAME_NOREPLACE && !nil(target)) return -E.EEXIST;
   if (flags & S.RENAME_EXCHANGE && nil(target)) return -E.ENOENT;
   bad = shape_of_rename(from, to, old, target, flags);

@@ -2,7 +2,7 @@
 // capabilities in a user namespace that knows the file's owner.
 import { cred, cred_ns_capable, in_group_p } from "../cred/cred.ts";
 import { dentry } from "./dcache.ts";
-import { is_dir, is_link, is_reg, S_DEAD, vfs_inode } from "./inode.ts";
+import { I_DYNAMIC, is_dir, is_link, is_reg, S_DEAD, vfs_inode } from "./inode.ts";
 import { mount } from "./mount.ts";
 import { from_kgid, from_kuid } from "../namespace/user-namespace.ts";
 import { super_block } from "./super.ts";
@@ -89,7 +89,9 @@ export function may_delete(c: cred, dir: vfs_inode, victim: dentry, directory: b
   } else if (is_dir(victim.inode)) {
     return -E.EISDIR;
   }
-  return dir.state & S_DEAD ? -E.ENOENT : 0;
+  if (dir.state & S_DEAD) return -E.ENOENT;
+  // names of proc are nobody's to take away
+  return dir.state & I_DYNAMIC ? -E.EPERM : 0;
 }
 
 /** protected_symlinks: a link in a sticky directory of all leads only its owner's followers. */

@@ -1,7 +1,7 @@
 // struct super_block - one file system, however often it is mounted - and the table of the types
 // that can be mounted (fs/super.c, fs/filesystems.c).
 import { d_genocide, dentry } from "./dcache.ts";
-import { get_ns, put_ns } from "../namespace/namespace.ts";
+import { get_ns, ns_common, put_ns } from "../namespace/namespace.ts";
 import { nil } from "../lib/err.ts";
 import { kernel_root, root } from "../lib/root.ts";
 import { kfree, kzalloc } from "../lib/slab.ts";
@@ -45,7 +45,7 @@ export class super_block {
   max_inodes: u32; // 0: no limit of its own
   nr_pages: u32;
   max_pages: u32;
-  pad0: u32;
+  fs_info: ns_common; // [C] of proc: the pid namespace that it shows; holds a reference
   pad1: u32;
   pad2: u32;
 }
@@ -139,6 +139,7 @@ export function deactivate_super(sb: super_block): void {
   }
   store<u32>(link, <u32>changetype<usize>(sb.next));
   put_ns(sb.user_ns);
+  put_ns(sb.fs_info);
   kfree(changetype<usize>(sb), <u32>offsetof<super_block>());
 }
 

@@ -82,6 +82,7 @@ export function sys_faccessat(
 function chmod_common(p: task_struct, m: mount, i: vfs_inode, mode: u32): i32 {
   const bad = P.mnt_want_write(m);
   if (bad) return bad;
+  if (i.state & I.I_DYNAMIC) return -E.EPERM;
   if (is_link(i)) return -E.EOPNOTSUPP;
   if (!P.inode_owner_or_capable(p.cred, i)) return -E.EPERM;
   let bits = mode & S.S_IALLUGO;

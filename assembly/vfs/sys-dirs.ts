@@ -7,13 +7,14 @@ import { fget, file } from "../fs/file.ts";
 import { nil } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import { fs_for_write, set_fs_pwd, set_fs_root } from "../fs/fs.ts";
-import { is_dir, vfs_inode } from "./inode.ts";
+import { I_DYNAMIC, is_dir, vfs_inode } from "./inode.ts";
 import * as L from "./lookup.ts";
 import * as M from "./mount.ts";
 import { is_ns_root } from "./mnt-namespace.ts";
 import * as N from "./namei.ts";
 import { inode_permission, MAY_EXEC } from "./permission.ts";
-import { root, VFS_BUFFER } from "../lib/root.ts";
+import { proc_dirent, proc_next, proc_readable } from "../proc/proc-dir.ts";
+import { PROC_NAME, root, VFS_BUFFER } from "../lib/root.ts";
 import { sys_world_call } from "../fs/sys-file.ts";
 import { cold, task_struct } from "../process/task.ts";
 import { access_ok, copy_to_user } from "../lib/uaccess.ts";
@@ -135,11 +136,19 @@ function entry_at(place: M.vfs_file, pos: u64, head: u32): u32 {
   store<u16>(dots, 0x2e2e);
   if (pos == 0) return put_dirent(d.inode.ino, 1, DT_DIR, dots, 1, head);
   if (pos == 1) return put_dirent(d.parent.inode.ino, 2, DT_DIR, dots, 2, head);
+  if (d.inode.state & I_DYNAMIC) return proc_entry_at(d.inode, pos, head);
   const child = child_at(d.inode, pos);
   if (nil(child)) return 0;
   const i = child.inode;
   const type = (i.mode & S_IFMT) >> 12;
   return put_dirent(i.ino, <u64>child.off + 1, type, child.name, child.len, head);
+}
+
+/** The same of a directory of proc. */
+function proc_entry_at(dir: vfs_inode, pos: u64, head: u32): u32 {
+  const e = changetype<proc_dirent>(VFS_BUFFER + 0x800);
+  if (!proc_next(dir, pos, e)) return 0;
+  return put_dirent(e.ino, e.next, e.type, PROC_NAME, e.len, head);
 }
 
 /** Where the entry in the scratch buffer says that the next one is. */
@@ -160,6 +169,7 @@ export function sys_getdents(p: task_struct, f: frame, old: bool, compat: bool):
   if (!is_dir(dir)) return -E.ENOTDIR;
   // a directory that has been removed has not even itself in it
   if (d_unlinked(place.dentry)) return -E.ENOENT;
+  if (dir.state & I_DYNAMIC && !proc_readable(dir)) return -E.ENOENT;
   const head = old ? (compat ? HEAD_OLD_32 : HEAD_OLD) : HEAD_64;
   return read_directory(f, at, place, head, <u32>f.a2);
 }

@@ -3,11 +3,12 @@
 import { cred_ns_capable } from "../cred/cred.ts";
 import { device_allowed } from "../container/device.ts";
 import { frame } from "../lib/frame.ts";
-import { is_link } from "./inode.ts";
+import { I_DYNAMIC, is_link } from "./inode.ts";
 import * as L from "./lookup.ts";
 import * as N from "./namei.ts";
 import * as V from "./ops.ts";
 import { may_create } from "./permission.ts";
+import { proc_readlink_at } from "../proc/proc-links.ts";
 import { root, VFS_PATH } from "../lib/root.ts";
 import { sys_mknod } from "../container/sys-device.ts";
 import { sys_world_call } from "../fs/sys-file.ts";
@@ -181,6 +182,7 @@ export function vfs_readlinkat(
   const i = nd.dentry.inode;
   // an empty path is about a descriptor, and of a link none is opened but with O_PATH
   if (!is_link(i)) return nd.len ? -E.EINVAL : -E.ENOENT;
+  if (i.state & I_DYNAMIC) return proc_readlink_at(p, f, nd, addr, size);
   const n = min(<i32>i.cap, size);
   const need = prepare_write(f, addr, n);
   if (need) return need;

@@ -5,11 +5,13 @@ import { nil, same } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
-import { is_reg, vfs_inode } from "./inode.ts";
+import { I_DYNAMIC, is_dir, is_reg, vfs_inode } from "./inode.ts";
 import * as L from "./lookup.ts";
 import { mount } from "./mount.ts";
 import * as N from "./namei.ts";
-import { VFS_BUFFER } from "../lib/root.ts";
+import { magic_file, magic_ns } from "../proc/proc-links.ts";
+import { proc_nlink } from "../proc/proc-vfs.ts";
+import { root, VFS_BUFFER } from "../lib/root.ts";
 import { sys_world_call } from "../fs/sys-file.ts";
 import { task_struct } from "../process/task.ts";
 import { copy_to_user, prepare_write } from "../lib/uaccess.ts";
@@ -21,6 +23,8 @@ import * as MT from "../uapi/mount.ts";
 import * as S from "../uapi/stat.ts";
 import { from_kgid_munged, from_kuid_munged } from "../namespace/user-namespace.ts";
 
+/** Minor number of the device on which files of namespaces lie. */
+const NSFS_DEV: u32 = 4;
 const NSEC: u64 = 1000000000;
 
 /** struct kstat - what there is to say of a file, at the end of the scratch buffer. */
@@ -67,6 +71,22 @@ function fill_kstat(p: task_struct, m: mount, d: dentry): void {
   k.rdev = i.rdev;
   k.mnt_id = <u32>m.id;
   k.at_root = same(m.root, d) ? 1 : 0;
+  if (i.state & I_DYNAMIC && is_dir(i)) k.nlink = proc_nlink(i, <u32>root().nr_processes);
+}
+
+/** What is behind a magic link of proc and has no place. */
+function fill_magic(d: dentry): void {
+  const ns = magic_ns(d);
+  if (nil(ns)) {
+    fill_anonymous(magic_file(d.inode));
+    return;
+  }
+  const k = kst();
+  memory.fill(KSTAT, 0, offsetof<kstat>());
+  k.mode = S.S_IFREG | 0o444;
+  k.nlink = 1;
+  k.dev = NSFS_DEV;
+  k.ino = ns.inum;
 }
 
 /** The same of what has no place in a file system: pipes, sockets, anonymous inodes. */
@@ -151,7 +171,8 @@ function vfs_statx(p: task_struct, f: frame, dirfd: i32, path: u64, flags: u32):
   const nd = L.nd_first();
   if (bad == -E.ENOTDIR && flags & AT_EMPTY_PATH && !nd.len) return vfs_fstat(p, dirfd);
   if (bad) return bad;
-  fill_kstat(p, nd.mnt, nd.dentry);
+  if (nd.flags & N.LOOKUP_MAGIC) fill_magic(nd.dentry);
+  else fill_kstat(p, nd.mnt, nd.dentry);
   return 0;
 }
 

@@ -3,12 +3,16 @@
 import { cred_ns_capable } from "../cred/cred.ts";
 import * as D from "./do-mount.ts";
 import { dentry } from "./dcache.ts";
-import { ERR_PTR, IS_ERR, nil, PTR_ERR } from "../lib/err.ts";
+import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import * as L from "./lookup.ts";
 import { alloc_mount, mount } from "./mount.ts";
 import { make_devices, mount_nodev } from "./mnt-namespace.ts";
+import { mount_too_revealing, MNT_SEEN } from "./mnt-visible.ts";
 import * as N from "./namei.ts";
+import { ns_common } from "../namespace/namespace.ts";
+import { proc_fill_super } from "../proc/proc-vfs.ts";
+import { task_active_pid_ns } from "../process/pid.ts";
 import { VFS_BUFFER, VFS_PATH } from "../lib/root.ts";
 import * as B from "./super.ts";
 import { super_block } from "./super.ts";
@@ -34,10 +38,21 @@ export function mnt_flags_of(flags: u32): u32 {
   return flags & F.MS_NOSYMFOLLOW ? mnt | F.MNT_NOSYMFOLLOW : mnt;
 }
 
+/** Whose a file system of the type is: of proc and its like, that of the namespace it shows. */
+function fs_user_ns(p: task_struct, type: u32): user_namespace {
+  const all = cold(p).nsproxy;
+  let shown = NULL<ns_common>();
+  if (type == B.FS_PROC) shown = task_active_pid_ns(p);
+  else if (type == B.FS_SYSFS) shown = all.net_ns;
+  else if (type == B.FS_MQUEUE) shown = all.ipc_ns;
+  const owner = nil(shown) ? NULL<user_namespace>() : changetype<user_namespace>(shown.user_ns);
+  return nil(owner) ? p.cred.user_ns : owner;
+}
+
 /** May `p` mount a file system of the type? Return: 0 or -EPERM. */
 export function mount_capable(p: task_struct, type: u32): i32 {
   const anyone = (B.fs_flags(type) & B.FS_USERNS_MOUNT) != 0;
-  const ns = anyone ? p.cred.user_ns : init_user_ns();
+  const ns = anyone ? fs_user_ns(p, type) : init_user_ns();
   return cred_ns_capable(p.cred, ns, CAP_SYS_ADMIN) ? 0 : -E.EPERM;
 }
 
@@ -48,11 +63,17 @@ export function vfs_get_tree(p: task_struct, type: u32, mode: u32): super_block 
     const old = B.find_super(type, ns);
     if (!nil(old)) return B.get_super(old);
   }
-  const sb = mount_nodev(type, mode, p.cred.user_ns);
+  const sb = mount_nodev(type, mode, fs_user_ns(p, type));
   if (nil(sb)) return ERR_PTR<super_block>(-E.ENOMEM);
-  if (type != B.FS_DEVTMPFS || make_devices(sb.root)) return sb;
+  const whole = type == B.FS_DEVTMPFS ? make_devices(sb.root) : fill_super(p, sb);
+  if (whole) return sb;
   B.deactivate_super(sb);
   return ERR_PTR<super_block>(-E.ENOMEM);
+}
+
+/** What is in a new file system. False when memory is exhausted. */
+function fill_super(p: task_struct, sb: super_block): bool {
+  return sb.type != B.FS_PROC || proc_fill_super(sb, task_active_pid_ns(p));
 }
 
 /** A file system of a named type at a place. `name`: what it is mounted from, `len` bytes. */
@@ -62,11 +83,16 @@ function do_new_mount(p: task_struct, type: u32, flags: u32, len: i32, m: mount,
   const sticky = type == B.FS_TMPFS || type == B.FS_MQUEUE;
   const sb = vfs_get_tree(p, type, sticky ? 0o1777 : 0o755);
   if (IS_ERR(sb)) return PTR_ERR(sb);
+  const mnt_flags = mount_too_revealing(p, sb, mnt_flags_of(flags));
+  if (!mnt_flags) {
+    B.deactivate_super(sb);
+    return -E.EPERM;
+  }
   if (flags & F.MS_RDONLY) sb.flags |= F.MS_RDONLY;
   const made = alloc_mount(sb, sb.root, VFS_BUFFER, <u32>len);
   B.deactivate_super(sb);
   if (nil(made)) return -E.ENOMEM;
-  made.flags = mnt_flags_of(flags);
+  made.flags = mnt_flags & ~MNT_SEEN;
   return D.do_add_mount(p, made, m, d);
 }
 

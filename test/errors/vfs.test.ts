@@ -23,6 +23,9 @@ const CREATE = O.O_CREAT | O.O_RDWR;
 const mkdir = (path: string): Call => [OP.OP_MKDIR, path, 0o755];
 const tmpfs = (target: string): Call => [OP.OP_MOUNT, 0, target, new Uint8Array(TMPFS), 0, 0];
 const TMPFS = Buffer.from('tmpfs\0');
+const proc = (target: string): Call => [OP.OP_MOUNT, 0, target, new Uint8Array(PROC), 0, 0];
+const PROC = Buffer.from('proc\0');
+const stat = (path: string): Call => [OP.OP_LSTAT, path, new Uint8Array(144)];
 const bind = (from: string, to: string, flags = 0): Call => [
   OP.OP_MOUNT,
   from,
@@ -69,6 +72,20 @@ const CASES: Record<string, Case> = {
   'mount of a new file system': { call: tmpfs('/tmp') },
   'mount of devtmpfs': {
     call: [OP.OP_MOUNT, 0, '/tmp', new Uint8Array(Buffer.from('devtmpfs\0')), 0, 0],
+  },
+  'mount of proc': { call: proc('/tmp') },
+  'the first walk to a name of proc': { call: stat('/tmp/self'), before: [proc('/tmp')] },
+  'open of a text of proc': {
+    call: [OP.OP_OPENAT, O.AT_FDCWD, '/tmp/1/status', 0, 0],
+    before: [proc('/tmp'), stat('/tmp/1/status')],
+  },
+  'open of an id map': {
+    call: [OP.OP_OPENAT, O.AT_FDCWD, '/tmp/1/uid_map', 0, 0],
+    before: [proc('/tmp'), stat('/tmp/1/uid_map')],
+  },
+  'open of a namespace': {
+    call: [OP.OP_OPENAT, O.AT_FDCWD, '/tmp/1/ns/mnt', 0, 0],
+    before: [proc('/tmp'), stat('/tmp/1/ns/mnt')],
   },
   'a bind mount': { call: bind('/dev', '/tmp') },
   'a bind mount of a tree': {

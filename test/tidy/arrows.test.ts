@@ -26,7 +26,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['objects', /^(inet|net-namespace|sock)\.ts$/],
   ['objects', /^(super|inode|dcache|mount|pnode|fifo|permission|d-path)\.ts$/],
   ['objects', /^(mnt-namespace|mount-tree)\.ts$/],
-  ['operations', /^(namei|lookup|ops|open|rw|sock-node|do-mount)\.ts$/],
+  ['operations', /^(namei|lookup|mnt-visible|ops|open|rw|sock-node|do-mount)\.ts$/],
   [
     'operations',
     /^(adopt|boot|capability|clone-parts|containerfs|containerfs-stat|exec|exit|fork)\.ts$/,
