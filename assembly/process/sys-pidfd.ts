@@ -4,8 +4,10 @@ import { seeded_fault } from "../lib/bug.ts";
 import { cred, cred_ns_capable } from "../cred/cred.ts";
 import { IS_ERR, nil, PTR_ERR, same } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
+import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
-import { PROC_PID } from "../proc/procfs.ts";
+import { PROC_PID, proc_inode } from "../proc/procfs.ts";
+import { place_of } from "../vfs/lookup.ts";
 import { find_pid_ns, get_pid, ns_of_pid, pid, pid_namespace, task_active_pid_ns } from "./pid.ts";
 import * as G from "../signal/signal.ts";
 import { SIGNAL_NOT_DUMPABLE } from "./signal-struct.ts";
@@ -18,7 +20,7 @@ import {
 import { EXIT_ZOMBIE, PF_EXITING, task_struct, thread_group_leader } from "./task.ts";
 import { CAP_SYS_PTRACE } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
-import { O_RDWR, POLLHUP, POLLIN, POLLRDNORM } from "../uapi/fcntl.ts";
+import { O_PATH, O_RDWR, POLLHUP, POLLIN, POLLRDNORM } from "../uapi/fcntl.ts";
 import * as P from "../uapi/pidfd.ts";
 import { SI_TKILL, SI_USER } from "../uapi/signal.ts";
 
@@ -72,11 +74,19 @@ function pidfd_pid(p: task_struct, fd: i32): pid {
 /** The same for sending a signal, where the directory of a process in /proc does too. */
 function signalled_pid(p: task_struct, fd: i32): pid {
   const file = FD.fget(p, fd);
-  if (nil(file) || file.kind != FD.FILE_PROC || file.proc.what != PROC_PID) return pidfd_pid(p, fd);
-  const number = file.proc.pid;
+  const number = nil(file) ? changetype<pid>(0) : proc_dir_pid(file);
+  if (nil(number)) return pidfd_pid(p, fd);
   // that of a thread does not
   const thread = !nil(number.task) && !thread_group_leader(number.task);
   return thread ? changetype<pid>(<usize>-E.EBADF) : number;
+}
+
+/** The process whose directory of /proc is open, the world's or a mounted one; null: another. */
+function proc_dir_pid(at: file): pid {
+  if (at.kind == FD.FILE_PROC) return at.proc.what == PROC_PID ? at.proc.pid : changetype<pid>(0);
+  if (at.kind != FD.FILE_VFS || at.flags & O_PATH) return changetype<pid>(0);
+  const info: proc_inode = place_of(at).dentry.inode.proc;
+  return nil(info) || info.what != PROC_PID ? changetype<pid>(0) : info.pid;
 }
 
 /** Has `number` a number in the caller's pid namespace, were it alive? */
