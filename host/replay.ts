@@ -111,7 +111,9 @@ async function feedInOrder(
   if (!mutate && !watch && !options.audit) {
     sink.takesPlain = (name) => replay.takesPlain(name);
     sink.plain = (call) => replay.feedPlain(call);
-    sink.takesBytes = (call, bytes, from, to) => replay.repeats.take(call, bytes, from, to);
+    replay.repeats.used = true;
+    sink.takesBytes = (name) => replay.repeats.takes(name);
+    sink.bytes = (call, bytes, from, to) => replay.repeats.take(call, bytes, from, to);
   }
   await log.each(sink, () => {
     const { done, total } = source.progress;

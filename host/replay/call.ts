@@ -42,7 +42,9 @@ export class Call {
   answer: bigint | undefined = undefined;
   /** why what it shows can't be compared: it was taken from the log itself */
   blind: string | undefined = undefined;
-  text: string;
+  /** what shows the arguments of a call in two halves; undefined: its line has all of them */
+  pair: { readonly argText: string } | undefined = undefined;
+  readonly #first: TraceLine;
 
   constructor(line: TraceLine, row: SyscallRow | undefined, table: SyscallTable) {
     this.seq = line.seq;
@@ -58,7 +60,12 @@ export class Call {
     this.ended = line;
     this.retText = line.retText;
     this.injected = line.injected;
-    this.text = line.text;
+    this.#first = line;
+  }
+
+  /** The whole call, for people and for those who look for a word in it. */
+  get text(): string {
+    return this.pair ? `${this.name}(${this.pair.argText})` : this.#first.text;
   }
 
   get args(): ArgNode[] {

@@ -331,7 +331,7 @@ export class Replay {
       call.ret = split.ret;
       call.errno = split.errno;
       call.retText = split.retText;
-      call.text = `${call.name}(${split.argText})`;
+      call.pair = split;
     } else {
       call.retKind = 'unknown';
     }
@@ -380,7 +380,7 @@ export class Replay {
       return;
     }
     // both halves stand in the index already
-    if (!(open.shown instanceof SplitCall)) open.shown = line;
+    if (!(open.shown instanceof SplitCall)) open.shown = open.pair = line;
     open.retKind = line.retKind;
     open.ret = line.ret;
     open.errno = line.errno;
@@ -388,7 +388,7 @@ export class Replay {
     open.retText = line.retText;
     open.line = line.line;
     open.injected = line.injected;
-    open.text = `${line.name}(${line.argText})`;
+    if (!open.done && this.repeats.takePair(task, open)) return;
     if (!open.done) execute(this, task, open);
     else if (open.asleep) wake(this, task, open);
     else recheck(this, task, open);

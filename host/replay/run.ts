@@ -18,7 +18,7 @@ import { OPENS, OWN_LIMITS } from './fd-calls.ts';
 import { encodeFileCall, encodesFileCall } from './file-encode.ts';
 import { judgeFileOutputs } from './file-judge.ts';
 import type { Files } from './files.ts';
-import { encodeNs, encodesNs, judgeNs, type Known } from './namespaces.ts';
+import { encodeNs, encodesNs, FILE_OPENS, judgeNs, type Known } from './namespaces.ts';
 import type { Stencil, Stencils } from './stencil.ts';
 import { hasNoTerminal } from './terminals.ts';
 import { addressOf, compareOutput, encodeArg, isOfArgument } from './memory.ts';
@@ -83,20 +83,27 @@ function isByKinds(op: number): boolean {
   return !encodesNs(op) && !encodesFileCall(op);
 }
 
+/** Is a call put into a frame by its arguments alone? What is opened the log may say elsewhere. */
+function isByArguments(call: Call): boolean {
+  const { op } = call.row!;
+  return FILE_OPENS.has(op) ? !call.retText.includes('<') : isByKinds(op);
+}
+
 /** Puts a call into the frame. */
 function encode(r: Runner, call: Call, tableIndex: number, kind: string): Encoding {
   const { frame } = r.kernel;
   const row = call.row!;
-  const byKinds = isByKinds(row.op);
-  const stencil = byKinds ? r.stencils.find(call, tableIndex) : undefined;
+  const byArguments = isByArguments(call);
+  const stencil = byArguments ? r.stencils.find(call, tableIndex) : undefined;
   if (stencil) {
     frame.repeat(stencil.image, call.pid);
     return { known: true, stencil };
   }
   frame.begin(call.pid, tableIndex, row.nr);
-  if (byKinds) {
-    const known = encodeByKinds(frame, call);
-    return { known, stencil: known ? r.stencils.keep(call, tableIndex, frame) : undefined };
+  if (byArguments) {
+    const known = isByKinds(row.op) ? encodeByKinds(frame, call) : encodeNs(frame, call)!;
+    const kept = known === true ? r.stencils.keep(call, tableIndex, frame) : undefined;
+    return { known, stencil: kept };
   }
   const known = isNamed(kind) ? undefined : encodeFileCall(frame, call, kind);
   if (known !== undefined) return { known, stencil: undefined };

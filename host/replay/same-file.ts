@@ -71,7 +71,9 @@ export class SameFiles {
     const flags = Number(BigInt.asUintN(32, value));
     const large = call.table.compat ? 0 : FC.O_LARGEFILE;
     const kept = flags & FC.O_PATH ? flags & PATH_FLAGS : (flags & ~OPENING) | large;
-    const shown = parseRetDetail(call.retText, call.retKind).path;
+    const shown = call.retText.includes('<')
+      ? parseRetDetail(call.retText, call.retKind).path
+      : undefined;
     const unnamed = (flags & FC.O_TMPFILE) === FC.O_TMPFILE || (flags & FC.O_PATH) !== 0;
     const id = unnamed
       ? 0

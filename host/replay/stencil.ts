@@ -43,13 +43,19 @@ function keyOf(call: Call): readonly ArgNode[] | SyscallRow {
   return call.args.length ? call.args : call.row!;
 }
 
+/** An address in front: its tree is shared with no other call. */
+function isFleeting(call: Call): boolean {
+  const first = call.args[0];
+  return first?.kind === 'int' && first.base === 16;
+}
+
 export class Stencils {
   readonly #known = new Lately<readonly ArgNode[] | SyscallRow, Stencil>(LIMIT);
 
   readonly #once = new Lately<readonly ArgNode[] | SyscallRow, true>(LIMIT);
 
   find(call: Call, tableIndex: number): Stencil | undefined {
-    const found = this.#known.get(keyOf(call));
+    const found = isFleeting(call) ? undefined : this.#known.get(keyOf(call));
     if (!found || found.row !== call.row || found.tableIndex !== tableIndex) return undefined;
     return found.fault === (call.errno === 'EFAULT') ? found : undefined;
   }
@@ -57,6 +63,7 @@ export class Stencils {
   /** Keeps what has been put into `frame` for this call, if it is not the first of its sort. */
   keep(call: Call, tableIndex: number, frame: Frame): Stencil | undefined {
     // most arguments never come again, and copies of them would only be garbage
+    if (isFleeting(call)) return undefined;
     if (!this.#once.get(keyOf(call))) {
       this.#once.set(keyOf(call), true);
       return undefined;

@@ -25,11 +25,13 @@ export interface LineSink {
   takesPlain?(name: string): boolean;
   /** Gets the reader's own record, which holds until the next line. */
   plain?(call: PlainCall): void;
+  /** May `bytes` take calls of this name? Asked once for each name. */
+  takesBytes?(name: string): boolean;
   /**
-   * Gets every other plain call with the bytes of its body, from the name to the line's end.
-   * Return: whether it took the line; else it is decoded.
+   * Gets such a plain call with the bytes of its body, from the name to the line's end. Return:
+   * whether it took the line; else it is decoded.
    */
-  takesBytes?(call: PlainCall, bytes: Uint8Array, from: number, to: number): boolean;
+  bytes?(call: PlainCall, bytes: Uint8Array, from: number, to: number): boolean;
 }
 
 /** Hands out lines that come in batches. `pause` is asked after each; true ends it. */

@@ -44,6 +44,11 @@ export class SplitCall {
     this.ret = Number.isNaN(number) ? said.ret : number;
   }
 
+  /** the same for calls that say the same, results that are plain numbers aside */
+  get said(): object {
+    return this.#said;
+  }
+
   /** complete argument text, both halves joined */
   get argText(): string {
     return this.#said.argText;
@@ -73,8 +78,7 @@ function numberOf(line: TraceLine): number {
   return plain ? ret : Number.NaN;
 }
 
-function recordOf(line: TraceLine, plain: boolean): string {
-  if (plain) return `value\n\n\n\n${line.argText}`;
+function recordOf(line: TraceLine): string {
   const { ret } = line;
   const number = ret === undefined ? '' : typeof ret === 'bigint' ? `${ret}n` : ret;
   return `${line.retKind}\n${number}\n${line.errno ?? ''}\n${line.retText}\n${line.argText}`;
@@ -98,6 +102,8 @@ export class SplitCalls {
   #records = 0;
   readonly #texts = new Spill();
   readonly #written = new Lately<string, number>(LATELY);
+  /** of those with a plain number as their result, by the arguments alone */
+  readonly #writtenPlain = new Lately<string, number>(LATELY);
   readonly #read = new Lately<number, Said>(LATELY);
 
   get size(): number {
@@ -112,12 +118,14 @@ export class SplitCalls {
   /** `line` ends the call whose first half has number `start`. */
   add(start: number, line: TraceLine): void {
     const number = numberOf(line);
-    const record = recordOf(line, !Number.isNaN(number));
-    const shared = record.length <= MAX_SHARED;
-    let id = shared ? this.#written.get(record) : undefined;
+    const plain = !Number.isNaN(number);
+    const key = plain ? line.argText : recordOf(line);
+    const known = plain ? this.#writtenPlain : this.#written;
+    const shared = key.length <= MAX_SHARED;
+    let id = shared ? known.get(key) : undefined;
     if (id === undefined) {
-      id = this.#write(record);
-      if (shared) this.#written.set(record, id);
+      id = this.#write(plain ? `value\n\n\n\n${key}` : key);
+      if (shared) known.set(key, id);
     }
     if (2 * (this.#count + 1) > this.#slots.length / SLOT) this.#grow();
     const at = this.#find(start);

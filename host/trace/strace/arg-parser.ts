@@ -357,10 +357,22 @@ export function parseOnce(text: string): ArgNode[] {
   return out;
 }
 
+/** The text is an address, maybe with plain numbers behind it: it hardly comes twice. */
+function isFleeting(text: string): boolean {
+  if (text.charCodeAt(0) !== 48 || text.charCodeAt(1) !== 120) return false;
+  let p = 2;
+  while (isHex(text.charCodeAt(p))) ++p;
+  for (; p < text.length; ++p) {
+    const c = text.charCodeAt(p);
+    if (c !== COMMA && c !== SPACE && !isDigit(c)) return false;
+  }
+  return true;
+}
+
 /** Decodes the text between a call's parentheses. Nobody changes a tree: others may share it. */
 export function parseArgs(text: string): ArgNode[] {
   if (text === '') return NONE;
-  if (text.length > MAX_KEPT) return parseOnce(text);
+  if (text.length > MAX_KEPT || isFleeting(text)) return parseOnce(text);
   const known = trees.get(text);
   if (known) return known;
   const own = ownCopy(text);

@@ -3,7 +3,9 @@ import type { ArgNode, StructNode } from '../args.ts';
 import type { LineKind, RetDetail, RetKind, SigInfoFields, TimeKind, TraceLine } from '../event.ts';
 import { codeNumber, fieldOf, numberOf, signalNumber, smallOf, translatedPid } from '../values.ts';
 import { parseArgs, parseOnce } from './arg-parser.ts';
-import { ownCopy } from './text.ts';
+import type { Half } from './halves.ts';
+import { Lately } from '../lately.ts';
+import { isDigit, ownCopy } from './text.ts';
 
 const NO_ARGS: ArgNode[] = [];
 
@@ -48,6 +50,8 @@ export class StraceLine implements TraceLine {
   /** the line whose argument text stands before this one's; for resumed lines */
   before: StraceLine | undefined = undefined;
 
+  /** what it shares with all lines that say the same of half a call */
+  #half: Half | undefined = undefined;
   #args: ArgNode[] | undefined = undefined;
   #siginfo: SigInfoFields | null | undefined = undefined;
   #ownsText = false;
@@ -67,7 +71,27 @@ export class StraceLine implements TraceLine {
     this.#ownsText = true;
   }
 
+  /** Takes over what is known of its half of a call. The text ends where that half's bytes do. */
+  take(half: Half): void {
+    const body = this.text.length - half.bytes.length;
+    this.kind = half.kind;
+    this.name = half.name;
+    this.argFrom = body + half.argFrom;
+    this.argTo = body + half.argTo;
+    this.retKind = half.retKind;
+    this.ret = half.ret;
+    this.errno = half.errno;
+    this.retText = half.retText;
+    this.#half = half;
+  }
+
   get argText(): string {
+    const half = this.#half;
+    if (half !== undefined) {
+      if (this.before === undefined) return half.argText;
+      const first = this.before.#half;
+      if (first !== undefined && this.before.before === undefined) return half.joined(first);
+    }
     const own = this.text.slice(this.argFrom, this.argTo);
     return this.before === undefined ? own : this.before.argText + own;
   }
@@ -82,16 +106,72 @@ export class StraceLine implements TraceLine {
 
   get siginfo(): SigInfoFields | undefined {
     if (this.kind !== 'signal' || this.argTo <= this.argFrom) return undefined;
-    if (this.#siginfo === undefined) {
-      // hardly two are alike: each names its sender
-      const node = parseOnce(this.text.slice(this.argFrom, this.argTo))[0];
-      this.#siginfo = node?.kind === 'struct' ? sigInfoOf(node) : null;
-    }
+    this.#siginfo ??= readSigInfo(this.text.slice(this.argFrom, this.argTo)) ?? null;
     return this.#siginfo ?? undefined;
   }
 
   get retDetail(): RetDetail {
     return parseRetDetail(this.retText, this.retKind);
+  }
+}
+
+const SENDER = 'si_pid=';
+const COMMA = 44;
+/** Signals that came lately, by all but the number of who sent them. */
+const signals = new Lately<string, SigInfoFields>(256);
+
+function parseSigInfo(text: string): SigInfoFields | undefined {
+  const node = parseOnce(text)[0];
+  return node?.kind === 'struct' ? sigInfoOf(node) : undefined;
+}
+
+/** Reads the braces of a signal line. Most differ from one before in nothing but the sender. */
+function readSigInfo(text: string): SigInfoFields | undefined {
+  const from = text.indexOf(SENDER) + SENDER.length;
+  let to = from;
+  let pid = 0;
+  while (isDigit(text.charCodeAt(to))) pid = pid * 10 + text.charCodeAt(to++) - 48;
+  // a comment behind the number is the sender's too
+  if (from < SENDER.length || to === from || text.charCodeAt(to) !== COMMA)
+    return parseSigInfo(text);
+  const key = text.slice(0, from) + text.slice(to);
+  let known = signals.get(key);
+  if (!known) {
+    known = parseSigInfo(ownCopy(text));
+    if (known?.pid !== pid) return known;
+    signals.set(key, known);
+  }
+  return new SentBy(known, pid, text);
+}
+
+/** As another signal, but of this sender. */
+class SentBy implements SigInfoFields {
+  readonly signo: number;
+  readonly code: number | undefined;
+  readonly codeName: string | undefined;
+  readonly errno: number | undefined;
+  readonly uid: number | undefined;
+  readonly status: number | undefined;
+  readonly value: bigint | undefined;
+  readonly pidInRecorderNs: number | undefined;
+  readonly pid: number;
+  readonly #text: string;
+
+  constructor(known: SigInfoFields, pid: number, text: string) {
+    this.signo = known.signo;
+    this.code = known.code;
+    this.codeName = known.codeName;
+    this.errno = known.errno;
+    this.uid = known.uid;
+    this.status = known.status;
+    this.value = known.value;
+    this.pidInRecorderNs = known.pidInRecorderNs;
+    this.pid = pid;
+    this.#text = text;
+  }
+
+  get fields(): Map<string, ArgNode> {
+    return parseSigInfo(this.#text)!.fields;
   }
 }
 

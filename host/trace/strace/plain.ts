@@ -43,13 +43,15 @@ const isDigit = (c: number): boolean => c >= 48 && c <= 57;
 class Name {
   readonly bytes: Uint8Array;
   readonly text: string;
-  /** the sink takes such calls undecoded */
+  /** the sink takes such calls undecoded; or may take them by their bytes */
   readonly skipped: boolean;
+  readonly byBytes: boolean;
 
-  constructor(bytes: Uint8Array, skips: (name: string) => boolean) {
+  constructor(bytes: Uint8Array, sink: LineSink) {
     this.bytes = Uint8Array.from(bytes);
     this.text = textOf(this.bytes);
-    this.skipped = skips(this.text);
+    this.skipped = sink.takesPlain?.(this.text) === true;
+    this.byBytes = sink.takesBytes?.(this.text) === true;
   }
 
   is(bytes: Uint8Array, from: number, to: number): boolean {
@@ -62,11 +64,11 @@ class Name {
 /** Names by the hash of their bytes, open addressing; full of names it knows no more. */
 class Names {
   readonly #slots = new Array<Name | undefined>(SLOTS).fill(undefined);
-  readonly #skips: (name: string) => boolean;
+  readonly #sink: LineSink;
   #count = 0;
 
-  constructor(skips: (name: string) => boolean) {
-    this.#skips = skips;
+  constructor(sink: LineSink) {
+    this.#sink = sink;
   }
 
   find(bytes: Uint8Array, from: number, to: number, hash: number): Name | undefined {
@@ -79,14 +81,14 @@ class Names {
     }
     if (this.#count >= MAX_NAMES || to - from > MAX_NAME) return undefined;
     this.#count += 1;
-    const made = new Name(bytes.subarray(from, to), this.#skips);
+    const made = new Name(bytes.subarray(from, to), this.#sink);
     this.#slots[at] = made;
     return made;
   }
 }
 
 /** Errno names, so that equal ones are one string. */
-const errnos = new Names(() => false);
+const errnos = new Names({ line: () => undefined });
 
 function hashOf(bytes: Uint8Array, from: number, to: number): number {
   let hash = 0;
@@ -103,37 +105,43 @@ export class PlainReader implements PlainCall {
   errno = '';
   /** the sink takes it as it is */
   skipped = false;
+  /** it may take it by its bytes */
+  byBytes = false;
   /** where the arguments and the text of the result lie in the bytes */
   argFrom = 0;
   argTo = 0;
   retFrom = 0;
-  /** where the body begins in the bytes */
+  /** where the body begins in the bytes, also of a line that is not plain; 0: no bare pid */
   body = 0;
   #text = '';
   #from = 0;
   #end = 0;
+  /** the first quote at or behind wherever it was looked for last */
+  #quote = -1;
   readonly #names: Names;
 
   constructor(sink: LineSink) {
-    this.#names = new Names((name) => sink.takesPlain?.(name) === true);
+    this.#names = new Names(sink);
   }
 
-  /** Reads bytes[from, end). Return: whether the line is plain; if not, the fields say nothing. */
+  /** Reads bytes[from, end). Return: whether the line is plain; else only pid and body hold. */
   read(bytes: Uint8Array, from: number, end: number): boolean {
     const body = this.#readPid(bytes, from);
-    if (body === 0) return false;
+    this.body = body;
+    // no result ends so
+    if (body === 0 || bytes[end - 1] === GREATER) return false;
     let p = body;
     while ((CLASSES[bytes[p]!]! & WORD) !== 0 && p < end) p++;
     if (p === body || bytes[p] !== OPEN || isDigit(bytes[body]!)) return false;
     const close = this.#readResult(bytes, p + 1, end);
-    if (close === 0 || !endsOutsideStrings(bytes, p + 1, close)) return false;
+    if (close === 0 || !this.#endsOutsideStrings(bytes, p + 1, close)) return false;
     const name = this.#names.find(bytes, body, p, hashOf(bytes, body, p));
     if (name === undefined) return false;
     this.name = name.text;
     this.skipped = name.skipped;
+    this.byBytes = name.byBytes;
     this.argFrom = p + 1;
     this.argTo = close;
-    this.body = body;
     this.#from = from;
     this.#end = end;
     return true;
@@ -142,6 +150,16 @@ export class PlainReader implements PlainCall {
   /** The text of the bytes that `read` gets from now on. */
   setText(text: string): void {
     this.#text = text;
+    this.#quote = -1;
+  }
+
+  /** False where a string is still open at `to`: the line is torn. Most lines have none. */
+  #endsOutsideStrings(bytes: Uint8Array, from: number, to: number): boolean {
+    if (this.#quote < from) {
+      const next = bytes.indexOf(QUOTE, from);
+      this.#quote = next < 0 ? bytes.length : next;
+    }
+    return this.#quote >= to || closesStrings(bytes, this.#quote, to);
   }
 
   decode(): StraceLine {
@@ -231,8 +249,8 @@ export class PlainReader implements PlainCall {
   }
 }
 
-/** False where a string that begins at or behind `from` is still open at `to`: the line is torn. */
-function endsOutsideStrings(bytes: Uint8Array, from: number, to: number): boolean {
+/** False where a string that begins at or behind `from` is still open at `to`. */
+function closesStrings(bytes: Uint8Array, from: number, to: number): boolean {
   let p = from;
   while (p < to) {
     if (bytes[p++] !== QUOTE) continue;

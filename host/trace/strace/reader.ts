@@ -2,6 +2,7 @@
 import { textOf } from '../blocks.ts';
 import type { LineSink } from '../sink.ts';
 import type { StraceContext } from './context.ts';
+import { type Half, Halves } from './halves.ts';
 import { StraceLine } from './line.ts';
 import { readEnd, readRemark, readSignal, SummaryTable } from './notes.ts';
 import type { PlainReader } from './plain.ts';
@@ -52,6 +53,7 @@ export class StraceReader {
   readonly #live = new Set<number>();
   #first: number;
   #brokenStart: StraceLine | undefined;
+  readonly #halves = new Halves();
 
   constructor(context: StraceContext, options: StraceReaderOptions = {}) {
     this.context = context;
@@ -72,8 +74,9 @@ export class StraceReader {
       // only a column of pids says with each line whose it is
       const maybe = this.#style === 'column' && this.#filePid === 0 && !this.#table.inside;
       const end = block[to - 1] === RETURN && to > from ? to - 1 : to;
-      if (maybe && plain.read(block, from, end)) this.#takePlain(block, end, plain, sink);
-      else sink.line(this.read(text.slice(from, to)));
+      if (!maybe) sink.line(this.read(text.slice(from, to)));
+      else if (plain.read(block, from, end)) this.#takePlain(block, end, plain, sink);
+      else sink.line(this.#readHalf(block, text, from, end, plain));
       from = to + 1;
     }
   }
@@ -88,7 +91,44 @@ export class StraceReader {
     plain.seq = ++this.context.seq;
     plain.line = ++this.#line;
     if (plain.skipped) sink.plain?.(plain);
-    else if (!sink.takesBytes?.(plain, block, plain.body, end)) sink.line(plain.decode());
+    else if (!plain.byBytes || !sink.bytes?.(plain, block, plain.body, end))
+      sink.line(plain.decode());
+  }
+
+  /** A line that is not plain, and maybe half of a call that has come before. */
+  #readHalf(
+    block: Uint8Array,
+    text: string,
+    from: number,
+    to: number,
+    { body, pid }: PlainReader,
+  ): StraceLine {
+    const half = body > 0 ? this.#halves.find(block, body, to) : undefined;
+    if (half !== undefined) {
+      const shape = text.slice(from, to);
+      return this.#repeat(new StraceLine(shape, ++this.#line, 0, ++this.context.seq), half, pid);
+    }
+    const line = this.read(text.slice(from, to));
+    if (body > 0) this.#halves.learn(line, block, from, body, to);
+    return line;
+  }
+
+  #repeat(out: StraceLine, half: Half, pid: number): StraceLine {
+    const { pending } = this.context;
+    out.pid = pid;
+    out.pidShown = true;
+    out.take(half);
+    if (half.kind === 'unfinished') {
+      this.#setPending(out);
+    } else {
+      const first = pending.get(pid);
+      if (first?.name === out.name) {
+        this.#join(out, first);
+        pending.delete(pid);
+      }
+    }
+    this.#count(out);
+    return out;
   }
 
   /** One line, without its newline. */

@@ -1,5 +1,6 @@
-// The plainest lines take a way of their own through the reader, and calls that the kernel has no
-// part in one through the replay: whichever way a line takes, everything about it is the same.
+// The plainest lines take a way of their own through the reader, halves of calls that come again
+// another, and calls that the kernel has no part in one through the replay: whichever way a line
+// takes, everything about it is the same.
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +8,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { replayTrace } from '../../../host/replay.ts';
 import { blocksNow } from '../../../host/trace/blocks.ts';
-import type { TraceLine } from '../../../host/trace/event.ts';
+import type { SigInfoFields, TraceLine } from '../../../host/trace/event.ts';
 import { linesNow } from '../../../host/trace/lines.ts';
 import type { LineSink, PlainCall } from '../../../host/trace/sink.ts';
 import { openSource, type TraceSource } from '../../../host/trace/source.ts';
@@ -39,7 +40,15 @@ function facts(line: TraceLine): Record<string, unknown> {
     note,
     text,
     argText,
+    args: line.args,
+    info: line.siginfo && { ...shownInfo(line.siginfo), fields: line.siginfo.fields },
   };
+}
+
+/** What a signal line tells, whatever kind of object holds it. */
+function shownInfo(info: SigInfoFields): object {
+  const { signo, code, codeName, errno, pid, uid, status, value, pidInRecorderNs } = info;
+  return { signo, code, codeName, errno, pid, uid, status, value, pidInRecorderNs };
 }
 
 /** What a plain call is told to be, of a line that has been decoded. */
@@ -184,6 +193,51 @@ describe('plain lines', () => {
       expectSame(Buffer.concat([Buffer.from(HEAD), ...mangled]), chunk + 1);
     });
     fc.assert(property, { numRuns: 500, seed: 20170523 });
+  });
+});
+
+/** Halves, whole calls between them, and lines that end what has begun. */
+const HALVES = [
+  'close(3 <unfinished ...>',
+  'close(4 <unfinished ...>',
+  '<... close resumed>) = 0',
+  '<... close resumed>) = -1 EBADF (Bad file descriptor)',
+  '<... close resumed>) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)',
+  '<... close resumed>) = 0 (INJECTED)',
+  '<... close resumed>) = 0 <0.000012>',
+  '<... close resumed> <unfinished ...>',
+  'rt_sigprocmask(SIG_BLOCK, [],  <unfinished ...>',
+  'rt_sigprocmask(SIG_BLOCK, NULL,  <unfinished ...>',
+  '<... rt_sigprocmask resumed>NULL, 8) = 0',
+  '<... rt_sigprocmask resumed>[], 8) = 0',
+  'wait4(-1,  <unfinished ...>',
+  '<... wait4 resumed>[{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = 9',
+  'close(3 <detached ...>',
+  'execve("/a", [], 0 /* 0 vars */ <pid changed to 8 ...>',
+  'close(3 <unfinished #2 ...>',
+  'getpid() = 7',
+  '--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=9, si_uid=0, si_status=0} ---',
+  '--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=10, si_uid=0, si_status=0} ---',
+  "--- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=9 /* 3 in strace's PID NS */} ---",
+  '--- SIGALRM {si_signo=SIGALRM, si_code=SI_KERNEL} ---',
+  '+++ exited with 0 +++',
+];
+
+describe('halves of calls', () => {
+  const arb = fc.array(fc.tuple(fc.constantFrom(7, 8, 9), fc.nat(HALVES.length - 1)), {
+    minLength: 60,
+    maxLength: 200,
+    size: 'max',
+  });
+
+  it('that come again are read as they were the first time', () => {
+    const property = fc.property(arb, fc.nat(400), fc.boolean(), (lines, chunk, carriage) => {
+      const text = lines
+        .map(([pid, i]) => `${pid}  ${HALVES[i]}${carriage ? '\r' : ''}\n`)
+        .join('');
+      expectSame(Buffer.from(HEAD + text, 'latin1'), chunk + 1);
+    });
+    fc.assert(property, { numRuns: 200, seed: 20170524 });
   });
 });
 
