@@ -278,7 +278,6 @@ export function do_exit(p: task_struct, code: i32): void {
 
 /** The end of a pid namespace's init: true when it has to wait for the others to be gone. */
 function begin_zap(p: task_struct, ns: pid_namespace): bool {
-  ns.dying = 1;
   if (ns.reboot) {
     p.signal.flags |= S.SIGNAL_GROUP_EXIT;
     p.signal.group_exit_code = ns.reboot;
@@ -292,10 +291,11 @@ function begin_zap(p: task_struct, ns: pid_namespace): bool {
     if (nil(t) || same(t.signal, p.signal)) continue;
     if (!(t.signal.flags & S.SIGNAL_GROUP_EXIT)) S_kill(t);
   }
-  reap_zombie_children(p);
-  if (ns.nr_hashed <= p.signal.nr_threads) return false;
+  // the namespace counts as dying only afterwards: nobody is to finish `p` amid this
   p.state = T.TASK_ZAPPING;
-  return true;
+  reap_zombie_children(p);
+  ns.dying = 1;
+  return ns.nr_hashed > p.signal.nr_threads;
 }
 
 function S_kill(t: task_struct): void {
@@ -306,10 +306,13 @@ function reap_zombie_children(p: task_struct): void {
   const head = p.children;
   let at = head.next;
   while (at !== head) {
-    const next = at.next;
     const child = task_struct.from_sibling(at);
-    if (child.state == T.EXIT_ZOMBIE && thread_group_empty(child)) release_task(child);
-    at = next;
+    at = at.next;
+    if (child.state != T.EXIT_ZOMBIE || !thread_group_empty(child)) continue;
+    const others = root().nr_threads - 1;
+    release_task(child);
+    // the init of a namespace below that waited for this one alone is gone with it
+    if (root().nr_threads != others) at = head.next;
   }
 }
 

@@ -147,7 +147,6 @@ static void exit_resources(task *p) {
 }
 static bool begin_zap(task *p, pid_namespace *ns) {
   signal_struct *mine = AT(signal_struct, p->signal);
-  ns->dying = 1;
   if (ns->reboot) NOT_IN_TWIN();
   for (int index = 0; index < ns->nr_leaves; ++index) {
     leaf_slot *slot = &AT(leaf_slot, ns->table)[index];
@@ -160,16 +159,18 @@ static bool begin_zap(task *p, pid_namespace *ns) {
       if (!(s->flags & SIGNAL_GROUP_EXIT)) start_group_exit(s, BH_SIGKILL);
     }
   }
+  p->state = TASK_ZAPPING;
   list_head *head = LIST(p, children);
   for (list_head *at = AT(list_head, head->next); at != head;) {
-    list_head *next = AT(list_head, at->next);
     task *child = ENTRY(task, at, sibling);
-    if (child->state == EXIT_ZOMBIE && thread_group_empty(child)) release_task(child);
-    at = next;
+    at = AT(list_head, at->next);
+    if (child->state != EXIT_ZOMBIE || !thread_group_empty(child)) continue;
+    uint32_t others = (uint32_t)root->nr_threads - 1;
+    release_task(child);
+    if ((uint32_t)root->nr_threads != others) at = AT(list_head, head->next);
   }
-  if (ns->nr_hashed <= mine->nr_threads) return false;
-  p->state = TASK_ZAPPING;
-  return true;
+  ns->dying = 1;
+  return ns->nr_hashed > mine->nr_threads;
 }
 static void finish_zap(pid_namespace *ns) {
   task *init = AT(task, ns->child_reaper);

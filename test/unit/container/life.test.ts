@@ -203,6 +203,26 @@ describe('init', () => {
     expect([m.wait(1, member), m.wait(1, init), m.word(0)]).toEqual([member, init, 2 << 8]);
   });
 
+  it.each(['kept', 'ignored'])(
+    'reaps the init of a namespace below that had waited for another child: SIGCHLD %s',
+    (how) => {
+      const outer = m.enter(1, m.create(1, 'outer', U.CONTAINER_NEW_PID_NS));
+      if (how === 'ignored') m.call(outer, OP.OP_SIGNAL, [S.SIGCHLD, S.SIG_IGN]);
+      const fd = m.create(outer, 'inner', U.CONTAINER_NEW_PID_NS);
+      m.enter(outer, fd);
+      m.enter(outer, fd);
+      const inner = m.k.tasks().filter((task) => task.nsLevel === 2);
+      const [init, member] = inner.map((task) => task.tid) as [number, number];
+      // it waits for its namespace to be empty
+      m.exit(init, 1);
+      expect([m.state(init), m.state(member)]).toEqual(['Z', 'R']);
+      m.kill(1, outer, S.SIGKILL);
+      m.k.runPending();
+      expect([m.state(init), m.state(member)]).toEqual([undefined, undefined]);
+      expect([m.wait(1, outer), m.word(0)]).toEqual([outer, 9]);
+    },
+  );
+
   it('that is killed in an exec is waited for as any other', () => {
     const init = m.enter(1, m.create(1, 'box'));
     const thread = fine(m.clone(init, THREAD));
