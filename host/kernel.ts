@@ -420,6 +420,16 @@ export class Kernel implements FrameOwner {
     return this.#views.task(tid);
   }
 
+  /** State of one thread, as in its view; undefined: it is not there. */
+  state(tid: number): TaskView['state'] | undefined {
+    return this.#views.state(tid);
+  }
+
+  /** Would `tid` take signal `signo` (1..64) on its way to user mode? */
+  isDeliverable(tid: number, signo: number): boolean {
+    return this.#views.deliverable(tid, signo);
+  }
+
   tasks(): TaskView[] {
     return this.#views.tasks();
   }

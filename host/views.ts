@@ -188,6 +188,26 @@ export class Views {
     return at ? this.taskAt(at) : undefined;
   }
 
+  /** Of {@link task} the state alone. */
+  state(tid: number): TaskView['state'] | undefined {
+    this.#k.refresh();
+    const at = this.#k.exports.task_ptr(tid) >>> 0;
+    return at ? this.#state(at) : undefined;
+  }
+
+  /** Does signal `signo` wait for `tid` or its group, and does the mask let it through? */
+  deliverable(tid: number, signo: number): boolean {
+    this.#k.refresh();
+    const at = this.#k.exports.task_ptr(tid) >>> 0;
+    if (!at) return false;
+    const half = (signo - 1) & 32 ? 4 : 0;
+    const signal = this.word(at + L.task_struct.signal);
+    const own = this.word(at + L.task_struct.pending + half);
+    const shared = this.word(signal + L.signal_struct.shared_pending + half);
+    const blocked = this.word(this.cold(at) + L.task_cold.blocked + half);
+    return ((own | shared) & ~blocked & (1 << ((signo - 1) & 31))) !== 0;
+  }
+
   taskAt(at: number): TaskView {
     const T = L.task_struct;
     const cold = this.cold(at);

@@ -346,10 +346,10 @@ export function note(task: ReplayTask, call: Call, result: number | bigint | str
 /** The child of a fork gets its record, once the kernel has made it. */
 function born(r: Replay, task: ReplayTask, call: Call): void {
   const child = childOf(r, call);
-  const view = child ? r.kernel.task(child) : undefined;
+  const state = child ? r.kernel.state(child) : undefined;
   const old = r.tasks.get(child);
   // a vfork's child may be dead when its parent goes on
-  if (view && view.state !== 'Z' && (!old || old.dead)) r.newTask(child, task);
+  if (state && state !== 'Z' && (!old || old.dead)) r.newTask(child, task);
   // what it does with its descriptors nobody will see
-  if (view && !r.index.tasks.has(child)) r.files.taintAll(child);
+  if (state && !r.index.tasks.has(child)) r.files.taintAll(child);
 }
