@@ -13,6 +13,7 @@ const MAX_WINDOWS = 24;
 const DATA_AT = L.size + MAX_WINDOWS * W.size;
 const TWO32 = 0x1_0000_0000;
 const EXACT = 0x20_0000;
+const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
 export type WindowMode = 'r' | 'w' | 'rw' | 'unmapped';
 const MODES: Record<WindowMode, number> = {
@@ -294,16 +295,23 @@ export class Frame {
 
   /** A copy of the `len` bytes at guest address `addr`, when one window holds them. */
   output(addr: number | bigint, len: number): Uint8Array | undefined {
-    const want = BigInt.asUintN(64, BigInt(addr));
+    const { u32, u8 } = this.#owner;
+    const wide = typeof addr === 'bigint' && (addr < 0n || addr > MAX_EXACT);
+    const want = wide ? BigInt.asUintN(64, addr) : 0n;
     for (let i = 0; i < this.nrWindows; ++i) {
       const at = L.size + i * W.size;
-      const start = BigInt.asUintN(64, this.#get64(at + W.addr));
       const word = (this.address + at) >>> 2;
-      const size = this.#owner.u32[word + (W.len >>> 2)]!;
-      const place = this.#owner.u32[word + (W.place >>> 2)]!;
-      if (!place || want < start || want + BigInt(len) > start + BigInt(size)) continue;
-      const from = place + Number(want - start);
-      return this.#owner.u8.slice(from, from + len);
+      const size = u32[word + (W.len >>> 2)]!;
+      const place = u32[word + (W.place >>> 2)]!;
+      if (!place) continue;
+      const low = u32[word + (W.addr >>> 2)]!;
+      const high = u32[word + (W.addr >>> 2) + 1]!;
+      // what a double holds needs no arithmetic of BigInts
+      const into = wide
+        ? Number(want - BigInt.asUintN(64, this.#get64(at + W.addr)))
+        : Number(addr) - (high * TWO32 + low);
+      if (into < 0 || into + len > size) continue;
+      return u8.slice(place + into, place + into + len);
     }
     return undefined;
   }
