@@ -41,7 +41,8 @@ export class Kernel implements FrameOwner {
   #frames = new Map<number, Frame>();
   #spare: Frame[] = [];
   #compat: boolean[] = [];
-  #views: Views;
+  /** readers over tasks, containers and descriptors */
+  readonly views: Views;
   /** readers over open files */
   readonly openFiles: FileViews;
 
@@ -51,7 +52,7 @@ export class Kernel implements FrameOwner {
     this.target = target;
     this.refresh();
     this.frame = undefined as unknown as Frame;
-    this.#views = new Views(this);
+    this.views = new Views(this);
     this.openFiles = new FileViews(this);
   }
 
@@ -168,15 +169,15 @@ export class Kernel implements FrameOwner {
   }
 
   isWoken(tid: number): boolean {
-    return this.#views.isWoken(tid);
+    return this.views.isWoken(tid);
   }
 
   isBlocked(tid: number): boolean {
-    return this.#views.isBlocked(tid);
+    return this.views.isBlocked(tid);
   }
 
   woken(): number[] {
-    return this.#views.woken();
+    return this.views.woken();
   }
 
   /**
@@ -230,7 +231,7 @@ export class Kernel implements FrameOwner {
 
   /** Carries out the end that is pending for `tid`; for its whole group unless told otherwise. */
   die(tid: number, wholeGroup = true): number {
-    const group = wholeGroup ? this.#views.threads(tid) : [tid];
+    const group = wholeGroup ? this.views.threads(tid) : [tid];
     let n = 0;
     for (const t of group) {
       if (this.#guard(() => this.exports.die(t)) === 0) n += 1;
@@ -263,7 +264,7 @@ export class Kernel implements FrameOwner {
 
   /** Who sent the first `signo` that is queued for the group of `tid`; 0 when none is. */
   queuedSender(tid: number, signo: number): number {
-    return this.#views.queuedSender(tid, signo);
+    return this.views.queuedSender(tid, signo);
   }
 
   /** Gives up the sleeping call of `tid`: the host knows that it ended otherwise. */
@@ -413,33 +414,23 @@ export class Kernel implements FrameOwner {
     this.frame = new Frame(this, restoreSnapshot(this, snapshot));
     this.#spare = [];
     this.#frames.clear();
-    for (const [tid, at] of this.#views.keptFrames()) this.#frames.set(tid, new Frame(this, at));
+    for (const [tid, at] of this.views.keptFrames()) this.#frames.set(tid, new Frame(this, at));
   }
 
   task(tid: number): TaskView | undefined {
-    return this.#views.task(tid);
-  }
-
-  /** State of one thread, as in its view; undefined: it is not there. */
-  state(tid: number): TaskView['state'] | undefined {
-    return this.#views.state(tid);
-  }
-
-  /** Would `tid` take signal `signo` (1..64) on its way to user mode? */
-  isDeliverable(tid: number, signo: number): boolean {
-    return this.#views.deliverable(tid, signo);
+    return this.views.task(tid);
   }
 
   tasks(): TaskView[] {
-    return this.#views.tasks();
+    return this.views.tasks();
   }
 
   containers(): ContainerView[] {
-    return this.#views.containers();
+    return this.views.containers();
   }
 
   fds(tid: number): FdView[] {
-    return this.#views.fds(tid);
+    return this.views.fds(tid);
   }
 
   /** The open file behind a descriptor. */
@@ -460,7 +451,7 @@ export class Kernel implements FrameOwner {
   }
 
   counts(): Counts {
-    return this.#views.counts();
+    return this.views.counts();
   }
 
   /** What task `tid` reads from a file of /proc that the kernel writes; undefined: it has none. */

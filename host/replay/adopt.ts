@@ -299,7 +299,8 @@ export class Adopter {
   /** The world says that an unrecorded task has ended. Return: whether the kernel learned it. */
   endUnseen(pid: number, status: number): boolean {
     const k = this.#r.kernel;
-    if (pid <= 1 || this.#r.index.tasks.has(pid) || (k.state(pid) ?? 'Z') === 'Z') return false;
+    if (pid <= 1 || this.#r.index.tasks.has(pid) || (k.views.state(pid) ?? 'Z') === 'Z')
+      return false;
     if (status & 0x7f) {
       k.raise(pid, true, { signo: status & 0x7f });
       k.exitToUser(pid);

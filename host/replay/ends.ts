@@ -32,7 +32,7 @@ const STOP_ONLY = -2;
 
 /** Is this signal deliverable to the task right now? */
 export function deliverable(r: Replay, pid: number, signo: number): boolean {
-  return r.kernel.isDeliverable(pid, signo);
+  return r.kernel.views.deliverable(pid, signo);
 }
 
 /** What of the siginfo differs from what the log shows. */
@@ -111,7 +111,7 @@ function dropUntold(r: Replay, task: ReplayTask, info: SigInfoFields, at: number
   // what was stopped and runs had been continued, even if its end is told next
   const told = list[next] ?? info.code;
   const gone = told > 0 && told <= CLD_DUMPED && info.code === CLD_STOPPED;
-  if (told !== info.code && !(gone && r.kernel.state(sender) !== 'T')) return;
+  if (told !== info.code && !(gone && r.kernel.views.state(sender) !== 'T')) return;
   if (letNoticesOut(r, sender)) r.reordered('a stop or continue was not told: one was pending');
 }
 
@@ -277,14 +277,14 @@ export function onExitLine(r: Replay, line: TraceLine): void {
     exitNow(r, task);
   } else if (view && view.state !== 'Z') {
     for (let tries = 0; tries < 64 && pendingStatus(r, task.pid) < 0; ++tries) {
-      if (r.kernel.state(task.pid) === 'Z' || !help(r, undefined, task.pid)) break;
+      if (r.kernel.views.state(task.pid) === 'Z' || !help(r, undefined, task.pid)) break;
       r.reordered('an end needed an open call');
     }
     if (pendingStatus(r, task.pid) < 0) r.adopter.hiddenReboot(task, line);
     if (pendingStatus(r, task.pid) < 0 && line.kind === 'killed') {
       killedByFilter(r, task, line.signo);
     }
-    if ((r.kernel.state(task.pid) ?? 'Z') === 'Z') {
+    if ((r.kernel.views.state(task.pid) ?? 'Z') === 'Z') {
       r.kernel.events();
       finishEnd(r, task, line, status);
       return;
@@ -294,7 +294,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
       r.kernel.fault(task.pid, line.signo);
       r.adopted('a fault that ended its task');
     }
-    if (pendingStatus(r, task.pid) < 0 && r.kernel.state(task.pid) !== 'Z') {
+    if (pendingStatus(r, task.pid) < 0 && r.kernel.views.state(task.pid) !== 'Z') {
       forceEnd(r, task, line);
       return;
     }
@@ -309,7 +309,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
     if (line.kind === 'killed' && line.core) r.kernel.setCore(task.pid);
     const pending = pendingStatus(r, task.pid);
     if (pending >= 0) task.ended = pending;
-    if (r.kernel.state(task.pid) !== 'Z') r.kernel.die(task.pid, false);
+    if (r.kernel.views.state(task.pid) !== 'Z') r.kernel.die(task.pid, false);
   }
   r.kernel.events();
   finishEnd(r, task, line, status);

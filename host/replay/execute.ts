@@ -346,7 +346,7 @@ export function note(task: ReplayTask, call: Call, result: number | bigint | str
 /** The child of a fork gets its record, once the kernel has made it. */
 function born(r: Replay, task: ReplayTask, call: Call): void {
   const child = childOf(r, call);
-  const state = child ? r.kernel.state(child) : undefined;
+  const state = child ? r.kernel.views.state(child) : undefined;
   const old = r.tasks.get(child);
   // a vfork's child may be dead when its parent goes on
   if (state && state !== 'Z' && (!old || old.dead)) r.newTask(child, task);
