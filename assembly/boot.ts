@@ -55,6 +55,7 @@ import { timerfd_caches_init } from "./fs/timerfd.ts";
 import { net_caches_init } from "./net/net-namespace.ts";
 import { sock_caches_init } from "./net/sock.ts";
 import { dcache_init } from "./vfs/dcache.ts";
+import { fs_context_caches_init } from "./vfs/fs-context.ts";
 import { mount_caches_init } from "./vfs/mount.ts";
 import { init_mount_tree } from "./vfs/mnt-namespace.ts";
 import { waiter_caches_init } from "./process/waitqueue.ts";
@@ -138,6 +139,7 @@ function init_caches(): void {
   sched_caches_init();
   dcache_init();
   mount_caches_init();
+  fs_context_caches_init();
 }
 
 function init_ns(type: i32, inum: u32, user: user_namespace): ns_common {

@@ -28,6 +28,7 @@ import { do_op_net } from "./dispatch-net.ts";
 import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
 import * as X from "./process/sys-clone.ts";
 import { do_op_process } from "./dispatch-process.ts";
+import { do_op_mount } from "./dispatch-mount.ts";
 import { do_op_vfs, is_vfs_op } from "./dispatch-vfs.ts";
 import * as H from "./process/sys-thread.ts";
 import { sys_sigaltstack } from "./signal/sys-altstack.ts";
@@ -209,11 +210,9 @@ function do_op_signal_or_file(op: u32, p: task_struct, f: frame, compat: bool): 
       return Y.sys_reboot(p, f);
     case O.OP_UNSHARE:
       return Y.sys_unshare(p, f);
-    // no file system is registered: every name is unknown, no descriptor is a context
     case O.OP_FSOPEN:
-      return -E.ENODEV;
     case O.OP_FSMOUNT:
-      return -E.EBADF;
+      return do_op_mount(op, p, f);
     default:
       return do_op_area(op, p, f, compat);
   }
@@ -237,6 +236,7 @@ function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   if (op >= <u32>O.OP_ID16) return do_op_id16(op, p, f);
   if (op >= <u32>O.NS_OPS_FIRST && op <= <u32>O.NS_OPS_LAST) return do_op_ns(op, p, f);
   if (op >= <u32>O.NET_OPS_FIRST && op <= <u32>O.NET_OPS_LAST) return do_op_net(op, p, f, compat);
+  if (op >= <u32>O.MOUNT_OPS_FIRST && op <= <u32>O.MOUNT_OPS_LAST) return do_op_mount(op, p, f);
   // of the older numbers, what concerns ids and namespaces
   if (op < <u32>O.NS_OPS_FIRST) return do_op_ns(op, p, f);
   return -E.ENOSYS;

@@ -35,6 +35,7 @@ const PROC = 24;
 const NSFS = 25;
 const PROC_TEXT = 30;
 const VFS = 26;
+const FSCONTEXT = 27;
 const ACCMODE = 3;
 /** file.opaque: the master's end */
 const PTMX = 4;
@@ -145,6 +146,9 @@ export class FileChecker {
         if (kind === PROC_TEXT) this.procTexts.push(c.word(data + L.vfs_file.data));
         break;
       }
+      case FSCONTEXT:
+        c.vfs.context(data);
+        break;
       case CONTAINER:
         c.ref('container', data);
         this.containers.set(data, (this.containers.get(data) ?? 0) + 1);

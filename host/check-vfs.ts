@@ -7,7 +7,7 @@ import { layout as L } from './generated/layout.ts';
 export interface VfsContext {
   word(at: number): number;
   say(text: string): void;
-  ref(kind: 'namespace' | 'pid', at: number): void;
+  ref(kind: 'namespace' | 'pid' | 'container', at: number): void;
   list(head: number, what: string): Generator<number>;
 }
 
@@ -17,6 +17,7 @@ const S_IFDIR = 0x4000;
 const S_IFREG = 0x8000;
 const MNT_SHARED = 0x1000;
 const MNT_UMOUNT = 0x8000000;
+const LOG_LINES = 8;
 /** A chain longer than this does not end. */
 const CHAIN_MAX = 1_000_000;
 
@@ -39,6 +40,9 @@ export class VfsChecker {
   readonly #dirs = new Counter();
   readonly #seen = new Set<number>();
   readonly #perSuper = new Counter();
+  /** open files that may be written, of a mount and of its file system */
+  readonly #writers = new Counter();
+  #contexts = 0;
 
   constructor(context: VfsContext) {
     this.#c = context;
@@ -57,7 +61,24 @@ export class VfsChecker {
 
   /** A struct vfs_file. */
   file(at: number): void {
-    this.path(this.#word(at + L.vfs_file.mnt), this.#word(at + L.vfs_file.dentry));
+    const mnt = this.#word(at + L.vfs_file.mnt);
+    this.path(mnt, this.#word(at + L.vfs_file.dentry));
+    if (!this.#word(at + L.vfs_file.writer)) return;
+    this.#writers.add(mnt);
+    this.#writers.add(this.#word(mnt + L.mount.sb));
+  }
+
+  /** A struct fs_context. */
+  context(at: number): void {
+    const C = L.fs_context;
+    this.#contexts += 1;
+    const sb = this.#word(at + C.sb);
+    if (sb) this.#supers.add(sb);
+    this.#c.ref('namespace', this.#word(at + C.user_ns));
+    this.#c.ref('namespace', this.#word(at + C.shown));
+    this.#c.ref('container', this.#word(at + C.container));
+    const lines = this.#word(at + C.log_head) - this.#word(at + C.log_tail);
+    if (lines < 0 || lines > LOG_LINES) this.#c.say('the log of a context has lines too many');
   }
 
   /** Root and working directory. */
@@ -97,6 +118,7 @@ export class VfsChecker {
       this.#seen.add(at);
       this.#dentry(this.#word(at + M.root));
       this.#supers.add(this.#word(at + M.sb));
+      this.#home(at);
       const parent = this.#word(at + M.parent);
       if (parent !== at) {
         const out = !this.#word(at + M.ns);
@@ -114,6 +136,21 @@ export class VfsChecker {
       }
       this.#propagation(at);
     }
+  }
+
+  /** An anonymous namespace is held by the tree that it holds, and by nothing else. */
+  #home(at: number): void {
+    const N = L.mnt_namespace;
+    const ns = this.#word(at + L.mount.ns);
+    if (!ns) return;
+    if (this.#word(ns + N.moving)) this.#c.say('a tree of mounts is still on its way');
+    if (!this.#word(ns + N.anon)) return;
+    const root = this.#word(ns + N.root);
+    if (root === at) this.#c.ref('namespace', ns);
+    if (root === at && this.#word(at + L.mount.parent) !== at) {
+      this.#c.say('a tree that is attached has an anonymous namespace');
+    }
+    if (!root) this.#c.say('an anonymous namespace has no root');
   }
 
   #mountpoint(mnt: number, dentry: number): void {
@@ -237,7 +274,15 @@ export class VfsChecker {
     this.#compare(this.#dentries, 'dentry');
     this.#compare(this.#inodes, 'inode');
     this.#compare(this.#mounts, 'mount');
+    for (const at of this.#mounts.keys()) {
+      if (this.#word(at + L.mount.writers) !== (this.#writers.get(at) ?? 0)) {
+        this.#c.say('a mount counts its writers wrong');
+      }
+    }
     for (const sb of supers) {
+      if (this.#word(sb + B.writers) !== (this.#writers.get(sb) ?? 0)) {
+        this.#c.say('a file system counts its writers wrong');
+      }
       const active = this.#word(sb + B.active);
       if (active !== (this.#supers.get(sb) ?? 0)) this.#c.say(`file system: ${active} active`);
       if (this.#word(sb + B.nr_inodes) !== (this.#perSuper.get(sb) ?? 0)) {
@@ -252,6 +297,7 @@ export class VfsChecker {
       ['dentries', counts.dentries, this.#dentries.size],
       ['vfs inodes', counts.vfsInodes, this.#inodes.size],
       ['mounts', counts.mounts, this.#mounts.size],
+      ['contexts', counts.fsContexts, this.#contexts],
     ];
     for (const [what, have, found] of live) {
       if (have !== found) this.#c.say(`${what}: ${have} live, ${found} reachable`);

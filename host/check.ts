@@ -66,7 +66,7 @@ class Checker {
     this.#vfs = new VfsChecker({
       word: (at) => this.#word(at),
       say: (text) => this.#say(text),
-      ref: (kind, at) => (kind === 'pid' ? this.#ref(kind, at) : this.#ns.namespace(at)),
+      ref: (kind, at) => (kind === 'namespace' ? this.#ns.namespace(at) : this.#ref(kind, at)),
       list: (head, what) => this.#list(head, what),
     });
     this.#open = new FileChecker({

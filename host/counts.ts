@@ -52,6 +52,8 @@ export interface Counts {
   dentries: number;
   vfsInodes: number;
   mounts: number;
+  /** file systems that are being configured */
+  fsContexts: number;
   /** objects of System V, messages in queues, undo lists, attachments */
   ipc: number;
 }
@@ -97,6 +99,7 @@ const CACHES = {
   dentries: 50,
   vfsInodes: 51,
   mounts: 52,
+  fsContexts: 56,
 } as const;
 
 /** Counts what the kernel's memory holds now. */

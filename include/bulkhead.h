@@ -730,6 +730,47 @@
 #define BH_MNT_LOCK_READONLY (0x400000)
 #define BH_MNT_LOCKED (0x800000)
 #define BH_MNT_UMOUNT (0x8000000)
+#define BH_MS_NOUSER (-0x80000000)
+#define BH_FSOPEN_CLOEXEC (1)
+#define BH_FSPICK_CLOEXEC (1)
+#define BH_FSPICK_SYMLINK_NOFOLLOW (2)
+#define BH_FSPICK_NO_AUTOMOUNT (4)
+#define BH_FSPICK_EMPTY_PATH (8)
+#define BH_FSMOUNT_CLOEXEC (1)
+#define BH_FSCONFIG_SET_FLAG (0)
+#define BH_FSCONFIG_SET_STRING (1)
+#define BH_FSCONFIG_SET_BINARY (2)
+#define BH_FSCONFIG_SET_PATH (3)
+#define BH_FSCONFIG_SET_PATH_EMPTY (4)
+#define BH_FSCONFIG_SET_FD (5)
+#define BH_FSCONFIG_CMD_CREATE (6)
+#define BH_FSCONFIG_CMD_RECONFIGURE (7)
+#define BH_FSCONFIG_CMD_CREATE_EXCL (8)
+#define BH_FSCONFIG_SET_CONTAINER (9)
+#define BH_OPEN_TREE_CLONE (1)
+#define BH_OPEN_TREE_CLOEXEC (0x80000)
+#define BH_MOVE_MOUNT_F_SYMLINKS (1)
+#define BH_MOVE_MOUNT_F_AUTOMOUNTS (2)
+#define BH_MOVE_MOUNT_F_EMPTY_PATH (4)
+#define BH_MOVE_MOUNT_T_SYMLINKS (0x10)
+#define BH_MOVE_MOUNT_T_AUTOMOUNTS (0x20)
+#define BH_MOVE_MOUNT_T_EMPTY_PATH (0x40)
+#define BH_MOVE_MOUNT_T_CONTAINER_ROOT (0x80)
+#define BH_MOVE_MOUNT_SET_GROUP (0x100)
+#define BH_MOVE_MOUNT_BENEATH (0x200)
+#define BH_MOVE_MOUNT__MASK (0x3f7)
+#define BH_MOUNT_ATTR_RDONLY (1)
+#define BH_MOUNT_ATTR_NOSUID (2)
+#define BH_MOUNT_ATTR_NODEV (4)
+#define BH_MOUNT_ATTR_NOEXEC (8)
+#define BH_MOUNT_ATTR__ATIME (0x70)
+#define BH_MOUNT_ATTR_RELATIME (0)
+#define BH_MOUNT_ATTR_NOATIME (0x10)
+#define BH_MOUNT_ATTR_STRICTATIME (0x20)
+#define BH_MOUNT_ATTR_NODIRATIME (0x80)
+#define BH_MOUNT_ATTR_IDMAP (0x100000)
+#define BH_MOUNT_ATTR_NOSYMFOLLOW (0x200000)
+#define BH_MOUNT_ATTR_SIZE_VER0 (32)
 
 /* assembly/uapi/net.ts */
 #define BH_IPPROTO_IP (0)
@@ -1137,6 +1178,19 @@
 #define BH_OP_CREAT (338)
 #define BH_OP_PWRITE (339)
 #define BH_OP_FSYNC (340)
+#define BH_MOUNT_OPS_FIRST (400)
+#define BH_OP_OPEN_TREE (400)
+#define BH_OP_MOVE_MOUNT (401)
+#define BH_OP_FSOPEN_TODAY (402)
+#define BH_OP_FSCONFIG (403)
+#define BH_OP_FSMOUNT_TODAY (404)
+#define BH_OP_FSPICK (405)
+#define BH_OP_MOUNT_SETATTR (406)
+#define BH_OP_OPEN_TREE_ATTR (407)
+#define BH_OP_CONTAINER_MOUNT (408)
+#define BH_OP_CONTAINER_CHROOT (409)
+#define BH_OP_CONTAINER_BIND_MOUNT_ACROSS (410)
+#define BH_MOUNT_OPS_LAST (429)
 #define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
@@ -2169,6 +2223,66 @@ _Static_assert(offsetof(struct bh_frame, arg1) == 248, "arg1");
 _Static_assert(offsetof(struct bh_frame, arg0) == 256, "arg0");
 _Static_assert(offsetof(struct bh_frame, deadline) == 264, "deadline");
 
+struct bh_fs_context {
+  uint8_t gap_0[32];
+  uint32_t phase;
+  uint32_t type;
+  uint32_t by_write;
+  uint32_t sb; /* address of a super_block */
+  uint32_t user_ns; /* address of a user_namespace */
+  uint32_t shown; /* address of a ns_common */
+  uint32_t container; /* address of a container */
+  uint32_t source;
+  uint32_t source_len;
+  uint32_t log;
+  uint32_t log_head;
+  uint32_t log_tail;
+};
+_Static_assert(offsetof(struct bh_fs_context, phase) == 32, "phase");
+_Static_assert(offsetof(struct bh_fs_context, type) == 36, "type");
+_Static_assert(offsetof(struct bh_fs_context, by_write) == 40, "by_write");
+_Static_assert(offsetof(struct bh_fs_context, sb) == 44, "sb");
+_Static_assert(offsetof(struct bh_fs_context, user_ns) == 48, "user_ns");
+_Static_assert(offsetof(struct bh_fs_context, shown) == 52, "shown");
+_Static_assert(offsetof(struct bh_fs_context, container) == 56, "container");
+_Static_assert(offsetof(struct bh_fs_context, source) == 60, "source");
+_Static_assert(offsetof(struct bh_fs_context, source_len) == 64, "source_len");
+_Static_assert(offsetof(struct bh_fs_context, log) == 68, "log");
+_Static_assert(offsetof(struct bh_fs_context, log_head) == 72, "log_head");
+_Static_assert(offsetof(struct bh_fs_context, log_tail) == 76, "log_tail");
+
+struct bh_fs_options {
+  uint32_t sb_flags;
+  uint32_t sb_mask;
+  uint32_t seen;
+  uint32_t mode;
+  int32_t uid;
+  int32_t gid;
+  uint32_t blocks;
+  uint32_t inodes;
+};
+_Static_assert(offsetof(struct bh_fs_options, sb_flags) == 0, "sb_flags");
+_Static_assert(offsetof(struct bh_fs_options, sb_mask) == 4, "sb_mask");
+_Static_assert(offsetof(struct bh_fs_options, seen) == 8, "seen");
+_Static_assert(offsetof(struct bh_fs_options, mode) == 12, "mode");
+_Static_assert(offsetof(struct bh_fs_options, uid) == 16, "uid");
+_Static_assert(offsetof(struct bh_fs_options, gid) == 20, "gid");
+_Static_assert(offsetof(struct bh_fs_options, blocks) == 24, "blocks");
+_Static_assert(offsetof(struct bh_fs_options, inodes) == 28, "inodes");
+
+struct bh_fs_parameter {
+  uint32_t key;
+  uint32_t key_len;
+  uint32_t value;
+  uint32_t value_len;
+  uint32_t type;
+};
+_Static_assert(offsetof(struct bh_fs_parameter, key) == 0, "key");
+_Static_assert(offsetof(struct bh_fs_parameter, key_len) == 4, "key_len");
+_Static_assert(offsetof(struct bh_fs_parameter, value) == 8, "value");
+_Static_assert(offsetof(struct bh_fs_parameter, value_len) == 12, "value_len");
+_Static_assert(offsetof(struct bh_fs_parameter, type) == 16, "type");
+
 struct bh_fs_struct {
   int32_t count;
   uint32_t shared;
@@ -2732,12 +2846,18 @@ struct bh_mnt_namespace {
   uint32_t mounts_prev;
   uint32_t nr_mounts;
   uint32_t pending;
+  uint32_t anon;
+  uint32_t origin;
+  uint32_t moving;
 };
 _Static_assert(offsetof(struct bh_mnt_namespace, root) == 28, "root");
 _Static_assert(offsetof(struct bh_mnt_namespace, mounts_next) == 32, "mounts_next");
 _Static_assert(offsetof(struct bh_mnt_namespace, mounts_prev) == 36, "mounts_prev");
 _Static_assert(offsetof(struct bh_mnt_namespace, nr_mounts) == 40, "nr_mounts");
 _Static_assert(offsetof(struct bh_mnt_namespace, pending) == 44, "pending");
+_Static_assert(offsetof(struct bh_mnt_namespace, anon) == 48, "anon");
+_Static_assert(offsetof(struct bh_mnt_namespace, origin) == 52, "origin");
+_Static_assert(offsetof(struct bh_mnt_namespace, moving) == 56, "moving");
 
 struct bh_mount {
   int32_t count;
@@ -2769,6 +2889,7 @@ struct bh_mount {
   uint32_t devname_len;
   uint32_t target; /* address of a mount */
   uint32_t fresh;
+  uint32_t writers;
 };
 _Static_assert(offsetof(struct bh_mount, count) == 0, "count");
 _Static_assert(offsetof(struct bh_mount, flags) == 4, "flags");
@@ -2799,6 +2920,53 @@ _Static_assert(offsetof(struct bh_mount, devname) == 100, "devname");
 _Static_assert(offsetof(struct bh_mount, devname_len) == 104, "devname_len");
 _Static_assert(offsetof(struct bh_mount, target) == 108, "target");
 _Static_assert(offsetof(struct bh_mount, fresh) == 112, "fresh");
+_Static_assert(offsetof(struct bh_mount, writers) == 116, "writers");
+
+struct bh_mount_attr {
+  uint64_t attr_set;
+  uint64_t attr_clr;
+  uint64_t propagation;
+  uint64_t userns_fd;
+};
+_Static_assert(offsetof(struct bh_mount_attr, attr_set) == 0, "attr_set");
+_Static_assert(offsetof(struct bh_mount_attr, attr_clr) == 8, "attr_clr");
+_Static_assert(offsetof(struct bh_mount_attr, propagation) == 16, "propagation");
+_Static_assert(offsetof(struct bh_mount_attr, userns_fd) == 24, "userns_fd");
+
+struct bh_mount_kattr {
+  uint32_t set;
+  uint32_t clear;
+  uint32_t propagation;
+  uint32_t idmap;
+  uint32_t recurse;
+};
+_Static_assert(offsetof(struct bh_mount_kattr, set) == 0, "set");
+_Static_assert(offsetof(struct bh_mount_kattr, clear) == 4, "clear");
+_Static_assert(offsetof(struct bh_mount_kattr, propagation) == 8, "propagation");
+_Static_assert(offsetof(struct bh_mount_kattr, idmap) == 12, "idmap");
+_Static_assert(offsetof(struct bh_mount_kattr, recurse) == 16, "recurse");
+
+struct bh_mount_request {
+  uint64_t source;
+  uint32_t flags;
+  uint32_t type;
+  int32_t type_len;
+  int32_t len;
+};
+_Static_assert(offsetof(struct bh_mount_request, source) == 0, "source");
+_Static_assert(offsetof(struct bh_mount_request, flags) == 8, "flags");
+_Static_assert(offsetof(struct bh_mount_request, type) == 12, "type");
+_Static_assert(offsetof(struct bh_mount_request, type_len) == 16, "type_len");
+_Static_assert(offsetof(struct bh_mount_request, len) == 20, "len");
+
+struct bh_mount_target {
+  uint32_t ns; /* address of a mnt_namespace */
+  uint32_t user_ns; /* address of a user_namespace */
+  uint32_t container; /* address of a container */
+};
+_Static_assert(offsetof(struct bh_mount_target, ns) == 0, "ns");
+_Static_assert(offsetof(struct bh_mount_target, user_ns) == 4, "user_ns");
+_Static_assert(offsetof(struct bh_mount_target, container) == 8, "container");
 
 struct bh_msg_msg {
   uint32_t next; /* address of a msg_msg */
@@ -2990,6 +3158,11 @@ _Static_assert(offsetof(struct bh_nsproxy, net_ns) == 24, "net_ns");
 _Static_assert(offsetof(struct bh_nsproxy, time_ns) == 28, "time_ns");
 _Static_assert(offsetof(struct bh_nsproxy, time_ns_for_children) == 32, "time_ns_for_children");
 _Static_assert(offsetof(struct bh_nsproxy, empty_mnt) == 36, "empty_mnt");
+
+struct bh_number_end {
+  uint32_t at;
+};
+_Static_assert(offsetof(struct bh_number_end, at) == 0, "at");
 
 struct bh_pid {
   int32_t count;
@@ -3537,8 +3710,8 @@ struct bh_super_block {
   uint32_t nr_pages;
   uint32_t max_pages;
   uint32_t fs_info; /* address of a ns_common */
-  uint32_t pad1;
-  uint32_t pad2;
+  uint32_t writers;
+  uint32_t pad0;
 };
 _Static_assert(offsetof(struct bh_super_block, active) == 0, "active");
 _Static_assert(offsetof(struct bh_super_block, type) == 4, "type");
@@ -3554,8 +3727,8 @@ _Static_assert(offsetof(struct bh_super_block, max_inodes) == 40, "max_inodes");
 _Static_assert(offsetof(struct bh_super_block, nr_pages) == 44, "nr_pages");
 _Static_assert(offsetof(struct bh_super_block, max_pages) == 48, "max_pages");
 _Static_assert(offsetof(struct bh_super_block, fs_info) == 52, "fs_info");
-_Static_assert(offsetof(struct bh_super_block, pad1) == 56, "pad1");
-_Static_assert(offsetof(struct bh_super_block, pad2) == 60, "pad2");
+_Static_assert(offsetof(struct bh_super_block, writers) == 56, "writers");
+_Static_assert(offsetof(struct bh_super_block, pad0) == 60, "pad0");
 
 struct bh_supervisor {
   uint32_t container; /* address of a container */
@@ -3958,11 +4131,15 @@ struct bh_vfs_file {
   uint32_t dentry; /* address of a dentry */
   uint32_t data;
   uint32_t kind;
+  uint32_t unmount;
+  uint32_t writer;
 };
 _Static_assert(offsetof(struct bh_vfs_file, mnt) == 0, "mnt");
 _Static_assert(offsetof(struct bh_vfs_file, dentry) == 4, "dentry");
 _Static_assert(offsetof(struct bh_vfs_file, data) == 8, "data");
 _Static_assert(offsetof(struct bh_vfs_file, kind) == 12, "kind");
+_Static_assert(offsetof(struct bh_vfs_file, unmount) == 16, "unmount");
+_Static_assert(offsetof(struct bh_vfs_file, writer) == 20, "writer");
 
 struct bh_vfs_inode {
   int32_t count;

@@ -1,19 +1,17 @@
 // What the specification of container objects lists: every system, flag, errno and defect, by a key
-// that tests name in `spec:` comments. `waits`: the issue whose work a row without tests waits for.
-
-const II = 'Containers II';
+// that tests name in `spec:` comments.
 
 /** A call and its errnos: one row each. */
-function call(name, errnos, waits) {
-  return errnos.split(' ').map((errno) => ({ key: `${name} ${errno}`, waits }));
+function call(name, errnos) {
+  return errnos.split(' ').map((errno) => ({ key: `${name} ${errno}` }));
 }
 
 /** Rows without more to say than their names. */
-function rows(keys, waits) {
+function rows(keys) {
   return keys
     .trim()
     .split(/\s*[;\n]\s*/)
-    .map((key) => ({ key, waits }));
+    .map((key) => ({ key }));
 }
 
 /** The defects of the posted patch: what happens there. */
@@ -56,7 +54,6 @@ const DEFECTS = [
   'entry returns 0 to the parent',
   'a passed descriptor gives the privileges of its creator',
 ];
-const DEFECT_WAITS = { 28: II };
 
 export const SPEC = [
   [
@@ -80,12 +77,12 @@ export const SPEC = [
         'container_socket',
         'EBADF EINVAL EPERM EAFNOSUPPORT EPROTONOSUPPORT ESOCKTNOSUPPORT EMFILE ENOMEM ENOSYS',
       ),
-      ...call('container_mount', 'EBADF EINVAL EPERM EBUSY ENODEV', II),
-      ...call('container_chroot', 'EBADF EINVAL EPERM EBUSY ENOENT', II),
-      ...call('container_bind_mount_across', 'EBADF EINVAL EPERM EBUSY', II),
-      ...call('fsopen', 'ENODEV EPERM EINVAL', II),
-      ...call('fsmount', 'EBADF EPERM EINVAL', II),
-      ...rows('openat mkdirat mknodat with a container as dirfd; fchdir ENOTDIR', II),
+      ...call('container_mount', 'EBADF EINVAL EPERM EBUSY ENODEV'),
+      ...call('container_chroot', 'EBADF EINVAL EPERM EBUSY ENOENT'),
+      ...call('container_bind_mount_across', 'EBADF EINVAL EPERM EBUSY'),
+      ...call('fsopen', 'ENODEV EPERM EINVAL'),
+      ...call('fsmount', 'EBADF EPERM EINVAL'),
+      ...rows('openat mkdirat mknodat with a container as dirfd; fchdir ENOTDIR'),
     ],
   ],
   [
@@ -150,8 +147,5 @@ export const SPEC = [
       ),
     ],
   ],
-  [
-    'Defects of the posted patch',
-    DEFECTS.map((what, i) => ({ key: `D-${i + 1}`, what, waits: DEFECT_WAITS[i + 1] })),
-  ],
+  ['Defects of the posted patch', DEFECTS.map((what, i) => ({ key: `D-${i + 1}`, what }))],
 ];

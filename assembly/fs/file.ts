@@ -34,6 +34,7 @@ import { RLIMIT_NOFILE } from "../uapi/resource.ts";
 import { sock } from "../net/sock.ts";
 import { unix_release } from "../net/unix.ts";
 import { fifo_release } from "../vfs/fifo.ts";
+import { fs_context, put_fs_context } from "../vfs/fs-context.ts";
 import { free_vfs_file, vfs_file } from "../vfs/mount.ts";
 
 // file.kind
@@ -50,6 +51,8 @@ export const FILE_PROC_TEXT: u32 = 30;
 export const FILE_NSFS: u32 = 25;
 /** A file of the kernel's own file systems (assembly/vfs). */
 export const FILE_VFS: u32 = 26;
+/** A file system that is being configured (fsopen, fspick). */
+export const FILE_FSCONTEXT: u32 = 27;
 
 // kinds of its own that share readiness with others (poll.ts) count from here
 export const FILE_EVENTFD: u32 = 16;
@@ -122,6 +125,9 @@ export class file {
   get eventpoll(): eventpoll {
     return changetype<eventpoll>(this.private_data);
   }
+  get fs_context(): fs_context {
+    return changetype<fs_context>(this.private_data);
+  }
   get timerfd(): timerfd_ctx {
     return changetype<timerfd_ctx>(this.private_data);
   }
@@ -190,6 +196,7 @@ export function fput(f: file): void {
     if (f.pos) fifo_release(f);
     else pipe_release(f.pipe, f.flags);
   } else if (kind == FILE_VFS) vfs_release(f);
+  else if (kind == FILE_FSCONTEXT) put_fs_context(f.fs_context);
   else if (kind == FILE_CONTAINER) container_file_release(f.container);
   else if (kind == FILE_PIDFD) put_pid(f.pid);
   else if (kind == FILE_SUPERVISOR) supervisor_release(f.supervisor);

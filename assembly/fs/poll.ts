@@ -88,5 +88,5 @@ export function poll_queue(at: file): list_head {
 export function file_can_poll(at: file): bool {
   const kind = at.kind;
   if (kind == FD.FILE_PROC || kind == FD.FILE_PROC_TEXT) return false;
-  return kind != FD.FILE_NULL && kind != FD.FILE_NSFS;
+  return kind != FD.FILE_NULL && kind != FD.FILE_NSFS && kind != FD.FILE_FSCONTEXT;
 }

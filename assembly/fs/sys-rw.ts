@@ -22,6 +22,7 @@ import * as O from "../uapi/fcntl.ts";
 import * as F from "../uapi/frame.ts";
 import { SI_USER, SIGPIPE } from "../uapi/signal.ts";
 import * as V from "../vfs/rw.ts";
+import { fscontext_read, fscontext_write } from "../vfs/sys-fscontext.ts";
 import {
   awaited_file,
   remove_waiters,
@@ -106,10 +107,12 @@ function by_segment(p: task_struct, f: frame, at: file, nr: u32, write: bool): i
     let n: i32;
     if (kind == FD.FILE_PROC) n = write ? proc_write(p, f, at) : proc_read(p, f, at);
     else if (kind) n = write ? proc_text_write(p, f, at) : proc_text_read(p, f, at);
+    else if (at.kind == FD.FILE_FSCONTEXT)
+      n = write ? fscontext_write(p, f, at) : fscontext_read(f, at);
     else n = write ? supervisor_write(p, f, at) : supervisor_read(p, f, at);
     if (n >= 0) done += n;
     else if (!done) done = n;
-    if (n != <i32>f.a2 || at.kind == FD.FILE_SUPERVISOR) break;
+    if (n != <i32>f.a2 || at.kind == FD.FILE_SUPERVISOR || at.kind == FD.FILE_FSCONTEXT) break;
   }
   f.set_args(a0, a1, a2);
   return done;
@@ -131,6 +134,7 @@ function vfs_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 
       return signalfd_read(p, f, at, total, nr);
     case FD.FILE_SUPERVISOR:
     case FD.FILE_PROC_TEXT:
+    case FD.FILE_FSCONTEXT:
       return by_segment(p, f, at, nr, false);
     case FD.FILE_PROC:
       if (proc_is_kernels(at.proc)) return by_segment(p, f, at, nr, false);
@@ -161,6 +165,7 @@ function vfs_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32
     case FD.FILE_EVENTFD:
       return eventfd_write(p, f, at, total, nr);
     case FD.FILE_SUPERVISOR:
+    case FD.FILE_FSCONTEXT:
       return by_segment(p, f, at, nr, true);
     case FD.FILE_PROC_TEXT:
       return sys_world_call(f, -E.EIO);

@@ -192,6 +192,10 @@ export const VFS_BUFFER: usize = 0xb000;
 /** Behind the first walk: the text of a link of proc, and a name of it that is being written. */
 export const PROC_LINK: usize = 0xa200;
 export const PROC_NAME: usize = 0xa280;
+/** Options and source of a mount, a page each; and what is parsed of them (fs-context.ts). */
+export const FS_DATA: usize = 0xd000;
+export const FS_SOURCE: usize = 0xe000;
+export const FS_PARAMS: usize = 0x2f00;
 /** struct iovec[UIO_MAXIOV]. */
 export const SCRATCH_IOV: usize = 0x4000;
 /** Frame and window of a typed call (calls.ts). */

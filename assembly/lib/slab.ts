@@ -63,7 +63,8 @@ export const CACHE_MOUNT = 52;
 export const CACHE_NETDEV = 53;
 export const CACHE_IFADDR = 54;
 export const CACHE_UNIX_ADDRESS = 55;
-export const NR_CACHES = 56;
+export const CACHE_FS_CONTEXT = 56;
+export const NR_CACHES = 57;
 const KMALLOC_MIN_SHIFT: u32 = 4;
 const KMALLOC_MAX_SHIFT: u32 = 15;
 

@@ -291,6 +291,21 @@ export const OP_FUTIMESAT = 337;
 export const OP_CREAT = 338;
 export const OP_PWRITE = 339;
 export const OP_FSYNC = 340;
+// mounts by descriptors, and those that furnish a container: assembly/dispatch-mount.ts. The
+// proposal's fsopen and fsmount have the older numbers.
+export const MOUNT_OPS_FIRST = 400;
+export const OP_OPEN_TREE = 400;
+export const OP_MOVE_MOUNT = 401;
+export const OP_FSOPEN_TODAY = 402;
+export const OP_FSCONFIG = 403;
+export const OP_FSMOUNT_TODAY = 404;
+export const OP_FSPICK = 405;
+export const OP_MOUNT_SETATTR = 406;
+export const OP_OPEN_TREE_ATTR = 407;
+export const OP_CONTAINER_MOUNT = 408;
+export const OP_CONTAINER_CHROOT = 409;
+export const OP_CONTAINER_BIND_MOUNT_ACROSS = 410;
+export const MOUNT_OPS_LAST = 429;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 512;
 // Added to the number of a call about ids: its old form with ids of 16 bits (i386).

@@ -2,14 +2,18 @@
 // (fs/namespace.c): each function checks in Linux's order and then cannot fail, or changes nothing.
 import { cred_ns_capable } from "../cred/cred.ts";
 import { d_unlinked, dentry, is_subdir } from "./dcache.ts";
-import { IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
+import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
+import { fs_context, fs_options } from "./fs-context.ts";
+import { parse_data, reconfigure_options } from "./fs-params.ts";
 import { fs_struct, set_fs_pwd, set_fs_root } from "../fs/fs.ts";
 import { is_dir, is_link } from "./inode.ts";
 import * as M from "./mount.ts";
-import { mount } from "./mount.ts";
+import { mnt_namespace, mount } from "./mount.ts";
 import { is_ns_root, mnt_ns_of_task } from "./mnt-namespace.ts";
 import * as T from "./mount-tree.ts";
 import * as P from "./pnode.ts";
+import { ns_common } from "../namespace/namespace.ts";
+import { super_block } from "./super.ts";
 import { find_ge_pid, pid_namespace, pid_nr_ns } from "../process/pid.ts";
 import { root } from "../lib/root.ts";
 import { cold, task_struct } from "../process/task.ts";
@@ -25,19 +29,30 @@ export function may_mount(p: task_struct): bool {
   return cred_ns_capable(p.cred, changetype<user_namespace>(ns.user_ns), CAP_SYS_ADMIN);
 }
 
-/** Is the mount in the caller's namespace? */
-function check_mnt(p: task_struct, m: mount): bool {
-  const ns = mnt_ns_of_task(p);
+/** Is the mount in a namespace, the caller's own or that of a container that it furnishes? */
+export function in_ns(m: mount, ns: mnt_namespace): bool {
   return !nil(ns) && same(m.ns, ns);
 }
 
+/** Is it in the caller's namespace? */
+export function check_mnt(p: task_struct, m: mount): bool {
+  return in_ns(m, mnt_ns_of_task(p));
+}
+
+/** Is it in a tree that is attached nowhere, made of nothing or in the caller's namespace? */
+export function check_anonymous_mnt(p: task_struct, m: mount): bool {
+  if (nil(m.ns) || !m.ns.anon) return false;
+  const ns = mnt_ns_of_task(p);
+  return !m.ns.origin || (!nil(ns) && m.ns.origin == ns.inum);
+}
+
 /** Is the place the root of its mount? */
-function path_mounted(m: mount, d: dentry): bool {
+export function path_mounted(m: mount, d: dentry): bool {
   return same(m.root, d);
 }
 
 /** Below `d` of `m`, is there a mount that must not be seen beneath? */
-function has_locked_children(m: mount, d: dentry): bool {
+export function has_locked_children(m: mount, d: dentry): bool {
   for (let l = m.mounts.next; l !== m.mounts; l = l.next) {
     const child = mount.from_child(l);
     if (child.flags & F.MNT_LOCKED && is_subdir(child.mountpoint, d)) return true;
@@ -45,10 +60,37 @@ function has_locked_children(m: mount, d: dentry): bool {
   return false;
 }
 
+/** The mount that is uppermost at a place, or `m` itself where nothing is mounted. */
+export function topmost_at(m: mount, d: dentry): mount {
+  let top = m;
+  let at = d;
+  while (true) {
+    const over = M.lookup_mnt(top, at);
+    if (nil(over)) return top;
+    top = over;
+    at = over.root;
+  }
+}
+
+/**
+ * What another's namespace is given is the giver's: its flags stay, what is mounted on it too, and
+ * what its new owner mounts there is seen nowhere else.
+ */
+export function lend_tree(p: task_struct, top: mount): void {
+  const mine = changetype<ns_common>(cold(p).nsproxy.mnt_ns);
+  if (!nil(mine) && mine.user_ns == top.ns.user_ns) return;
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) {
+    if (P.is_shared(m)) P.change_mnt_propagation(m, false, true, false);
+  }
+  T.lock_mnt_tree(top);
+}
+
 /** Something is going to be mounted there: a place that is there, of the right kind. */
-function graft_tree(made: mount, m: mount, d: dentry): i32 {
+function graft_tree(p: task_struct, made: mount, m: mount, d: dentry): i32 {
   if (is_dir(d.inode) != is_dir(made.root.inode)) return -E.ENOTDIR;
-  return T.attach_recursive_mnt(made, m, d, false);
+  const bad = T.attach_recursive_mnt(made, m, d, 0);
+  if (!bad) lend_tree(p, made);
+  return bad;
 }
 
 /** A mount that could not be attached goes. Return: `error`. */
@@ -57,28 +99,56 @@ function drop_mount(made: mount, error: i32): i32 {
   return error;
 }
 
-/** Mounts `made`, a new one, at a place. Takes its reference, also when it fails. */
-export function do_add_mount(p: task_struct, made: mount, m: mount, d: dentry): i32 {
+/**
+ * Mounts `made`, which is attached nowhere, at a place of the namespace `ns`; `bound`: a copy of
+ * what is mounted elsewhere. Takes its reference, also when it fails.
+ */
+export function do_add_mount(
+  p: task_struct,
+  ns: mnt_namespace,
+  made: mount,
+  m: mount,
+  d: dentry,
+  bound: bool,
+): i32 {
   if (d_unlinked(d)) return drop_mount(made, -E.ENOENT);
-  if (!check_mnt(p, m)) return drop_mount(made, -E.EINVAL);
-  if (same(m.sb, made.sb) && path_mounted(m, d)) return drop_mount(made, -E.EBUSY);
+  const top = topmost_at(m, d);
+  const at = same(top, m) ? d : top.root;
+  if (!in_ns(top, ns)) return drop_mount(made, -E.EINVAL);
+  const again = !bound && same(top.sb, made.sb) && path_mounted(top, at);
+  if (again) return drop_mount(made, -E.EBUSY);
   if (is_link(made.root.inode)) return drop_mount(made, -E.EINVAL);
-  return drop_mount(made, graft_tree(made, m, d));
+  return drop_mount(made, graft_tree(p, made, top, at));
 }
 
-/** A copy of what is at a place, alone or with all that is mounted below. ERR_PTR. */
-export function clone_place(p: task_struct, m: mount, d: dentry, recurse: bool): mount {
-  if (m.flags & F.MNT_UNBINDABLE || !check_mnt(p, m)) return changetype<mount>(<usize>-E.EINVAL);
-  if (!recurse && has_locked_children(m, d)) return changetype<mount>(<usize>-E.EINVAL);
+/** May the caller copy what is there, to a place in `ns`? */
+function may_copy_tree(p: task_struct, ns: mnt_namespace, m: mount): bool {
+  return check_mnt(p, m) || in_ns(m, ns) || check_anonymous_mnt(p, m);
+}
+
+/**
+ * A copy of what is at a place, alone or with all that is mounted below, for a place in `ns`.
+ * ERR_PTR of EINVAL, EPERM, ENOMEM.
+ */
+export function clone_place(
+  p: task_struct,
+  ns: mnt_namespace,
+  m: mount,
+  d: dentry,
+  recurse: bool,
+): mount {
+  if (m.flags & F.MNT_UNBINDABLE || !may_copy_tree(p, ns, m)) return ERR_PTR<mount>(-E.EINVAL);
+  if (!recurse && has_locked_children(m, d)) return ERR_PTR<mount>(-E.EINVAL);
   const made = recurse ? T.copy_tree(m, d, 0) : T.clone_mnt(m, d, 0);
-  if (nil(made)) return changetype<mount>(<usize>-E.ENOMEM);
+  if (nil(made)) return ERR_PTR<mount>(-E.ENOMEM);
   if (!IS_ERR(made)) made.flags &= ~(<u32>F.MNT_LOCKED);
   return made;
 }
 
-/** MS_BIND: what is at one place is seen at another one, too. */
+/** MS_BIND: what is at one place is seen at another one of `ns`, too. */
 export function do_loopback(
   p: task_struct,
+  ns: mnt_namespace,
   old_mnt: mount,
   old: dentry,
   m: mount,
@@ -86,14 +156,14 @@ export function do_loopback(
   recurse: bool,
 ): i32 {
   if (d_unlinked(d)) return -E.ENOENT;
-  if (!check_mnt(p, m)) return -E.EINVAL;
-  const made = clone_place(p, old_mnt, old, recurse);
-  if (IS_ERR(made)) return PTR_ERR(made);
-  return drop_mount(made, graft_tree(made, m, d));
+  const top = topmost_at(m, d);
+  if (!in_ns(top, ns)) return -E.EINVAL;
+  const made = clone_place(p, ns, old_mnt, old, recurse);
+  return IS_ERR(made) ? PTR_ERR(made) : do_add_mount(p, ns, made, m, d, true);
 }
 
 /** MS_SHARED, MS_PRIVATE, MS_SLAVE or MS_UNBINDABLE of a mount, with MS_REC of all below. */
-export function do_change_type(p: task_struct, m: mount, d: dentry, flags: u32): i32 {
+export function do_change_type(ns: mnt_namespace, m: mount, d: dentry, flags: u32): i32 {
   if (!path_mounted(m, d)) return -E.EINVAL;
   const type = flags & ~(F.MS_REC | F.MS_SILENT);
   const one =
@@ -101,7 +171,7 @@ export function do_change_type(p: task_struct, m: mount, d: dentry, flags: u32):
     type == F.MS_PRIVATE ||
     type == F.MS_SLAVE ||
     type == <u32>F.MS_UNBINDABLE;
-  if (!one || !check_mnt(p, m)) return -E.EINVAL;
+  if (!one || !in_ns(m, ns)) return -E.EINVAL;
   const unbindable = type == <u32>F.MS_UNBINDABLE;
   for (let at = m; !nil(at); at = flags & F.MS_REC ? M.next_mnt(at, m) : NULL<mount>()) {
     P.change_mnt_propagation(at, type == F.MS_SHARED, type == F.MS_SLAVE, unbindable);
@@ -109,7 +179,7 @@ export function do_change_type(p: task_struct, m: mount, d: dentry, flags: u32):
   return 0;
 }
 
-const SETTABLE: u32 =
+export const SETTABLE: u32 =
   F.MNT_READONLY |
   F.MNT_NOSUID |
   F.MNT_NODEV |
@@ -130,50 +200,51 @@ export function can_change_locked_flags(m: mount, flags: u32): bool {
   return !(has & F.MNT_LOCK_ATIME) || (has & ATIME) == (flags & ATIME);
 }
 
+/** Would the mount become read-only while somebody writes there? */
+export function has_writers(m: mount, flags: u32): bool {
+  if (!(flags & F.MNT_READONLY) || m.flags & F.MNT_READONLY || m.sb.flags & F.MS_RDONLY)
+    return false;
+  return m.writers > 0;
+}
+
 /** MS_REMOUNT with MS_BIND: the flags (MNT_*) of one mount. */
-export function do_reconfigure_mnt(p: task_struct, m: mount, d: dentry, flags: u32): i32 {
-  if (!check_mnt(p, m) || !path_mounted(m, d)) return -E.EINVAL;
+export function do_reconfigure_mnt(ns: mnt_namespace, m: mount, d: dentry, flags: u32): i32 {
+  if (!in_ns(m, ns) || !path_mounted(m, d)) return -E.EINVAL;
   if (!can_change_locked_flags(m, flags)) return -E.EPERM;
+  if (has_writers(m, flags)) return -E.EBUSY;
   m.flags = (m.flags & ~SETTABLE) | (flags & SETTABLE);
   return 0;
 }
 
-/** MS_REMOUNT: the flags of the mount, and whether its file system is read-only. */
-export function do_remount(p: task_struct, m: mount, d: dentry, readonly: bool, flags: u32): i32 {
-  if (!check_mnt(p, m) || !path_mounted(m, d)) return -E.EINVAL;
+/** What was said of a file system as a whole becomes so. Return: 0, -EBUSY, -EINVAL. */
+export function reconfigure_super(sb: super_block, o: fs_options, fc: fs_context): i32 {
+  const readonly = (o.sb_mask & F.MS_RDONLY) != 0 && (o.sb_flags & F.MS_RDONLY) != 0;
+  if (readonly && !(sb.flags & F.MS_RDONLY) && sb.writers) return -E.EBUSY;
+  const bad = reconfigure_options(sb, o, fc);
+  if (bad) return bad;
+  if (o.sb_mask & F.MS_RDONLY)
+    sb.flags = (sb.flags & ~(<u32>F.MS_RDONLY)) | (o.sb_flags & F.MS_RDONLY);
+  return 0;
+}
+
+/** MS_REMOUNT: the flags of the mount, and what its file system is told. */
+export function do_remount(
+  p: task_struct,
+  ns: mnt_namespace,
+  m: mount,
+  d: dentry,
+  flags: u32,
+  o: fs_options,
+): i32 {
+  if (!in_ns(m, ns) || !path_mounted(m, d)) return -E.EINVAL;
   if (!can_change_locked_flags(m, flags)) return -E.EPERM;
+  const bad = parse_data(o, m.sb.type, p.cred.user_ns);
+  if (bad) return bad;
   if (!cred_ns_capable(p.cred, m.sb.user_ns, CAP_SYS_ADMIN)) return -E.EPERM;
-  m.sb.flags = readonly ? m.sb.flags | F.MS_RDONLY : m.sb.flags & ~(<u32>F.MS_RDONLY);
+  const failed = reconfigure_super(m.sb, o, NULL<fs_context>());
+  if (failed) return failed;
   m.flags = (m.flags & ~SETTABLE) | (flags & SETTABLE);
   return 0;
-}
-
-/** Is one of the mounts of a tree not to be copied? */
-function has_unbindable(top: mount): bool {
-  for (let m = top; !nil(m); m = M.next_mnt(m, top)) if (m.flags & F.MNT_UNBINDABLE) return true;
-  return false;
-}
-
-/**
- * MS_MOVE, move_mount(2): the tree at a place, or one that is attached nowhere, to another place.
- * Of the latter the caller's reference goes along when it succeeds.
- */
-export function do_move_mount(p: task_struct, old: mount, at: dentry, m: mount, d: dentry): i32 {
-  if (d_unlinked(d)) return -E.ENOENT;
-  const attached = !nil(old.ns);
-  if (!check_mnt(p, m)) return -E.EINVAL;
-  if (attached && (!check_mnt(p, old) || same(old.parent, old))) return -E.EINVAL;
-  // what has been taken out of a namespace stays out
-  if (!attached && (old.flags & F.MNT_UMOUNT || !same(old.parent, old))) return -E.EINVAL;
-  if (old.flags & F.MNT_LOCKED || !path_mounted(old, at)) return -E.EINVAL;
-  if (is_dir(d.inode) != is_dir(at.inode)) return -E.EINVAL;
-  if (attached && P.is_shared(old.parent)) return -E.EINVAL;
-  if (P.is_shared(m) && has_unbindable(old)) return -E.EINVAL;
-  for (let up = m; ; up = up.parent) {
-    if (same(up, old)) return -E.ELOOP;
-    if (same(up.parent, up)) break;
-  }
-  return T.attach_recursive_mnt(old, m, d, attached);
 }
 
 /** What umount2(2) may take away. */
@@ -201,6 +272,7 @@ export function path_umount(p: task_struct, m: mount, d: dentry, flags: u32): i3
   if (own_root && !(flags & F.MNT_DETACH)) {
     // the root directory does not go: its file system becomes read-only
     if (!cred_ns_capable(p.cred, m.sb.user_ns, CAP_SYS_ADMIN)) return -E.EPERM;
+    if (m.sb.writers && !(m.sb.flags & F.MS_RDONLY)) return -E.EBUSY;
     m.sb.flags |= F.MS_RDONLY;
     return 0;
   }

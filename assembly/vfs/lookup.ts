@@ -1,5 +1,6 @@
 // Where the path of a call begins: at the caller's root or working directory, at a directory's
 // descriptor, in a container - or in the world, whose file system the kernel doesn't know.
+import { container } from "../container/container.ts";
 import { container_permission } from "../container/sys-container.ts";
 import { nil, same } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
@@ -108,6 +109,30 @@ export function begin_path(
   if (!len && !(flags & N.LOOKUP_EMPTY)) return -E.ENOENT;
   const nd = N.nd_begin(second ? VFS_NAMEI2 : VFS_NAMEI, p, place, len, flags);
   return path_init(p, nd, dirfd);
+}
+
+/**
+ * The walk of no path at all from `dirfd`: a null address where AT_EMPTY_PATH allows it.
+ * Return: 0 or an errno.
+ */
+export function begin_empty(p: task_struct, dirfd: i32, flags: u32): i32 {
+  store<u8>(VFS_PATH, 0);
+  return path_init(p, N.nd_begin(VFS_NAMEI, p, VFS_PATH, 0, flags), dirfd);
+}
+
+/** Where a path leads to from a container's root; null: to that. Return: 0 or an errno. */
+export function container_path_at(p: task_struct, f: frame, c: container, addr: u64): i32 {
+  let len = 0;
+  if (addr) {
+    len = N.getname(f, VFS_PATH, addr);
+    if (len < 0) return len;
+    if (!len) return -E.ENOENT;
+  }
+  // DEVIATION: D-6 - an empty mount namespace has nothing in it, whatever the caller sees
+  if (nil(c.root_mnt)) return c.ns.empty_mnt ? -E.ENOENT : -E.EXDEV;
+  const nd = N.nd_begin(VFS_NAMEI, p, VFS_PATH, len, N.LOOKUP_FOLLOW | N.LOOKUP_EMPTY);
+  N.nd_container(nd, c);
+  return N.path_lookupat(nd);
 }
 
 /** Where the path of a call leads to, in nd_first(). Return: 0 or an errno. */

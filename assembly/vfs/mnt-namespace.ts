@@ -7,14 +7,16 @@ import { list_head } from "../lib/list.ts";
 import * as M from "./mount.ts";
 import { mnt_namespace, mount } from "./mount.ts";
 import { CL_COPY_UNBINDABLE, CL_SHARED_TO_SLAVE, copy_tree } from "./mount-tree.ts";
+import { count_tree, dissolve_tree, leave_home } from "./mount-tree.ts";
 import { lock_mnt_tree, umount_tree } from "./mount-tree.ts";
 import { container } from "../container/container.ts";
 import { create_ns, ns_common, put_ns } from "../namespace/namespace.ts";
 import { CLONE_NEWNS } from "../uapi/sched.ts";
 import { alloc_super, deactivate_super, FS_ROOTFS, FS_TMPFS, fs_name } from "./super.ts";
 import { super_block } from "./super.ts";
-import { VFS_BUFFER } from "../lib/root.ts";
+import { root, VFS_BUFFER } from "../lib/root.ts";
 import { cold, task_struct } from "../process/task.ts";
+import { ENOSPC } from "../uapi/errno.ts";
 import { S_IFCHR } from "../uapi/fcntl.ts";
 import { S_IFDIR } from "../uapi/stat.ts";
 import { user_namespace } from "../namespace/user-namespace.ts";
@@ -48,6 +50,31 @@ export function is_local_mountpoint(p: task_struct, d: dentry): bool {
 export function free_mnt_ns(ns: mnt_namespace): void {
   if (nil(ns.root)) return;
   umount_tree(ns.root, false);
+}
+
+/**
+ * A tree that is attached nowhere gets an anonymous namespace, which goes with it, for owner
+ * `user_ns`. Takes the tree's reference. Return: 0, -ENOMEM, -ENOSPC: the caller keeps it then.
+ */
+export function make_anon_ns(top: mount, user_ns: user_namespace, uid: i32, origin: u32): i32 {
+  const made = create_ns(CLONE_NEWNS, NULL<ns_common>(), user_ns, uid);
+  if (IS_ERR(made)) return PTR_ERR(made);
+  const ns = changetype<mnt_namespace>(changetype<usize>(made));
+  ns.anon = 1;
+  ns.origin = origin;
+  list_head.init(ns.mounts);
+  ns.root = top;
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) M.mnt_add_to_ns(m, ns);
+  return 0;
+}
+
+/** The last descriptor of a tree goes; if it is still attached nowhere, so does the tree. */
+export function dissolve_on_fput(m: mount): void {
+  const ns = m.ns;
+  if (nil(ns) || !ns.anon || !same(ns.root, m)) return;
+  dissolve_tree(m);
+  ns.root = NULL<mount>();
+  put_ns(ns);
 }
 
 /** A file system of a type with an empty root directory, one active reference. Null: no memory. */
@@ -210,20 +237,28 @@ export function container_inherit_root(c: container, p: task_struct): void {
   M.path_get(c.root_mnt, c.root);
 }
 
+/** A container has another root directory. */
+export function set_container_root(c: container, m: mount, d: dentry): void {
+  M.path_get(m, d);
+  M.path_put(c.root_mnt, c.root);
+  c.root_mnt = m;
+  c.root = d;
+}
+
 /**
  * `m`, which is attached nowhere, is the root of a container that has none: it gets a namespace
  * of its own. Takes the mount's reference. Return: 0, -ENOMEM, -ENOSPC: the caller keeps it then.
  */
-export function container_set_root(c: container, m: mount): i32 {
+export function furnish_container(c: container, m: mount): i32 {
+  if (count_tree(m) > root().mounts_max) return -ENOSPC;
   const made = create_ns(CLONE_NEWNS, NULL<ns_common>(), c.cred.user_ns, c.cred.euid);
   if (IS_ERR(made)) return PTR_ERR(made);
+  if (!nil(m.ns)) leave_home(m);
   const ns = changetype<mnt_namespace>(changetype<usize>(made));
   list_head.init(ns.mounts);
   ns.root = m;
   for (let at = m; !nil(at); at = M.next_mnt(at, m)) M.mnt_add_to_ns(at, ns);
   c.ns.mnt_ns = made;
-  c.root_mnt = m;
-  c.root = m.root;
-  M.path_get(m, m.root);
+  set_container_root(c, m, m.root);
   return 0;
 }

@@ -6,6 +6,7 @@ import { list_head } from "../lib/list.ts";
 import * as M from "./mount.ts";
 import { mnt_namespace, mount } from "./mount.ts";
 import * as P from "./pnode.ts";
+import { put_ns } from "../namespace/namespace.ts";
 import { root } from "../lib/root.ts";
 import { EINVAL, ENOMEM, ENOSPC, EPERM } from "../uapi/errno.ts";
 import * as F from "../uapi/mount.ts";
@@ -111,14 +112,14 @@ function take_room(ns: mnt_namespace, n: u32): bool {
 
 /** Does `m`, which receives from `dest`, show the place that something is mounted on? */
 function receives(m: mount, at: dentry): bool {
-  return !nil(m.ns) && is_subdir(at, m.root);
+  return !nil(m.ns) && !m.ns.moving && is_subdir(at, m.root);
 }
 
 /** A peer of `m` that has its copy already; null: none. */
 function peer_with_copy(m: mount): mount {
   let at = m;
   do {
-    if (!nil(at.ns) && !nil(at.copy)) return at;
+    if (!nil(at.ns) && !at.ns.moving && !nil(at.copy)) return at;
     at = P.next_peer(at);
   } while (!same(at, m));
   return NULL<mount>();
@@ -180,9 +181,9 @@ function propagate_mnt(dest: mount, at: dentry, source: mount, n: u32): i32 {
   return 0;
 }
 
-/** All mounts of a tree are in the namespace of what it hangs on. */
+/** All mounts of a tree are in the namespace of what it hangs on; what slipped above is already. */
 function commit_tree(top: mount, ns: mnt_namespace): void {
-  for (let m = top; !nil(m); m = M.next_mnt(m, top)) M.mnt_add_to_ns(m, ns);
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) if (nil(m.ns)) M.mnt_add_to_ns(m, ns);
 }
 
 /** A propagated copy slips under what is mounted at its place already. */
@@ -196,9 +197,7 @@ function attach_copy(made: mount, at: dentry, from: mnt_namespace): void {
     M.mnt_attach(above, made, made.root);
     M.mntput(parent);
   }
-  for (let q = made; !nil(q); q = M.next_mnt(q, made)) {
-    if (nil(q.ns)) M.mnt_add_to_ns(q, m.ns);
-  }
+  commit_tree(made, m.ns);
   if (m.ns.user_ns != from.user_ns) lock_mnt_tree(made);
   made.flags &= ~(<u32>F.MNT_LOCKED);
 }
@@ -217,27 +216,57 @@ function share_tree(top: mount, undo: bool): void {
   }
 }
 
+/** The tree leaves the anonymous namespace that it has to itself, which goes. */
+export function leave_home(top: mount): void {
+  const home = top.ns;
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) M.mnt_del_from_ns(m);
+  home.root = NULL<mount>();
+  put_ns(home);
+}
+
+/** Puts `source` at its place; beneath what is mounted there, if it is to be so. */
+function put_at(source: mount, dest: mount, at: dentry, beneath: bool): void {
+  const above = beneath ? M.lookup_mnt(dest, at) : NULL<mount>();
+  if (nil(above)) {
+    M.mnt_attach(source, dest, at);
+    return;
+  }
+  const parent = M.mnt_unlink(above);
+  M.mnt_attach(source, dest, at);
+  M.mnt_attach(above, source, source.root);
+  M.mntput(parent);
+}
+
+/** How a tree is attached: it is in the namespace already; beneath what is mounted there. */
+export const TREE_MOVE: u32 = 1;
+export const TREE_BENEATH: u32 = 2;
+
 /**
- * Attaches the tree at `source`, which is attached nowhere, at a place in `dest`, and copies of it
- * where peers and slaves of `dest` show that place. `moved`: its mounts are in the namespace
- * already. Return: 0, -ENOSPC, -ENOMEM: nothing has changed then.
+ * Attaches the tree at `source`, which is attached nowhere or moves (TREE_MOVE), at a place in
+ * `dest`, and copies of it where peers and slaves of `dest` show that place. A tree in an anonymous
+ * namespace leaves it. Return: 0, -ENOSPC, -ENOMEM: nothing has changed then.
  */
-export function attach_recursive_mnt(source: mount, dest: mount, at: dentry, moved: bool): i32 {
+export function attach_recursive_mnt(source: mount, dest: mount, at: dentry, how: u32): i32 {
   const n = count_tree(source);
   const ns = dest.ns;
+  const moved = (how & TREE_MOVE) != 0;
+  const home = moved ? NULL<mnt_namespace>() : source.ns;
   forget_copies(dest);
   if (!moved && !take_room(ns, n)) return -ENOSPC;
   const shared = P.is_shared(dest);
   if (shared) {
     share_tree(source, false);
+    if (!nil(home)) home.moving = 1;
     const bad = propagate_mnt(dest, at, source, n);
+    if (!nil(home)) home.moving = 0;
     if (bad) {
       share_tree(source, true);
       return bad;
     }
   }
   if (moved) M.mnt_detach(source);
-  M.mnt_attach(source, dest, at);
+  if (!nil(home)) leave_home(source);
+  put_at(source, dest, at, (how & TREE_BENEATH) != 0);
   if (!moved) commit_tree(source, ns);
   ns.pending = 0;
   if (!shared) return 0;
@@ -253,7 +282,7 @@ export function attach_recursive_mnt(source: mount, dest: mount, at: dentry, mov
 }
 
 /** Takes `m` and what is on it out of its namespace, where nothing else is to be looked at. */
-function umount_alone(m: mount): void {
+function umount_alone(m: mount, connected: bool): void {
   for (let at = m; !nil(at); at = M.next_mnt(at, m)) at.flags |= F.MNT_UMOUNT;
   while (true) {
     let leaf = m;
@@ -262,7 +291,7 @@ function umount_alone(m: mount): void {
       if (nil(next)) break;
       leaf = next;
     }
-    leave_ns(leaf);
+    leave_ns(leaf, connected);
     if (same(leaf, m)) return;
   }
 }
@@ -278,12 +307,13 @@ function first_to_leave(m: mount): mount {
 
 /**
  * `m` is in its namespace no more. A locked one stays where it is on its parent, so that nobody
- * looks beneath it.
+ * looks beneath it, and so does any other when the tree stays `connected`.
  */
-function leave_ns(m: mount): void {
+function leave_ns(m: mount, connected: bool): void {
   const parent = m.parent;
   P.mnt_make_private(m);
-  const stays = m.flags & F.MNT_LOCKED && !same(parent, m) && parent.flags & F.MNT_UMOUNT;
+  const keeps = connected || (m.flags & F.MNT_LOCKED) != 0;
+  const stays = keeps && !same(parent, m) && (parent.flags & F.MNT_UMOUNT) != 0;
   if (stays) {
     M.mnt_del_from_ns(m);
     parent.count -= 1;
@@ -313,7 +343,12 @@ export function umount_tree(top: mount, propagate: bool): void {
       m = before(m, top);
     }
   }
-  umount_alone(top);
+  umount_alone(top, false);
+}
+
+/** A tree in an anonymous namespace goes as a whole: who is still in it sees it as it was. */
+export function dissolve_tree(top: mount): void {
+  umount_alone(top, true);
 }
 
 /** The last mount of a tree in depth-first order. */
@@ -347,7 +382,7 @@ function propagate_umount(m: mount): void {
     list = child.copy;
     child.copy = NULL<mount>();
     child.fresh = 0;
-    umount_alone(child);
+    umount_alone(child, false);
   }
 }
 
@@ -372,7 +407,7 @@ export function detach_mounts(d: dentry): void {
       M.mnt_detach(m);
       M.mntput(m);
     } else {
-      umount_alone(m);
+      umount_alone(m, false);
     }
   }
 }

@@ -15,11 +15,12 @@ import {
   kmem_cache_zalloc,
 } from "../lib/slab.ts";
 import { deactivate_super, get_super, super_block } from "./super.ts";
+import { dissolve_on_fput } from "./mnt-namespace.ts";
 import { mnt_make_private } from "./pnode.ts";
 import { MNT_UMOUNT } from "../uapi/mount.ts";
 
 /**
- * struct mount - 112 bytes.
+ * struct mount - 120 bytes.
  *
  * Lifetime: one reference for being in a namespace or for being attached to a parent in none, one
  * per mount on it, one per path that is kept: open files, root and working directories, containers.
@@ -57,6 +58,7 @@ export class mount {
   devname_len: u32;
   target: mount; // of a copy that is to be attached: where; the next one is mp_next
   fresh: u32; // 1: shared for the attachment under way; 2: to be taken away with others
+  writers: u32; // open files of it that may be written
 
   get mounts(): list_head {
     return list_at(changetype<usize>(this), offsetof<mount>("mounts_next"));
@@ -98,6 +100,9 @@ export class mnt_namespace extends ns_common {
   mounts_prev: u32;
   nr_mounts: u32;
   pending: u32; // mounts that the attachment under way is going to add
+  anon: u32; // [C] 1: holds a tree that is attached nowhere, which is its only reference
+  origin: u32; // [C] of such a one: inum of the namespace that it was copied from, 0: none
+  moving: u32; // 1: its tree is being attached elsewhere, and receives nothing meanwhile
 
   get mounts(): list_head {
     return list_at(changetype<usize>(this), offsetof<mnt_namespace>("mounts_next"));
@@ -111,6 +116,8 @@ export class vfs_file {
   dentry: dentry; // holds a reference
   data: u32; // of proc: proc_text_file or proc_file, which belongs to it
   kind: u32; // of `data`: FILE_PROC, FILE_PROC_TEXT; 0: there is none
+  unmount: u32; // 1: the tree below goes with it, if it is attached nowhere then
+  writer: u32; // 1: counted as writer by the mount and by its file system
 }
 
 export function mount_caches_init(): void {
@@ -294,10 +301,23 @@ export function alloc_vfs_file(m: mount, d: dentry): vfs_file {
   v.mnt = mntget(m);
   v.dentry = dget(d);
   v.data = v.kind = 0;
+  v.unmount = v.writer = 0;
   return v;
 }
 
+/** The file may be written: until it is closed, its mount cannot become read-only. */
+export function count_writer(v: vfs_file): void {
+  v.writer = 1;
+  v.mnt.writers += 1;
+  v.mnt.sb.writers += 1;
+}
+
 export function free_vfs_file(v: vfs_file): void {
+  if (v.writer) {
+    v.mnt.writers -= 1;
+    v.mnt.sb.writers -= 1;
+  }
+  if (v.unmount) dissolve_on_fput(v.mnt);
   path_put(v.mnt, v.dentry);
   kfree(changetype<usize>(v), <u32>offsetof<vfs_file>());
 }

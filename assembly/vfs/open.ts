@@ -10,7 +10,7 @@ import { frame } from "../lib/frame.ts";
 import * as I from "./inode.ts";
 import { is_dir, is_reg } from "./inode.ts";
 import * as L from "./lookup.ts";
-import { alloc_vfs_file, free_vfs_file, mount, vfs_file } from "./mount.ts";
+import { alloc_vfs_file, count_writer, free_vfs_file, mount, vfs_file } from "./mount.ts";
 import * as N from "./namei.ts";
 import { nameidata } from "./namei.ts";
 import { vfs_make } from "./ops.ts";
@@ -267,6 +267,7 @@ function may_open_last(p: task_struct, nd: nameidata, flags: u32): i32 {
 function alloc_open(m: mount, d: D.dentry, flags: u32): file {
   const place = alloc_vfs_file(m, d);
   if (nil(place)) return changetype<file>(0);
+  if (is_reg(d.inode) && acc_mode(flags & ~(<u32>O.O_TRUNC)) & P.MAY_WRITE) count_writer(place);
   const at = FD.alloc_file(FD.FILE_VFS, flags & ~ONCE, changetype<usize>(place));
   if (nil(at)) free_vfs_file(place);
   return at;

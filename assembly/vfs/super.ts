@@ -46,8 +46,8 @@ export class super_block {
   nr_pages: u32;
   max_pages: u32;
   fs_info: ns_common; // [C] of proc: the pid namespace that it shows; holds a reference
-  pad1: u32;
-  pad2: u32;
+  writers: u32; // open files that may be written
+  pad0: u32;
 }
 
 /** What the type with a number is allowed. */

@@ -6,7 +6,7 @@ import { EVENT_CALLS, FILE_CALLS } from './calls/files.ts';
 import { IPC_CALLS } from './calls/ipc.ts';
 import { LIMIT_CALLS } from './calls/limits.ts';
 import { ID_CALLS } from './calls/ids.ts';
-import { NAMESPACE_CALLS } from './calls/namespaces.ts';
+import { MOUNT_CALLS, NAMESPACE_CALLS } from './calls/namespaces.ts';
 import { OPENING_CALLS } from './calls/opens.ts';
 import { PROCESS_CALLS, TIMER_CALLS } from './calls/process.ts';
 import { SOCKET_CALLS } from './calls/sockets.ts';
@@ -26,6 +26,7 @@ export const MODELLED: Readonly<Record<string, CallDef>> = {
   ...TIMER_CALLS,
   ...ID_CALLS,
   ...NAMESPACE_CALLS,
+  ...MOUNT_CALLS,
   ...SIGNAL_CALLS,
   ...FILE_CALLS,
   ...EVENT_CALLS,

@@ -82,8 +82,3 @@ export const PLAIN: NewFd = {
   always: false,
 };
 export const ALWAYS: NewFd = { ...PLAIN, always: true };
-/** Not there yet: ENOSYS. */
-export function none(result: ResultKind, args: string, what: string): CallDef {
-  const note = `${what}; not there yet: ENOSYS`;
-  return { op: OP.OP_NONE, args, result, class: 'emulated', support: 'none', note };
-}

@@ -125,6 +125,7 @@ export const SIZES: Readonly<Record<string, readonly [number, number]>> = {
   flock: [32, 16],
   pselect_set: [16, 8],
   device: [40, 40],
+  mount_attr: [32, 32],
   select_args: [40, 20],
 };
 

@@ -15,6 +15,11 @@ export const OPENS: ReadonlySet<number> = new Set([
   OP.OP_OPENAT,
   OP.OP_OPENAT2,
   OP.OP_CREAT,
+  OP.OP_OPEN_TREE,
+  OP.OP_OPEN_TREE_ATTR,
+  OP.OP_FSOPEN_TODAY,
+  OP.OP_FSMOUNT_TODAY,
+  OP.OP_FSPICK,
 ]);
 
 /** Calls whose result is the lowest free descriptor. */

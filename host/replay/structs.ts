@@ -74,6 +74,12 @@ const PLAIN: Readonly<Record<string, readonly Field[]>> = {
     ['ss_flags', 8, 4, 4, 4],
     ['ss_size', 16, 8, 8, 4],
   ],
+  mount_attr: [
+    ['attr_set', 0, 8, 0, 8],
+    ['attr_clr', 8, 8, 8, 8],
+    ['propagation', 16, 8, 16, 8],
+    ['userns_fd', 24, 8, 24, 8],
+  ],
 };
 
 /** A time in a structure of times: seconds, then what is smaller. */

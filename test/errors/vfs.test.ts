@@ -7,7 +7,7 @@ import * as M from '../../assembly/uapi/mount.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import { CLONE_NEWNS, CLONE_NEWUSER } from '../../assembly/uapi/sched.ts';
 import { SIGCHLD } from '../../assembly/uapi/signal.ts';
-import { S_IFIFO } from '../../assembly/uapi/stat.ts';
+import { AT_RECURSIVE, S_IFIFO } from '../../assembly/uapi/stat.ts';
 import type { Arg } from '../unit/vfs/driver.ts';
 import { Fs, SLEEPS } from '../unit/vfs/driver.ts';
 
@@ -108,6 +108,76 @@ const CASES: Record<string, Case> = {
     before: [[OP.OP_CONTAINER_CREATE, 'box', 1]],
   },
 };
+
+const EMPTY = M.MOVE_MOUNT_F_EMPTY_PATH;
+const text = (value: string): Uint8Array => new Uint8Array(Buffer.from(`${value}\0`));
+const fsopen = (type = 'tmpfs'): Call => [OP.OP_FSOPEN_TODAY, type, 0];
+const config = (fd: number, cmd: number): Call => [OP.OP_FSCONFIG, fd, cmd, 0, 0, 0];
+/** A file system that is attached nowhere, as descriptor 4. */
+const DETACHED: Call[] = [
+  fsopen(),
+  config(3, M.FSCONFIG_CMD_CREATE),
+  [OP.OP_FSMOUNT_TODAY, 3, 0, 0],
+];
+const put = (fd: number, target: string): Call => [
+  OP.OP_MOVE_MOUNT,
+  fd,
+  '',
+  O.AT_FDCWD,
+  target,
+  EMPTY,
+];
+const container = (flags: number): Call => [OP.OP_CONTAINER_CREATE, 'box', flags];
+const cmount = (fd: number, target: string | number): Call => [
+  OP.OP_CONTAINER_MOUNT,
+  fd,
+  0,
+  target,
+  text('tmpfs'),
+  0,
+  0,
+];
+
+/** The newer mount calls, and those that furnish a container. */
+const TREES: Record<string, Case> = {
+  fsopen: { call: fsopen() },
+  fspick: { call: [OP.OP_FSPICK, O.AT_FDCWD, '/', 0] },
+  'fsconfig of a source': {
+    call: [OP.OP_FSCONFIG, 3, M.FSCONFIG_SET_STRING, 'source', 'here', 0],
+    before: [fsopen()],
+  },
+  'fsconfig that creates': { call: config(3, M.FSCONFIG_CMD_CREATE), before: [fsopen()] },
+  'fsconfig that creates devices': {
+    call: config(3, M.FSCONFIG_CMD_CREATE),
+    before: [fsopen('devtmpfs')],
+  },
+  fsmount: { call: DETACHED[2]!, before: DETACHED.slice(0, 2) },
+  open_tree: { call: [OP.OP_OPEN_TREE, O.AT_FDCWD, '/dev', 0] },
+  'open_tree that copies': {
+    call: [OP.OP_OPEN_TREE, O.AT_FDCWD, '/a', M.OPEN_TREE_CLONE | AT_RECURSIVE],
+    before: [...PEERS, mkdir('/a/x'), tmpfs('/a/x')],
+  },
+  'a tree that peers see': {
+    call: put(4, '/a/x'),
+    before: [...PEERS, mkdir('/a/x'), ...DETACHED],
+  },
+  'container_mount of a root': { call: cmount(3, 0), before: [container(2)] },
+  'container_mount in it': { call: cmount(3, '/tmp'), before: [container(1)] },
+  container_bind_mount_across: {
+    call: [OP.OP_CONTAINER_BIND_MOUNT_ACROSS, 3, '/dev', '/tmp'],
+    before: [container(1)],
+  },
+  'the root of a container by move_mount': {
+    call: [OP.OP_MOVE_MOUNT, 4, '', 5, '/', EMPTY | M.MOVE_MOUNT_T_CONTAINER_ROOT],
+    before: [...DETACHED, container(2)],
+  },
+  'fsopen of the proposal': { call: [OP.OP_FSOPEN, 'tmpfs', 3, 0], before: [container(2)] },
+  'fsmount of the proposal': {
+    call: [OP.OP_FSMOUNT, 4, 3, '/', 0, 0],
+    before: [container(2), [OP.OP_FSOPEN, 'tmpfs', 3, 0]],
+  },
+};
+Object.assign(CASES, TREES);
 
 describe('each allocation fails in turn', () => {
   let fs: Fs;

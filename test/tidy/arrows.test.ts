@@ -25,8 +25,9 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['objects', /^(epoll|inotify|locks|ipc|ipc-ns|msg|pgrp|sem|shm|timerfd|tty|unix)\.ts$/],
   ['objects', /^(inet|net-namespace|sock)\.ts$/],
   ['objects', /^(super|inode|dcache|mount|pnode|fifo|permission|d-path)\.ts$/],
-  ['objects', /^(mnt-namespace|mount-tree)\.ts$/],
+  ['objects', /^(mnt-namespace|mount-tree|fs-context|fs-params)\.ts$/],
   ['operations', /^(namei|lookup|mnt-visible|ops|open|rw|sock-node|do-mount)\.ts$/],
+  ['operations', /^(furnish|mount-path|move-mount)\.ts$/],
   [
     'operations',
     /^(adopt|boot|capability|clone-parts|containerfs|containerfs-stat|exec|exit|fork)\.ts$/,

@@ -1,6 +1,6 @@
 // Containers.
 import * as OP from '../../../assembly/uapi/op.ts';
-import { type CallDef, none, own, part } from '../def.ts';
+import { type CallDef, own } from '../def.ts';
 
 const FD_ONLY = "known of containers' files; any other file is the world's";
 const onFd = (op: number, result: CallDef['result'], args: string): CallDef => {
@@ -48,8 +48,12 @@ export const CONTAINER_FILE_CALLS: Readonly<Record<string, CallDef>> = {
 
 /** Calls of the 2017 proposal; fsopen and fsmount are not the calls that mainline has today. */
 export const CONTAINER_CALLS: Readonly<Record<string, CallDef>> = {
-  fsopen: part(OP.OP_FSOPEN, 'fd', 'str uint addr addr addr', 'no file system is registered'),
-  fsmount: part(OP.OP_FSMOUNT, 'zero', 'fd str uint', 'no file system is registered'),
+  fsopen: own(OP.OP_FSOPEN, 'fd', 'str fd flags:open', {
+    note: 'type, container or -1; write(2) configures: "s SOURCE", "o KEY=VALUE", "x create"',
+  }),
+  fsmount: own(OP.OP_FSMOUNT, 'zero', 'fd dirfd str flags:at flags:mount', {
+    note: 'context, directory or container, path, AT_*, MS_*',
+  }),
   container_open: own(OP.OP_CONTAINER_OPEN, 'fd', 'ulong flags:container', {
     note: "a container by its id; it is nested in the caller's",
   }),
@@ -57,9 +61,15 @@ export const CONTAINER_CALLS: Readonly<Record<string, CallDef>> = {
   fork_into_container: own(OP.OP_FORK_INTO_CONTAINER, 'pid', 'fd'),
   container_wait: own(OP.OP_CONTAINER_WAIT, 'pid', 'fd out:i32 flags:wait out:rusage'),
   container_kill: own(OP.OP_CONTAINER_KILL, 'zero', 'fd int sig'),
-  container_mount: none('zero', 'fd str str str flags:mount addr', 'before the start'),
-  container_chroot: none('zero', 'fd str', 'before the start'),
-  container_bind_mount_across: none('zero', 'dirfd str fd str', 'before the start'),
+  container_mount: own(OP.OP_CONTAINER_MOUNT, 'zero', 'fd str str str flags:mount str', {
+    note: 'before the start; container, source, target or null for its root, type, MS_*, options',
+  }),
+  container_chroot: own(OP.OP_CONTAINER_CHROOT, 'zero', 'fd str', {
+    note: 'before the start; from its present root on',
+  }),
+  container_bind_mount_across: own(OP.OP_CONTAINER_BIND_MOUNT_ACROSS, 'zero', 'fd str str', {
+    note: "before the start; container, the caller's source, target in there or null for its root",
+  }),
   container_socket: own(OP.OP_CONTAINER_SOCKET, 'fd', 'fd op flags:sock op', {
     note: "a socket of the caller's in the container's network",
   }),

@@ -15,11 +15,6 @@ export const OPENING_CALLS: Readonly<Record<string, CallDef>> = {
   perf_event_open: opens('addr pid int fd flags:perf', by(4, 8n, 0n)),
   io_uring_setup: opens('uint addr', ALWAYS),
   fanotify_init: opens('flags:fanotify flags:open', by(0, 1n, 2n)),
-  open_tree: opens('dirfd str flags:open_tree', by(2, O_CLOEXEC, 0n)),
-  open_tree_attr: opens('dirfd str flags:open_tree addr ulong', by(2, O_CLOEXEC, 0n)),
-  fsopen: opens('str flags:fsopen', by(1, 1n, 0n)),
-  fsmount: opens('fd flags:fsmount flags:mount_attr', by(1, 1n, 0n)),
-  fspick: opens('dirfd str flags:fspick', by(2, 1n, 0n)),
   mq_open: opens('str flags:open mode in:mq_attr', ALWAYS),
   landlock_create_ruleset: opens('addr ulong uint', ALWAYS),
 };

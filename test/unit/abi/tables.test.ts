@@ -59,7 +59,7 @@ describe('333 to 335', () => {
   it("keep the proposal's fsopen apart from today's", () => {
     const op = (abi: AbiName): number | undefined => syscallTable(abi).byName.get('fsopen')?.op;
     expect(op('howells-2017')).toBe(OP.OP_FSOPEN);
-    expect(op('linux-x86_64')).toBe(OP.OP_WORLD_FD);
+    expect(op('linux-x86_64')).toBe(OP.OP_FSOPEN_TODAY);
   });
 });
 

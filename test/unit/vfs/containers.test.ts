@@ -48,6 +48,7 @@ describe("a container's descriptor", () => {
     expect(path === '' ? (r < 0 ? -errno : r) : r).toBe(0 - errno);
   });
 
+  // spec: D-28; openat mkdirat mknodat with a container as dirfd
   it('confines every call with a directory', () => {
     const { OP_MKDIRAT, OP_UNLINKAT, OP_OPENAT, OP_SYMLINKAT, OP_LINKAT, OP_RENAMEAT2 } = OP;
     expect(fs.call(OP_MKDIRAT, box, '../../made', 0o755)).toBe(0);
