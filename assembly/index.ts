@@ -22,6 +22,7 @@ import { boot_config, frame, syscall_table, MAX_TABLES } from "./lib/frame.ts";
 import { run_itimers } from "./signal/itimer.ts";
 import { list_head } from "./lib/list.ts";
 import { next_pid_nr } from "./process/pid.ts";
+import { adopt_memory } from "./ipc/shm.ts";
 import { read_proc_path } from "./proc/proc-text.ts";
 import { root, ROOT_ADDRESS, SCRATCH_TAKEN } from "./lib/root.ts";
 import { exit_to_user_step, peek_signal } from "./signal/sigdeliver.ts";
@@ -324,6 +325,11 @@ export function set_tty(tid: i32, fd: i32, what: i32, value: i32): i32 {
   return adopt_tty(find_task(tid), fd, what, value);
 }
 
+/** What the host knows of `tid`'s memory: MEMORY_* (see adopt_memory). 0 or errno. */
+export function set_memory(tid: i32, what: i32, lo: u32, hi: u32, n: u32, to: u32, up: u32): i32 {
+  return adopt_memory(find_task(tid), what, lo | ((<u64>hi) << 32), n, to | ((<u64>up) << 32));
+}
+
 /** The name of `tid`'s machine (or domain), as the host knows: `len` bytes at `at`. 0 or errno. */
 export function set_name(tid: i32, domain: i32, at: usize, len: u32): i32 {
   return adopt_name(find_task(tid), domain, at, len);
@@ -430,7 +436,7 @@ export function fire_timer(tid: i32, id: i32, times: u32): i32 {
   return nil(p) ? -ESRCH : fire_itimer(p, id, times);
 }
 
-/** HOOK_* bits: what the host wants to be asked and told. */
+/** HOOK_* bits: what the host wants to be asked. */
 export function hooks_set(hooks: u32): void {
   root().hooks = hooks;
 }
@@ -456,11 +462,8 @@ export function rare_ptr(task: usize): usize {
   return changetype<usize>(T.rare(changetype<T.task_struct>(task)));
 }
 
-/**
- * The text that `tid` reads from the file of /proc at the path of `len` bytes at `path`, into
- * `size` bytes at `to`. Return: its whole length; -ENOENT when the kernel writes no such file,
- * -ESRCH.
- */
+/** What `tid` reads at the path in /proc of `len` bytes at `path`, into `size` bytes at `to`.
+ * Return: its whole length, -ENOENT or -ESRCH. */
 export function proc_read(tid: i32, path: usize, len: u32, to: usize, size: u32): i32 {
   const p = find_task(tid);
   return nil(p) ? -ESRCH : read_proc_path(p, path, len, to, size);

@@ -44,6 +44,15 @@ export interface KernelExports {
   set_cred(tid: number, field: number, lo: number, hi: number): number;
   set_ns(tid: number, fd: number, type: number, inum: number): number;
   set_tty(tid: number, fd: number, what: number, value: number): number;
+  set_memory(
+    tid: number,
+    what: number,
+    lo: number,
+    hi: number,
+    n: number,
+    to: number,
+    up: number,
+  ): number;
   set_name(tid: number, domain: number, at: number, len: number): number;
   set_core(tid: number): number;
   prefer_taken(tid: number): number;

@@ -255,6 +255,11 @@ export class Frame {
     return this.#assist(F.ASSIST_MASK, 0, 0);
   }
 
+  /** The mask that rt_sigreturn went back to. */
+  get assistedMask(): bigint {
+    return BigInt.asUintN(64, this.#get64(L.assist_mask));
+  }
+
   /** Looks ahead: what the call would answer now, without its effect. */
   assistPeek(): this {
     return this.#assist(F.ASSIST_PEEK, 0, 0);

@@ -42,3 +42,16 @@ export function ipcOf(kernel: Kernel, tid: number): { initial: boolean; objects:
   const first = views.word(views.root('init_nsproxy') + L.nsproxy.ipc_ns);
   return { initial: ns === first, objects: ns ? ipcObjectsOf(views, ns) : [] };
 }
+
+/** Has the process of `tid` a segment, or part of one, whose beginning is or would be there? */
+export function isAttached(kernel: Kernel, tid: number, addr: bigint): boolean {
+  kernel.refresh();
+  const views = new Views(kernel);
+  const task = kernel.exports.task_ptr(tid) >>> 0;
+  const owner = task ? views.word(task + L.task_struct.signal) : 0;
+  const A = L.shm_attach;
+  for (let at = views.root('shm_attaches'); at; at = views.word(at + A.next)) {
+    if (views.word(at + A.owner) === owner && views.wide(at + A.addr) === addr) return true;
+  }
+  return false;
+}

@@ -5,7 +5,7 @@ import { createKernel, type Kernel, type KernelTarget } from './kernel.ts';
 import { AuditLog, type AuditOptions } from './replay/audit-log.ts';
 import { Replay } from './replay/engine.ts';
 import { type FirstPass, replayUnordered } from './replay/unordered.ts';
-import { newResult, type Replayed } from './replay/result.ts';
+import { type Compared, newResult, type Replayed } from './replay/result.ts';
 import { type AbiName, opTable, type SyscallTable, syscallTable } from './syscall-abi.ts';
 import type { TraceLine } from './trace/event.ts';
 import { IndexBuilder, isTelling, type TraceIndex } from './trace/index.ts';
@@ -33,7 +33,7 @@ export interface ReplayOptions {
   /** called before and after each line */
   watch?: (line: TraceLine, replay: Replay, after: boolean) => void;
   /** gets the `seq` of the first line of everything that was compared and matched */
-  compared?: Set<number>;
+  compared?: Map<number, Compared>;
   /** writes the audit log of the replay */
   audit?: AuditOptions;
   /** stops the replay; what was done so far is the result */

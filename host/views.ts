@@ -3,6 +3,7 @@
 import { countObjects, type Counts } from './counts.ts';
 import { layout as L } from './generated/layout.ts';
 import { type FileKind, kindOf } from './file-views.ts';
+import { SIGRTMAX } from '../assembly/uapi/signal.ts';
 import type { Kernel } from './kernel.ts';
 
 /** The capability sets of a task. */
@@ -377,10 +378,33 @@ export class Views {
     };
   }
 
-  fds(tid: number): FdView[] {
+  #files(tid: number): number {
     this.#k.refresh();
     const task = this.#k.exports.task_ptr(tid) >>> 0;
-    const files = task ? this.word(this.cold(task) + L.task_cold.files) : 0;
+    return task ? this.word(this.cold(task) + L.task_cold.files) : 0;
+  }
+
+  /** Do other tasks see what happens to this one's descriptors? */
+  sharesFiles(tid: number): boolean {
+    const files = this.#files(tid);
+    const F = L.files_struct;
+    return files !== 0 && this.word(files + F.shared) !== 0 && this.word(files + F.count) > 1;
+  }
+
+  /** What a signal does to a task, as rt_sigaction(2) tells it on x86-64; zeros where unknown. */
+  action(tid: number, signo: number): Uint8Array {
+    this.#k.refresh();
+    const task = this.#k.exports.task_ptr(tid) >>> 0;
+    const size = L.k_sigaction.size;
+    const bytes = new Uint8Array(size);
+    const table = task ? this.word(this.cold(task) + L.task_cold.sighand) : 0;
+    if (!table || signo < 1 || signo > SIGRTMAX) return bytes;
+    const at = table + L.sighand_struct.size + (signo - 1) * size;
+    return this.#k.u8.slice(at, at + size);
+  }
+
+  fds(tid: number): FdView[] {
+    const files = this.#files(tid);
     if (!files) return [];
     const slots = this.word(files + L.files_struct.fds);
     const max = this.word(files + L.files_struct.max_fds);

@@ -581,6 +581,14 @@
 #define BH_SHM_RND (0x2000)
 #define BH_SHM_REMAP (0x4000)
 #define BH_SHM_EXEC (0x8000)
+#define BH_SHM_VM_LOCKED (1)
+#define BH_SHM_VM_PROT (0xe)
+#define BH_SHM_VM_ADVICE (0x3f0)
+#define BH_MEMORY_UNMAP (0)
+#define BH_MEMORY_MOVE (1)
+#define BH_MEMORY_LOCK (2)
+#define BH_MEMORY_PROTECT (3)
+#define BH_MEMORY_ADVISE (4)
 #define BH_SHM_DEST (0x200)
 #define BH_SHM_LOCKED (0x400)
 #define BH_IPCMNI (32768)
@@ -3394,14 +3402,18 @@ struct bh_shm_attach {
   uint32_t next; /* address of a shm_attach */
   uint32_t shp; /* address of a shmid_kernel */
   uint32_t owner; /* address of a signal_struct */
-  uint32_t pad;
+  uint32_t vm_flags;
+  uint32_t first;
+  uint32_t pages;
   uint64_t addr;
 };
 _Static_assert(offsetof(struct bh_shm_attach, next) == 0, "next");
 _Static_assert(offsetof(struct bh_shm_attach, shp) == 4, "shp");
 _Static_assert(offsetof(struct bh_shm_attach, owner) == 8, "owner");
-_Static_assert(offsetof(struct bh_shm_attach, pad) == 12, "pad");
-_Static_assert(offsetof(struct bh_shm_attach, addr) == 16, "addr");
+_Static_assert(offsetof(struct bh_shm_attach, vm_flags) == 12, "vm_flags");
+_Static_assert(offsetof(struct bh_shm_attach, first) == 16, "first");
+_Static_assert(offsetof(struct bh_shm_attach, pages) == 20, "pages");
+_Static_assert(offsetof(struct bh_shm_attach, addr) == 24, "addr");
 
 struct bh_shmid_kernel {
   uint8_t gap_0[32];
@@ -4329,6 +4341,8 @@ typedef int32_t bh_set_cred_fn(int32_t tid, int32_t field, uint32_t lo, uint32_t
 typedef int32_t bh_set_ns_fn(int32_t tid, int32_t fd, int32_t type, uint32_t inum);
 /* What the host knows of tid's terminal: TTY_* (see adopt_tty). 0 or errno. */
 typedef int32_t bh_set_tty_fn(int32_t tid, int32_t fd, int32_t what, int32_t value);
+/* What the host knows of tid's memory: MEMORY_* (see adopt_memory). 0 or errno. */
+typedef int32_t bh_set_memory_fn(int32_t tid, int32_t what, uint32_t lo, uint32_t hi, uint32_t n, uint32_t to, uint32_t up);
 /* The name of tid's machine (or domain), as the host knows: len bytes at at. 0 or errno. */
 typedef int32_t bh_set_name_fn(int32_t tid, int32_t domain, uint32_t at, uint32_t len);
 /* The end that is pending for tid's group leaves a core: its status says so. */
@@ -4358,7 +4372,7 @@ typedef int32_t bh_set_temporary_mask_fn(int32_t tid, uint32_t lo, uint32_t hi);
 typedef int32_t bh_raise_fn(int32_t tid, int32_t group, int32_t signo, int32_t code, int32_t pid, int32_t uid, int32_t status, uint32_t value_lo, uint32_t value_hi);
 /* Timer id of tid's process (-1, -2, -3: of setitimer(2)) went off. 0, -ESRCH: not armed. */
 typedef int32_t bh_fire_timer_fn(int32_t tid, int32_t id, uint32_t times);
-/* HOOK_* bits: what the host wants to be asked and told. */
+/* HOOK_* bits: what the host wants to be asked. */
 typedef void bh_hooks_set_fn(uint32_t hooks);
 /*
  * Answers upcall id with ANSWER_*; error: positive errno of ANSWER_ERROR; the value of
@@ -4370,8 +4384,8 @@ typedef uint32_t bh_task_ptr_fn(int32_t tid);
 typedef uint32_t bh_cold_ptr_fn(uint32_t task);
 typedef uint32_t bh_rare_ptr_fn(uint32_t task);
 /*
- * The text that tid reads from the file of /proc at the path of len bytes at path, into size
- * bytes at to. Return: its whole length; -ENOENT when the kernel writes no such file, -ESRCH.
+ * What tid reads at the path in /proc of len bytes at path, into size bytes at to. Return: its
+ * whole length, -ENOENT or -ESRCH.
  */
 typedef int32_t bh_proc_read_fn(int32_t tid, uint32_t path, uint32_t len, uint32_t to, uint32_t size);
 /* Nanoseconds since 1970; timers that are due by then go off. */

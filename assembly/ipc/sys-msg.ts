@@ -122,6 +122,8 @@ export function sys_msgrcv(
   const m = M.find_msg(q, type, flags);
   if (nil(m)) return flags & I.IPC_NOWAIT ? -E.ENOMSG : sleep(p, f, q.receivers);
   if (size < m.len && !(flags & I.MSG_NOERROR)) return -E.E2BIG;
+  // of a copy no part is made
+  if (size < m.len && flags & I.MSG_COPY) return -E.EINVAL;
   if (f.assist & ASSIST_PEEK) return <i32>min<u64>(size, m.len);
   const wide: u32 = M.is_compat(f) ? 4 : 8;
   const need = access_ok(f, addr, wide + <u32>min<u64>(size, m.len), WINDOW_WRITE);

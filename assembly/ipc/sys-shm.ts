@@ -64,7 +64,11 @@ export function sys_shmat(p: task_struct, f: frame, shmid: i32, addr: u64, flags
   if (f.assist & ASSIST_ERRNO) return -f.assist_val;
   if (f.assist & ASSIST_MASK) at = f.assist_mask;
   if (!at) return -E.ENOMEM;
-  if (!M.shm_open(p, changetype<shmid_kernel>(found), at)) return -E.ENOMEM;
+  const shp = changetype<shmid_kernel>(found);
+  const end = at + ((shp.segsz + PAGE - 1) & ~(PAGE - 1));
+  if (flags & I.SHM_REMAP && !M.shm_unmap(p, at, end)) return -E.ENOMEM;
+  const prot: u32 = (flags & I.SHM_RDONLY ? 1 : 3) | (flags & I.SHM_EXEC ? 4 : 0);
+  if (!M.shm_open(p, shp, at, prot << 1)) return -E.ENOMEM;
   f.rax = at;
   return RET_RAW;
 }

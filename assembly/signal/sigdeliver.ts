@@ -289,19 +289,23 @@ export function exit_to_user_step(p: task_struct, f: frame, want: i32): i32 {
 
 /**
  * rt_sigreturn(2): back to the newest saved frame; with ASSIST_MASK to the newest whose mask is
- * that one, dropping the stale ones above it. Without any frame the stack is broken: SIGSEGV.
+ * that one, if there is one, dropping the stale ones above it. Without any frame the stack is
+ * broken: SIGSEGV. What the mask is now goes into assist_mask.
  */
 export function sys_rt_sigreturn(p: task_struct, f: frame): i32 {
   const k = cold(p);
   const own = T.rare(p);
   let at = changetype<sigframe>(own.sigframes);
   if (f.assist & F.ASSIST_MASK) {
-    while (!nil(at) && at.mask != f.assist_mask) at = at.next;
     if (nil(at)) {
+      // it was in a handler before anybody looked
       k.blocked = f.assist_mask & ~G.KERNEL_ONLY;
       G.recalc_sigpending(p);
       return 0;
     }
+    const newest = at;
+    while (!nil(at) && at.mask != f.assist_mask) at = at.next;
+    if (nil(at)) at = newest;
   }
   if (nil(at)) {
     const info = G.scratch_siginfo();
@@ -313,6 +317,7 @@ export function sys_rt_sigreturn(p: task_struct, f: frame): i32 {
   }
   let top = changetype<sigframe>(own.sigframes);
   k.blocked = at.mask & ~G.KERNEL_ONLY;
+  f.assist_mask = k.blocked;
   f.rax = at.rax;
   f.rip = at.rip;
   // what the handler made of the alternate stack is undone with it

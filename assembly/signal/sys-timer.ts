@@ -78,10 +78,11 @@ export function sys_alarm(p: task_struct, f: frame): i32 {
   const keep = !seconds && seeded_fault(F_ALARM);
   if (!nil(t) && !keep) I.itimer_set(t, <u64>seconds * NS_PER_SEC, 0, false);
   if (!left) return 0;
-  // how much time has passed the recorder knows
-  if (f.assist & ASSIST_RET && f.assist_val > 0) return f.assist_val;
   const sec = (left + NS_PER_SEC / 2) / NS_PER_SEC;
-  return sec ? <i32>sec : 1;
+  const most = sec ? <i32>sec : 1;
+  // how much of it has passed the recorder knows
+  if (f.assist & ASSIST_RET && f.assist_val > 0 && f.assist_val <= most) return f.assist_val;
+  return most;
 }
 
 /** getitimer(2): which, value. */

@@ -36,6 +36,16 @@ export const SHM_RND = 0x2000;
 export const SHM_REMAP = 0x4000;
 export const SHM_EXEC = 0x8000;
 /** In the mode of a segment: it goes with its last attachment; it is locked. */
+/** What the pages of an attachment are: locked, and PROT_* << 1. */
+export const SHM_VM_LOCKED = 1;
+export const SHM_VM_PROT = 0xe;
+export const SHM_VM_ADVICE = 0x3f0;
+/** What a host tells of memory (shm_memory). */
+export const MEMORY_UNMAP = 0;
+export const MEMORY_MOVE = 1;
+export const MEMORY_LOCK = 2;
+export const MEMORY_PROTECT = 3;
+export const MEMORY_ADVISE = 4;
 export const SHM_DEST = 0x200;
 export const SHM_LOCKED = 0x400;
 // Limits of a namespace, as Linux begins with them.

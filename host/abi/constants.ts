@@ -65,6 +65,7 @@ VALUES.set('CLONE_CLEAR_SIGHAND', 1n << 32n);
 VALUES.set('CLONE_INTO_CGROUP', 1n << 33n);
 VALUES.set('RLIM64_INFINITY', (1n << 64n) - 1n);
 VALUES.set('RLIM_INFINITY', (1n << 64n) - 1n);
+VALUES.set('FASYNC', BigInt(fcntl.O_ASYNC));
 VALUES.set('AF_LOCAL', BigInt(socket.AF_UNIX));
 VALUES.set('NULL', 0n);
 

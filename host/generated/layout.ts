@@ -978,12 +978,14 @@ export const layout = {
     count: 8,
   },
   shm_attach: {
-    size: 24,
+    size: 32,
     next: 0,
     shp: 4,
     owner: 8,
-    pad: 12,
-    addr: 16,
+    vm_flags: 12,
+    first: 16,
+    pages: 20,
+    addr: 24,
   },
   shmid_kernel: {
     size: 80,

@@ -9,15 +9,17 @@ import {
   LINUX_REBOOT_MAGIC1,
 } from '../../assembly/uapi/reboot.ts';
 import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
+import { SIG_SETMASK } from '../../assembly/uapi/signal.ts';
 import { DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
-import { adoptCred, forgetByExec, learnCred } from './creds.ts';
+import { adoptCred, forgetByExec, learnCred, prepareCred } from './creds.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { valueOf } from './value.ts';
 import { filterExplains } from './filtered.ts';
+import { shownMask } from './handlers.ts';
 import { adoptInherited } from './inherited.ts';
 import { addReason, type CallClass } from './result.ts';
 import { forkRefused, isFork, numberArg, type Outcome } from './run.ts';
@@ -55,16 +57,30 @@ const PRCTL = new RegExp(
     '|(SET|GET)_(DUMPABLE|TIMERSLACK)|GET_TID_ADDRESS|CAPBSET_(READ|DROP)|CAP_AMBIENT)$',
 );
 
+/** A mask that was set, whatever it had been. */
+const WHOLE_MASK = 2;
+/** of masks that are nobody else's */
+const KNOWN = { known: true };
+
 /** What a call shows of signals: the action of one, or with 1 the mask; 0: nothing. */
 export function lessonOf(call: Call): number {
   const { op } = call.row!;
-  if (op === OP.OP_RT_SIGPROCMASK) return call.args[2]?.kind === 'array' ? 1 : 0;
+  if (op === OP.OP_RT_SIGRETURN) return shownMask(call) === undefined ? 0 : 1;
+  if (op === OP.OP_RT_SIGPROCMASK) {
+    if (failed(call)) return 0;
+    if (call.args[2]?.kind === 'array') return 1;
+    const whole = numberArg(call, 0) === SIG_SETMASK && call.args[1]?.kind === 'array';
+    return whole ? WHOLE_MASK : 0;
+  }
   return op === OP.OP_RT_SIGACTION ? (numberArg(call, 0) ?? 0) : 0;
 }
 
 export function learnSignals(task: ReplayTask, op: number, lesson: number): void {
-  if (op === OP.OP_RT_SIGPROCMASK && lesson) task.maskKnown = true;
   if (op === OP.OP_RT_SIGACTION && lesson) task.actionsKnown.add(lesson);
+  const shows = op === OP.OP_RT_SIGPROCMASK || op === OP.OP_RT_SIGRETURN;
+  if (!shows || !lesson) return;
+  if (lesson !== WHOLE_MASK) task.mask.known = true;
+  else if (!task.mask.known) task.mask = KNOWN;
 }
 
 export class Adopter {
@@ -99,6 +115,8 @@ export class Adopter {
   prepare(task: ReplayTask, call: Call): void {
     const op = call.row!.op;
     this.#adoptTarget(call);
+    const kept = prepareCred(this.#r.kernel, task, call);
+    if (kept) this.#r.adopted(kept);
     const setting = prepareSetting(this.#r.kernel, task, call);
     if (setting) this.#r.adopted(setting);
     const terminal = prepareTerminal(this.#r.kernel, call);
@@ -221,7 +239,7 @@ export class Adopter {
       case OP.OP_WAITPID:
         return this.#adoptChild(call);
       case OP.OP_RT_SIGRETURN:
-        return this.hidesInterrupted(task, call) ? 'the signal found no call' : undefined;
+        return this.#adoptSaved(task, call, outcome);
       case OP.OP_INOTIFY_RM_WATCH:
         // its file was removed, or it was for one event
         return call.errno === 'EINVAL' && outcome.rax === 0n ? 'a watch that had ended' : undefined;
@@ -249,23 +267,24 @@ export class Adopter {
     }
   }
 
-  /**
-   * A handler's return shows the register as the signal found it: a call's result, when the signal
-   * is known to have ended that call; else whatever the program had there, or a call not shown.
-   */
-  hidesInterrupted(task: ReplayTask, call: Call): boolean {
-    return call.row?.op === OP.OP_RT_SIGRETURN && !task.interrupted;
+  /** The mask that a handler's return shows is the one from before the log. */
+  #adoptSaved(task: ReplayTask, call: Call, { frame }: Outcome): string | undefined {
+    const mask = shownMask(call);
+    if (task.mask.known || mask === undefined || mask === frame.assistedMask) return undefined;
+    this.#r.kernel.setBlocked(task.pid, mask);
+    task.mask = KNOWN;
+    return 'signal mask from before the log';
   }
 
   #adoptMask(task: ReplayTask, call: Call): string | undefined {
-    if (task.maskKnown) return undefined;
+    if (task.mask.known) return undefined;
     const old = sigsetOf(call.args[2]);
     if (old === undefined) return undefined;
     const set = sigsetOf(call.args[1]);
     const how = numberArg(call, 0) ?? 0;
     const mask = set === undefined ? old : how === 0 ? old | set : how === 1 ? old & ~set : set;
     this.#r.kernel.setBlocked(task.pid, BigInt.asUintN(64, mask));
-    task.maskKnown = true;
+    task.mask = KNOWN;
     return 'signal mask from before the log';
   }
 
@@ -364,8 +383,8 @@ export class Adopter {
     learnSetting(task, call);
     this.#r.namespaces.learn(call, outcome.rax);
     if (EXECS.has(call.row!.op) && outcome.rax === 0n) forgetByExec(this.#r.kernel, task);
-    if (outcome.unknown) {
-      if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.maskKnown = false;
+    if (outcome.unknown || outcome.unseen) {
+      if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.mask = { known: false };
       return;
     }
     learnSignals(task, call.row!.op, lessonOf(call));
@@ -404,5 +423,7 @@ export class Adopter {
       const set = sigsetOf(call.args[1]);
       if (old !== undefined && set === undefined) k.setBlocked(task.pid, BigInt.asUintN(64, old));
     }
+    const mask = op === OP.OP_RT_SIGRETURN ? shownMask(call) : undefined;
+    if (mask !== undefined) k.setBlocked(task.pid, mask);
   }
 }

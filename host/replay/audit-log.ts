@@ -92,6 +92,11 @@ export class AuditLog {
     for (const event of drainAudit(this.#kernel)) this.#writer.put(event);
   }
 
+  /** What the kernel has just logged is nothing that the recorded task did. */
+  drop(): void {
+    drainAudit(this.#kernel);
+  }
+
   /** The call happened as it was last tried, or else as it was recorded. */
   conclude(call: Call): void {
     this.settle();

@@ -158,7 +158,10 @@ export class Buffers {
     const view = new DataView(bytes.buffer);
     for (const [j, item] of node.items.entries()) {
       const fd = valueOf(fieldOf(item, 'fd'));
-      if (fd === undefined) break;
+      if (fd === undefined) {
+        this.known = false;
+        return;
+      }
       view.setInt32(j * 8, Number(fd), true);
       view.setUint16(j * 8 + 4, Number(valueOf(fieldOf(item, 'events')) ?? 0n), true);
     }

@@ -4,6 +4,7 @@ import { errnoNumber } from '../abi/constants.ts';
 import type { History } from './history.ts';
 import type { KnownSet } from './known-set.ts';
 import type { Namespaces } from './identities.ts';
+import { hasNames, spell } from './spell.ts';
 import type { ArgNode } from '../trace/args.ts';
 import type { RetKind, TraceLine } from '../trace/event.ts';
 
@@ -69,7 +70,7 @@ export class Call {
   }
 
   get args(): ArgNode[] {
-    return this.shown.args;
+    return hasNames(this.name) ? spell(this.name, this.shown.args) : this.shown.args;
   }
 
   /** `= 3</path>`: what the recorder says the new descriptor is. */
@@ -110,8 +111,9 @@ export interface ReplayTask {
   interrupted: boolean;
   lastTable: SyscallTable;
   readonly history: History;
+  /** is its signal mask known? Those who have it from the same task find out together */
+  mask: { known: boolean };
   /** facts from before the log, or that the log doesn't show */
-  maskKnown: boolean;
   ppidKnown: boolean;
   groupKnown: boolean;
   sidKnown: boolean;

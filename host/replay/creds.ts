@@ -1,5 +1,6 @@
 // Who the tasks of a log are, as far as it began before them: ids, groups, capability sets. The
 // first call that shows such a fact teaches it, later ones are compared.
+import { CAP_SYS_RESOURCE } from '../../assembly/uapi/capability.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Frame } from '../frame.ts';
@@ -73,6 +74,13 @@ const PRIVILEGED = new Set([
   OP.OP_CHROOT,
   OP.OP_PRCTL,
   OP.OP_PRLIMIT64,
+]);
+
+/** The one capability that a call is refused without. */
+const NEEDS = new Map([
+  [OP.OP_MSGCTL, CAP_SYS_RESOURCE],
+  [OP.OP_SETRLIMIT, CAP_SYS_RESOURCE],
+  [OP.OP_PRLIMIT64, CAP_SYS_RESOURCE],
 ]);
 
 const plain = (op: number): number => op & ~OP.OP_ID16;
@@ -207,6 +215,24 @@ export function adoptCred(
     if (!knows(task, GROUPS) && !groupsOf(call.args[1])) return 'groups from before the log';
   }
   return refusal(k, task, call, outcome);
+}
+
+/**
+ * A refusal that is about to come where nothing is known yet: root may have all capabilities but
+ * the one that the call needs, since whoever started it kept that back. Return: the reason, if so.
+ */
+export function prepareCred(k: Kernel, task: ReplayTask, call: Call): string | undefined {
+  const needs = call.errno === 'EPERM' ? NEEDS.get(call.row!.op) : undefined;
+  if (needs === undefined || knows(task, EFFECTIVE)) return undefined;
+  const view = k.task(task.pid);
+  const bit = 1n << BigInt(needs);
+  if (!view || view.euid !== 0 || view.userNsLevel !== 0 || !(view.caps.effective & bit)) {
+    return undefined;
+  }
+  k.setCred(task.pid, EFFECTIVE, view.caps.effective & ~bit);
+  k.setCred(task.pid, PERMITTED, view.caps.permitted & ~bit);
+  k.setCred(task.pid, BOUNDING, view.caps.bounding & ~bit);
+  return 'privileges from before the log';
 }
 
 /** A refusal where nothing is known yet: the task has not the privilege. */

@@ -7,7 +7,7 @@ import { runNow } from './execute.ts';
 import { bring } from './order.ts';
 import { numberArg } from './run.ts';
 import { spanAt } from '../trace/index.ts';
-import type { TaskView } from '../views.ts';
+import { type TaskView, Views } from '../views.ts';
 
 /** The kernel's init outlives the log: without it there is no one to be a parent. */
 export const INIT = 1;
@@ -55,6 +55,28 @@ export function endEarly(r: Replay, task: ReplayTask): boolean {
   r.kernel.die(task.pid, false);
   r.kernel.events();
   r.settleInterrupted();
+  return true;
+}
+
+/** Files whose other ends see that they are closed. */
+const ENDS: ReadonlySet<string> = new Set(['pipe', 'socket']);
+
+/**
+ * Of a process that ends, the last descriptors are gone first, each by itself: another may see
+ * that of one and not yet of the next. Closes the last one that somebody may see.
+ */
+export function closeLast(r: Replay, task: ReplayTask): boolean {
+  const { kernel } = r;
+  const view = kernel.task(task.pid);
+  if (task.dead || !view || view.state === 'Z' || new Views(kernel).sharesFiles(task.pid))
+    return false;
+  if (!task.exiting && kernel.exports.fatal_pending(task.pid) < 0) return false;
+  const last = kernel.fds(task.pid).findLast(({ kind }) => ENDS.has(kind));
+  if (!last) return false;
+  r.audit?.settle();
+  kernel.frame.begin(task.pid, 0, OP.OP_CLOSE).setArg(0, last.fd);
+  kernel.trap();
+  r.audit?.drop();
   return true;
 }
 

@@ -11,6 +11,7 @@ import { exitNow, INIT } from './deaths.ts';
 import type { Replay } from './engine.ts';
 import { resume, runNow } from './execute.ts';
 import { bring, help } from './order.ts';
+import { enterHandler, putRegisters } from './handlers.ts';
 import { addReason, countCall, countEvent } from './result.ts';
 import { adoptHandler } from './sparse.ts';
 import { fireBySignal } from './timers.ts';
@@ -27,8 +28,9 @@ const SI_KERNEL = 128;
 const SI_TIMER = -2;
 /** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
 export const FAULTS = new Set([4, 5, 7, 8, 11, 31]);
-/** exitToUser: let a due notice or stop out, take no signal. */
+/** exitToUser: let a due notice or stop out, take no signal; or a notice alone. */
 const STOP_ONLY = -2;
+const CONTINUE_ONLY = -1;
 
 /** Is this signal deliverable to the task right now? */
 export function deliverable(r: Replay, pid: number, signo: number): boolean {
@@ -73,22 +75,23 @@ function byOwnCall(task: ReplayTask, info: SigInfoFields | undefined): boolean {
 }
 
 /** A stop or continue that is due in the kernel, though its line comes later. */
-export function letNoticesOut(r: Replay, pid: number): boolean {
+export function letNoticesOut(r: Replay, pid: number, want = STOP_ONLY): boolean {
   if (r.tasks.get(pid)?.exiting) return false;
-  return r.kernel.exitToUser(pid, undefined, STOP_ONLY).action !== 'none';
+  return r.kernel.exitToUser(pid, undefined, want).action !== 'none';
 }
 
 /** Takes the signal out of the kernel: steps before it are stops and continues. */
 function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
   const frame = r.kernel.allocFrame();
   frame.begin(task.pid, 0, 0);
-  frame.setReg('rax', task.lastRet).setReg('orig_rax', task.lastNr);
+  putRegisters(frame, task);
   let taken: SigInfo | undefined;
   for (let step = 0; step < 8 && !taken; ++step) {
     const next = r.kernel.nextSignal(task.pid);
     const want = next === signo || next === 0 ? 0 : signo;
     const { action, info } = r.kernel.exitToUser(task.pid, frame, want);
     if (action === 'died') task.took = info.signo;
+    if (action === 'handled') enterHandler(r.kernel, task, info.signo);
     if (info.signo === signo) taken = info;
     else if (action === 'none' || action === 'died') break;
   }
@@ -112,7 +115,10 @@ function dropUntold(r: Replay, task: ReplayTask, info: SigInfoFields, at: number
   const told = list[next] ?? info.code;
   const gone = told > 0 && told <= CLD_DUMPED && info.code === CLD_STOPPED;
   if (told !== info.code && !(gone && r.kernel.views.state(sender) !== 'T')) return;
-  if (letNoticesOut(r, sender)) r.reordered('a stop or continue was not told: one was pending');
+  // behind a stop it is the continue that was lost: another stop may be due
+  const want = info.code === CLD_STOPPED ? CONTINUE_ONLY : STOP_ONLY;
+  if (letNoticesOut(r, sender, want))
+    r.reordered('a stop or continue was not told: one was pending');
 }
 
 function isDeath(info: SigInfoFields | undefined): boolean {
@@ -137,7 +143,7 @@ function outOfTurn(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   child.told = true;
   const status = child.end & 0x7f ? child.end & 0x7f : child.end >> 8;
   const wrong = info.status !== undefined && info.status !== status;
-  if (!pending) raiseFromWorld(r, task, line, false);
+  if (!pending) raiseFromWorld(r, task, line.signo, line.siginfo, false);
   if (take(r, task, SIGCHLD)) addReason(r.result.signals, 'SIGCHLD');
   countEvent(r.result, 'signal', wrong ? 'diverged' : 'matched');
   if (wrong) r.diverge(line.line, task, 'signal', line.text, `status ${status}`, line.text);
@@ -155,7 +161,7 @@ function wasDropped(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   task.flushed = undefined;
   addReason(r.result.signals, signalName(line.signo));
   countEvent(r.result, 'signal', 'matched');
-  r.compared?.add(line.seq);
+  r.compared?.set(line.seq, 'result');
   r.reordered('a stop or continue was taken before the one that drops it');
   return true;
 }
@@ -165,17 +171,17 @@ function letThrough(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   const info = line.siginfo;
   if (wasDropped(r, task, line)) return false;
   // the mask was from before the log
-  if (!task.maskKnown && r.adopter.unblock(task, line.signo)) return true;
+  if (!task.mask.known && r.adopter.unblock(task, line.signo)) return true;
   // a call with a mask of its own let it through
   if (r.adopter.temporaryMask(task, line.signo)) return true;
   if (worldly(r, info, line.signo) || byOwnCall(task, info)) {
-    raiseFromWorld(r, task, line);
+    raiseFromWorld(r, task, line.signo, line.siginfo);
     return true;
   }
   countEvent(r.result, 'signal', 'diverged');
   const want = `${signalName(line.signo)} from ${info?.pid ?? '?'}`;
   r.diverge(line.line, task, 'signal', want, 'not pending', line.text);
-  raiseFromWorld(r, task, line);
+  raiseFromWorld(r, task, line.signo, line.siginfo);
   take(r, task, line.signo);
   return false;
 }
@@ -215,7 +221,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   }
   if (!wrong) {
     countEvent(r.result, 'signal', 'matched');
-    r.compared?.add(line.seq);
+    r.compared?.set(line.seq, 'result');
     return;
   }
   if (info && info.uid !== taken?.uid && worldly(r, info, line.signo)) {
@@ -234,10 +240,15 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   );
 }
 
-function raiseFromWorld(r: Replay, task: ReplayTask, line: TraceLine, adopted = true): void {
-  const info = line.siginfo;
+export function raiseFromWorld(
+  r: Replay,
+  task: ReplayTask,
+  signo: number,
+  info: SigInfoFields | undefined,
+  adopted = true,
+): void {
   r.kernel.raise(task.pid, false, {
-    signo: line.signo,
+    signo,
     code: info?.code ?? 0,
     pid: info?.pid ?? 0,
     uid: info?.uid ?? 0,
@@ -245,7 +256,7 @@ function raiseFromWorld(r: Replay, task: ReplayTask, line: TraceLine, adopted = 
     value: info?.value ?? 0n,
   });
   if (adopted) r.adopted('signal raised by the world');
-  if (!deliverable(r, task.pid, line.signo)) r.adopter.unblock(task, line.signo);
+  if (!deliverable(r, task.pid, signo)) r.adopter.unblock(task, signo);
 }
 
 /** The wait status that a line shows, without the core flag. */
@@ -329,7 +340,7 @@ function finishEnd(r: Replay, task: ReplayTask, line: TraceLine, status: number)
   }
   const wrong = have !== undefined && (have & ~0x80) !== status;
   countEvent(r.result, 'exit', wrong ? 'diverged' : 'matched');
-  if (have !== undefined && !wrong) r.compared?.add(line.seq);
+  if (have !== undefined && !wrong) r.compared?.set(line.seq, 'result');
   if (wrong) r.diverge(line.line, task, 'exit', `status ${status}`, `status ${have}`, line.text);
   r.bury(task);
 }

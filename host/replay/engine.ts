@@ -23,7 +23,13 @@ import { closeOpenCalls, numberFits, TIMERS, WAITS } from './order.ts';
 import { Namespaces } from './identities.ts';
 import { feedPlain, takesPlain } from './plain.ts';
 import { Processes } from './processes.ts';
-import { addDivergence, countCall, countReason, type ReplayResult } from './result.ts';
+import {
+  addDivergence,
+  type Compared,
+  countCall,
+  countReason,
+  type ReplayResult,
+} from './result.ts';
 import { isFork } from './run.ts';
 import { Repeats } from './repeats.ts';
 import { Stencils } from './stencil.ts';
@@ -54,7 +60,7 @@ export class Replay {
   #first = true;
   readonly merged: MergedEnds;
   /** where what was compared and matched is noted, by line */
-  compared: Set<number> | undefined;
+  compared: Map<number, Compared> | undefined;
   /** the log begins in the middle of its first task's life */
   attached = false;
   /** lines of different files come in an order of the replay's own choice */
@@ -205,7 +211,7 @@ export class Replay {
       interrupted: false,
       lastTable: this.tables.x86,
       history: new History(),
-      maskKnown: parent?.maskKnown ?? false,
+      mask: parent?.mask ?? { known: false },
       ppidKnown: known,
       groupKnown: parent?.groupKnown ?? false,
       sidKnown: parent?.sidKnown ?? false,

@@ -17,8 +17,9 @@ import { leaveBefore } from './deaths.ts';
 import { worldly } from './ends.ts';
 import { childOf, closeOthersFirst, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { isListed } from './listed.ts';
-import { addReason, type CallClass, countCall, type Verdict } from './result.ts';
+import { addReason, type CallClass, type Compared, countCall, type Verdict } from './result.ts';
 import { keptFromRunning, learnFilter } from './filtered.ts';
+import { hadHandler, leavesResult, restoresResult } from './handlers.ts';
 import { fireByCall } from './timers.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 
@@ -30,16 +31,19 @@ export function recheck(r: Replay, task: ReplayTask, call: Call): void {
   r.diverge(call.line, task, call.name, expectedText(call), answer, call.text);
 }
 
-/** Runs an open call before its end, because something needs it. */
-export function runNow(r: Replay, call: Call): boolean {
+/**
+ * Runs an open call before its end, because something needs it. `sleeps`: it is known to do nothing
+ * else, even where it never returns.
+ */
+export function runNow(r: Replay, call: Call, sleeps = false): boolean {
   const task = r.tasks.get(call.pid);
   if (!task || call.done) return false;
   if (!call.row || call.injected) return false;
   const cls = r.adopter.classOf(task, call);
   if (cls === 'unmodelled' || cls === 'injected') return false;
   // calls that never return are not known to have happened, but for these
-  if (call.retKind === 'unknown' && !isFork(call.row.op) && call.row.op !== OP.OP_REBOOT)
-    return false;
+  const happens = sleeps || isFork(call.row.op) || call.row.op === OP.OP_REBOOT;
+  if (call.retKind === 'unknown' && !happens) return false;
   return execute(r, task, call, 'early');
 }
 
@@ -52,7 +56,7 @@ export type Moment = 'end' | 'early' | 'try';
  */
 export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment = 'end'): boolean {
   if (keptFromRunning(r, task, call)) {
-    remember(task, call, registerOf(call) ?? 0);
+    remember(r, task, call, registerOf(call) ?? 0);
     r.audit?.conclude(call);
     return true;
   }
@@ -60,7 +64,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (cls === 'unmodelled' || cls === 'injected') {
     learnFilter(r, task, call);
     countCall(r.result, call.name, cls, undefined, { listed: isListed(r, call) });
-    remember(task, call, registerOf(call) ?? 0);
+    remember(r, task, call, registerOf(call) ?? 0);
     r.audit?.conclude(call);
     r.files.learn(call, cls);
     return true;
@@ -69,7 +73,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   if (fault) {
     countCall(r.result, call.name, cls, 'blind');
     addReason(r.result.reasons.blind, `${call.name}: ${fault}`);
-    remember(task, call, registerOf(call) ?? 0);
+    remember(r, task, call, registerOf(call) ?? 0);
     r.audit?.conclude(call);
     return true;
   }
@@ -234,7 +238,9 @@ function fallAsleep(r: Replay, task: ReplayTask, call: Call, early: boolean): bo
 export function wake(r: Replay, task: ReplayTask, call: Call): void {
   const flow = r.flows.concerns(call);
   const step = (): boolean => (flow ? r.flows.help(call) : help(r, call, call.pid));
+  r.flows.waking = call;
   let outcome = resumed(r, call, step);
+  r.flows.waking = undefined;
   if (outcome && flow) outcome = expire(r, call, outcome);
   const { frame } = r.kernel;
   const used = outcome ?? { disposition: DISP_BLOCKED, rax: 0n, frame, unknown: false, kind: '' };
@@ -263,11 +269,11 @@ function resumed(r: Replay, call: Call, step: () => boolean): Outcome | undefine
 }
 
 /** A call that slept and was woken goes on before its end line. Return: whether it did. */
-export function goOn(r: Replay, call: Call): boolean {
+export function goOn(r: Replay, call: Call, ipc = false): boolean {
   const task = r.tasks.get(call.pid);
   const frame = r.kernel.frameOf(call.pid);
   if (!task || !call.asleep || !frame || !r.kernel.isWoken(call.pid)) return false;
-  if (!r.flows.concerns(call)) return false;
+  if (!ipc && !r.flows.concerns(call)) return false;
   const disposition = resume(r, call);
   if (disposition === DISP_BLOCKED) return true;
   call.asleep = false;
@@ -305,27 +311,27 @@ function conclude(
   }
   // whether an assisted call fails, and how, is not compared
   const fails = cls === 'assisted' && failed(call);
-  const hidden = r.adopter.hidesInterrupted(task, call) || isClock(call);
-  const given = !wrong && (fails || hidden);
+  const given = !wrong && (fails || isClock(call) || isUnsaved(call, outcome));
   countCall(r.result, call.name, cls, verdict, { listed: isListed(r, call), given });
   const compared = verdict === 'matched' && !given;
   if (compared) {
-    r.compared?.add(call.seq);
+    r.compared?.set(call.seq, comparedOf(call, outcome));
     r.repeats.matched(call, outcome);
   }
-  remember(task, call, registerOf(call) ?? outcome.rax);
+  remember(r, task, call, registerOf(call) ?? outcome.rax);
   if (isFork(call.row!.op) && !call.asleep) born(r, task, call);
   if (!outcome.unknown) r.files.adoptNumbers(call, outcome.frame);
   r.adopter.learn(task, call, outcome);
   r.files.learn(call, cls);
   if (wrong) r.adopter.force(task, call, outcome);
   if (wrong || outcome.unknown) r.files.taintCall(call);
+  r.flows.wakeSleepers();
 }
 
-export function remember(task: ReplayTask, call: Call, rax: number | bigint): void {
+function remember(r: Replay, task: ReplayTask, call: Call, rax: number | bigint): void {
   task.lastRet = rax;
   task.lastName = call.name;
-  task.interrupted = isInterrupted(call);
+  task.interrupted = leavesResult(r.kernel, call);
   if (call.row) {
     task.lastNr = call.row.nr;
     task.lastTable = call.table;
@@ -336,7 +342,19 @@ export function remember(task: ReplayTask, call: Call, rax: number | bigint): vo
 /** What is left of a timer is the clock's to say. */
 function isClock(call: Call): boolean {
   const op = call.row!.op;
-  return (op === OP.OP_ALARM || op === OP.OP_TIMER_GETOVERRUN) && Number(call.ret ?? 0) > 0;
+  return op === OP.OP_TIMER_GETOVERRUN && Number(call.ret ?? 0) > 0;
+}
+
+/** The return from a handler that was entered before anybody looked. */
+function isUnsaved(call: Call, { frame }: Outcome): boolean {
+  return call.row!.op === OP.OP_RT_SIGRETURN && !hadHandler(frame);
+}
+
+/** What of a call that agreed would not have agreed, had the log shown something else. */
+function comparedOf(call: Call, { frame }: Outcome): Compared {
+  const { op } = call.row!;
+  if (op === OP.OP_ALARM && Number(call.ret ?? 0) > 0) return 'bounds';
+  return op === OP.OP_RT_SIGRETURN && !restoresResult(frame) ? 'mask' : 'result';
 }
 
 export function note(task: ReplayTask, call: Call, result: number | bigint | string): void {

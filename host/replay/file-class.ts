@@ -68,12 +68,13 @@ export function askedFds(call: Call): number[] | undefined {
   if (op === OP.OP_POLL || op === OP.OP_PPOLL) {
     const node = call.args[0];
     if (node?.kind === 'null') return [];
-    if (node?.kind !== 'array') return undefined;
+    if (node?.kind !== 'array' || node.truncated) return undefined;
     return node.items.map((item) => fdOf(fieldOf(item, 'fd'))).filter((fd) => fd >= 0);
   }
   const fds = new Set<number>();
   for (const set of call.args.slice(1, 4)) {
     if (set?.kind !== 'array') continue;
+    if (set.truncated) return undefined;
     for (const item of set.items) fds.add(fdOf(item));
   }
   return [...fds].filter((fd) => fd >= 0);

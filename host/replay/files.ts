@@ -11,6 +11,7 @@ import {
 import * as OP from '../../assembly/uapi/op.ts';
 import { errnoNumber } from '../abi/constants.ts';
 import type { EpollItem, FileView } from '../file-views.ts';
+import { DISP_DONE } from '../kernel.ts';
 import type { Frame } from '../frame.ts';
 import { type Call, expectedRax, failed } from './call.ts';
 import type { Replay } from './engine.ts';
@@ -26,6 +27,7 @@ import {
 } from './file-class.ts';
 import { shownEvents, shownReady, shownSets } from './file-judge.ts';
 import { movesFiles, SameFiles } from './same-file.ts';
+import { learnMemory, touchesMemory } from './shared-memory.ts';
 import {
   adoptPort,
   giveUp,
@@ -41,6 +43,7 @@ import { valueOf } from './value.ts';
 import { Ipc } from './ipc.ts';
 import { assistTerminal } from './terminals.ts';
 import type { CallClass } from './result.ts';
+import { runCall } from './run.ts';
 
 const POLLS = new Set([OP.OP_POLL, OP.OP_PPOLL]);
 const SELECTS = new Set([OP.OP_SELECT, OP.OP_PSELECT6]);
@@ -68,13 +71,15 @@ const HIDDEN_TRANSFERS = new Set([
 ]);
 /** Other calls that are not modelled and tell something of files; see Files.#hidden. */
 const HIDDEN_OTHERS = new Set(['io_uring_setup', 'io_setup', 'sendmsg', 'flock', 'fcntl']);
+/** A log of some calls only shows what becomes of pipes if it has one of each of these. */
+const DESCRIPTORS = [['read'], ['write'], ['close'], ['pipe', 'pipe2'], ['dup2', 'fcntl']];
 const SOCKETS = new Set(['socket', 'accept', 'accept4', 'socketpair']);
 const HAS_CONTENTS = new Set(['pipe', 'socket', 'eventfd']);
 /** Events of the log that make it another question where a path leads. */
 const NEW_ROOT = new Set(['chroot', 'pivot_root', 'mount', 'umount2', 'move_mount', 'setns']);
 
 /** Does a call of this name tell something about files, modelled or not? */
-export function teachesFiles(name: string): boolean {
+function teachesFiles(name: string): boolean {
   if (NEW_ROOT.has(name) || SOCKETS.has(name) || movesFiles(name)) return true;
   return HIDDEN_TRANSFERS.has(name) || HIDDEN_OTHERS.has(name);
 }
@@ -85,6 +90,8 @@ export class Files {
   readonly ipc: Ipc;
   /** does the log show every transfer, so that contents can be counted? */
   readonly #complete: boolean;
+  /** does it show segments of shared memory? */
+  readonly #attaches: boolean;
   /** addresses of open files that are the world's sockets */
   readonly #sockets = new Set<number>();
   /** calls whose other end lies outside the log */
@@ -96,7 +103,9 @@ export class Files {
     this.#r = r;
     this.ipc = new Ipc(r.kernel);
     const { names } = r.index;
-    this.#complete = names.has('mmap') || names.has('mmap2');
+    this.#attaches = names.has('shmat');
+    const filtered = !names.has('mmap') && !names.has('mmap2');
+    this.#complete = !filtered || DESCRIPTORS.every((some) => some.some((one) => names.has(one)));
     // what the first process got from outside is no null device, but the world's
     for (const fd of [0, 1, 2]) {
       r.kernel.frame.begin(1, 0, OP.OP_CLOSE).setArg(0, fd);
@@ -219,12 +228,29 @@ export class Files {
     const { kernel } = this.#r;
     const ep = kernel.file(call.pid, fdOf(call.args[0]));
     const items = ep ? kernel.openFiles.epollItems(ep) : [];
-    const events = call.retKind === 'value' ? [...(shownEvents(call) ?? [])] : [];
+    const shown = call.retKind === 'value' ? shownEvents(call) : [];
+    if (!shown && items.some((item) => isWorlds(item.file))) {
+      call.blind = 'which files are ready is not shown';
+    }
+    const events = [...(shown ?? [])];
+    let left = shown ? 0 : Number(call.ret) - this.#readyAlone(call, items);
     const take = (item: EpollItem): number => {
+      if (left > 0 && isWorlds(item.file)) {
+        left -= 1;
+        return item.events;
+      }
       const at = events.findIndex((event) => event.data === item.data);
       return at < 0 ? 0 : events.splice(at, 1)[0]!.events;
     };
     for (const item of items) this.#ready(item.file, take(item));
+  }
+
+  /** How many of these are ready without what is the world's. */
+  #readyAlone(call: Call, items: readonly EpollItem[]): number {
+    const r = this.#r;
+    for (const { file } of items) if (isWorlds(file)) this.#ready(file, 0);
+    const { disposition, rax } = runCall(r, call, r.tableIndex.get(call.table) ?? 0, 0, true);
+    return disposition === DISP_DONE ? Number(rax) : 0;
   }
 
   /** The value that a timerfd gave says how often it went off. */
@@ -328,12 +354,13 @@ export class Files {
   learn(call: Call, cls: CallClass): void {
     const { kernel } = this.#r;
     if (NEW_ROOT.has(call.name) && !failed(call)) this.#same.forgetAll();
-    if (call.row) this.ipc.learn(call, cls === 'unmodelled');
+    if (call.row) this.ipc.learn(call);
     this.#same.learn(call);
     if (this.#outside.has(call) && call.errno === 'EINPROGRESS') {
       this.#taint(kernel.file(call.pid, fdOf(call.args[0])));
     }
     if (failed(call) || !call.row) return;
+    if (this.#attaches && touchesMemory(call.name)) learnMemory(kernel, call);
     const makesSocket = SOCKETS.has(call.name);
     if (makesSocket || this.#sockets.size) {
       for (const fd of madeFds(call) ?? []) {
@@ -346,6 +373,11 @@ export class Files {
       for (const fd of madeFds(call) ?? []) this.#taint(kernel.file(call.pid, fd));
     }
     if (cls === 'unmodelled') this.#hidden(call);
+  }
+
+  /** Must calls of this name be looked at, modelled or not? */
+  wants(name: string): boolean {
+    return teachesFiles(name) || (this.#attaches && touchesMemory(name));
   }
 
   /** A transfer that is not modelled: contents of what it acts on are no longer known. */

@@ -88,6 +88,10 @@ export class Flows {
   readonly #r: Replay;
   /** open intervals that have not been run, by where they end */
   readonly #open: Call[] = [];
+  /** the sleeping call whose end is being brought about */
+  waking: Call | undefined;
+  /** calls on System V objects that sleep, those that began first in front */
+  readonly #sleepers: Call[] = [];
 
   constructor(r: Replay) {
     this.#r = r;
@@ -120,7 +124,20 @@ export class Flows {
     if (!this.#decided(call)) return;
     const r = this.#r;
     const { disposition } = runCall(r, call, r.tableIndex.get(call.table) ?? 0, 0, true);
-    if (disposition === DISP_SLEEPS) runNow(r, call);
+    if (disposition === DISP_SLEEPS && runNow(r, call, true)) this.#sleepers.push(call);
+  }
+
+  /** Of several that one call has woken the first to sleep goes on first. */
+  wakeSleepers(): void {
+    if (this.#sleepers.length === 0) return;
+    const sleeping = this.#sleepers.filter((call) => call.asleep);
+    this.#sleepers.length = 0;
+    for (const call of sleeping) {
+      const goes = call.retKind !== 'unknown' && call !== this.waking;
+      if (!goes || !goOn(this.#r, call, true) || call.asleep) {
+        this.#sleepers.push(call);
+      }
+    }
   }
 
   /** A line has been replayed: does an open call now give what the log shows? */

@@ -4,7 +4,7 @@ import * as I from '../../assembly/uapi/ipc.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import { errnoNumber } from '../abi/constants.ts';
 import type { Frame } from '../frame.ts';
-import { type IpcKind, ipcOf } from '../ipc-views.ts';
+import { type IpcKind, ipcOf, isAttached } from '../ipc-views.ts';
 import type { Kernel } from '../kernel.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { fieldOf } from '../trace/values.ts';
@@ -56,15 +56,17 @@ function commandOf(call: Call): string {
 
 export class Ipc {
   readonly #k: Kernel;
-  /** sets whose values the log does not show, by number */
-  readonly #unknown = new Set<string>();
+  /** sets whose values the log does not show */
+  readonly #unknown = new Set<number>();
 
   constructor(kernel: Kernel) {
     this.#k = kernel;
   }
 
-  #name(call: Call): string {
-    return `${valueOf(call.args[0])}`;
+  /** The set that a call names, which in another namespace may have the same number. */
+  #set(call: Call, id = Number(valueOf(call.args[0]) ?? -1n)): number {
+    const { objects } = ipcOf(this.#k, call.pid);
+    return objects.find((one) => one.kind === 'sem' && one.id === id)?.address ?? 0;
   }
 
   /** Who decides a call; undefined: it is none of these. */
@@ -93,16 +95,17 @@ export class Ipc {
   /** Values that nobody saw being set are compared with nothing. */
   #valuesKnown(call: Call): boolean {
     const kind = ON.get(call.row!.op)?.[0];
-    if (kind !== 'sem' || !this.#unknown.has(this.#name(call))) return true;
+    if (kind !== 'sem' || !this.#unknown.size) return true;
+    const set = this.#set(call);
+    // of one that is gone nobody knows any more
+    if (set && !this.#unknown.has(set)) return true;
     return VALUELESS.test(commandOf(call)) || VALUELESS_ERRNO.test(call.errno ?? '');
   }
 
   /** An address at which nothing of the log's is attached may be from before it. */
   #knowsAttached(call: Call): boolean {
-    return failed(call) || this.#attached.has(valueOf(call.args[0]) ?? 0n);
+    return failed(call) || isAttached(this.#k, call.pid, valueOf(call.args[0]) ?? 0n);
   }
-
-  readonly #attached = new Set<bigint>();
 
   assist(frame: Frame, call: Call): void {
     const { op } = call.row!;
@@ -113,23 +116,19 @@ export class Ipc {
     if (LIMITS.test(call.errno ?? '')) frame.assistErrno(errnoNumber(call.errno!)!);
   }
 
-  /** `told`: the kernel was not asked, the call is as it was recorded. */
-  learn(call: Call, told: boolean): void {
+  learn(call: Call): void {
     const { op } = call.row!;
     if (failed(call)) return;
-    if (op === OP.OP_SHMAT) {
-      const at = BigInt.asUintN(64, expectedRax(call) ?? 0n);
-      if (told) this.#attached.delete(at);
-      else this.#attached.add(at);
-    }
     // a new set begins with zeros
-    if (op === OP.OP_SEMGET) this.#unknown.delete(`${expectedRax(call)}`);
+    if (op === OP.OP_SEMGET && this.#unknown.size) {
+      this.#unknown.delete(this.#set(call, Number(expectedRax(call))));
+    }
     if (op !== OP.OP_SEMCTL) return;
     const command = commandOf(call);
     if (/SETALL$/.test(command) && call.args[3]?.kind !== 'array') {
-      this.#unknown.add(this.#name(call));
+      this.#unknown.add(this.#set(call));
     } else if (/SETALL$/.test(command)) {
-      this.#unknown.delete(this.#name(call));
+      this.#unknown.delete(this.#set(call));
     }
   }
 }

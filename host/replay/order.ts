@@ -5,9 +5,9 @@ import * as OP from '../../assembly/uapi/op.ts';
 import { isInterrupted, type SigInfoFields } from '../trace/event.ts';
 import { sigInfoOf } from '../trace/strace.ts';
 import { fieldOf } from '../trace/values.ts';
-import type { Call, ReplayTask } from './call.ts';
-import { endEarly, reaps } from './deaths.ts';
-import { deliverable, letNoticesOut, worldly } from './ends.ts';
+import { type Call, failed, type ReplayTask } from './call.ts';
+import { closeLast, endEarly, reaps } from './deaths.ts';
+import { deliverable, letNoticesOut, raiseFromWorld, worldly } from './ends.ts';
 import type { Replay } from './engine.ts';
 import { runNow } from './execute.ts';
 import { isListed } from './listed.ts';
@@ -87,10 +87,13 @@ function deathsFirst(
  * that act first, then deaths, then sleepers. Return: whether anything happened.
  */
 export function help(r: Replay, call: Call | undefined, about: number): boolean {
-  if (senderFirst(r, call)) return true;
+  if (senderFirst(r, call) || messageFirst(r, call)) return true;
   const tasks = [...r.living];
   if (runOpen(r, tasks, call, false)) return true;
-  for (const task of deathsFirst(r, tasks, call, about)) if (endEarly(r, task)) return true;
+  const dying = deathsFirst(r, tasks, call, about);
+  const closes = call !== undefined && r.flows.concerns(call);
+  if (closes && dying.some((task) => closeLast(r, task))) return true;
+  for (const task of dying) if (endEarly(r, task)) return true;
   for (const task of tasks) if (letNoticesOut(r, task.pid)) return true;
   return runOpen(r, tasks, call, true);
 }
@@ -118,6 +121,19 @@ function senderFirst(r: Replay, call: Call | undefined): boolean {
   if (node?.kind !== 'struct') return false;
   const open = senderOf(r, call!.pid, sigInfoOf(node))?.open;
   return open !== undefined && !open.done && runNow(r, open);
+}
+
+/** The message that a msgrcv shows to have got is sent before others to the same queue. */
+function messageFirst(r: Replay, call: Call | undefined): boolean {
+  if (call?.row?.op !== OP.OP_MSGRCV || failed(call)) return false;
+  const type = valueOf(fieldOf(call.args[1], 'mtype'));
+  const queue = valueOf(call.args[0]);
+  for (const { open } of r.living) {
+    if (open?.row?.op !== OP.OP_MSGSND || open.done || open.retKind !== 'value') continue;
+    const same = valueOf(open.args[0]) === queue;
+    if (same && valueOf(fieldOf(open.args[1], 'mtype')) === type && runNow(r, open)) return true;
+  }
+  return false;
 }
 
 /** One step towards a signal that `task` takes. Return: why, when anything happened. */
@@ -163,6 +179,15 @@ export function expectSignal(r: Replay, call: Call, early: boolean): void {
   // which of its threads a group's signal interrupts is the scheduler's to say
   r.kernel.exports.retarget(call.pid);
   if (early || r.kernel.nextSignal(call.pid)) return;
+  const from = cause && senderOf(r, task.pid, cause.info);
+  const waits = ((r.kernel.task(call.pid)?.pending ?? 0n) >> BigInt(SIGCHLD - 1)) & 1n;
+  const missed = from?.dead && !from.told && from.end !== undefined && !waits;
+  if (cause?.signo === SIGCHLD && missed) {
+    // its end found that of another still pending, which in truth had been taken
+    raiseFromWorld(r, task, SIGCHLD, cause.info, false);
+    r.reordered('a SIGCHLD was taken before the next was sent');
+    return;
+  }
   if (cause) {
     bring(r, task, cause.signo, cause.info);
     return;

@@ -5,6 +5,7 @@ import type { LogFormat } from '../trace/formats.ts';
 import { indexForks } from '../trace/index.ts';
 import type { TraceSource } from '../trace/source.ts';
 import { readerFor, replayTrace } from '../replay.ts';
+import type { Compared } from './result.ts';
 
 /** A divergence this many lines behind the changed one still counts as noticed. */
 const NEAR = 40;
@@ -53,9 +54,34 @@ function changeText(line: TraceLine, fact: RegExp, pick: number): Change | undef
   return { seq: line.seq, line: line.line, what, apply: (l) => (l.text = text) };
 }
 
+/** A signal more in the mask that a handler's return restores, or one less. */
+function changeMask(line: TraceLine): Change | undefined {
+  const mask = /mask=~?\[([^\]]*)\]/.exec(line.argText);
+  if (!mask) return undefined;
+  const names = mask[1]!.split(' ');
+  const more = names.includes('URG') ? names.filter((name) => name !== 'URG') : ['URG', ...names];
+  const now = mask[0].replace(/\[.*/, `[${more.join(' ').trim()}]`);
+  const value = line.argText.replace(mask[0], now);
+  return {
+    seq: line.seq,
+    line: line.line,
+    what: `${mask[0]} -> ${now}`,
+    apply: (l) => Object.defineProperty(l, 'argText', { value }),
+  };
+}
+
+/** More than any timer is set to. */
+const AGES = 1_000_000_000;
+
 /** What can be changed on a line, or nothing. */
-function changeOf(line: TraceLine, pick: number): Change | undefined {
+function changeOf(line: TraceLine, pick: number, part: Compared): Change | undefined {
   const at = { seq: line.seq, line: line.line };
+  // of a call in two halves the first shows the mask
+  if (part === 'mask') return line.kind === 'call' ? changeMask(line) : undefined;
+  if (part === 'bounds' && typeof line.ret === 'number') {
+    const ret = AGES + line.ret;
+    return { ...at, what: `${line.name} = ${line.ret} -> ${ret}`, apply: (l) => (l.ret = ret) };
+  }
   if (line.kind === 'signal') return changeText(line, SIGNAL_FACT, pick);
   if (line.kind === 'exit') {
     const code = (line.exitCode + 1 + (pick % 200)) & 0xff;
@@ -89,13 +115,14 @@ function changeOf(line: TraceLine, pick: number): Change | undefined {
 /** Every fact that a replay compares, with something else in its place. */
 async function changesOf(
   batches: AsyncIterable<TraceLine[]>,
-  compared: ReadonlySet<number>,
+  compared: ReadonlyMap<number, Compared>,
   next: () => number,
 ): Promise<Change[]> {
   const changes: Change[] = [];
   for await (const batch of batches) {
     for (const line of batch) {
-      const change = compared.has(line.start?.seq ?? line.seq) && changeOf(line, next());
+      const part = compared.get(line.start?.seq ?? line.seq);
+      const change = part && changeOf(line, next(), part);
       if (change) changes.push(change);
     }
   }
@@ -113,7 +140,7 @@ export async function perturb(
   const next = random(seed);
   const reader = await readerFor(source, format);
   const index = await indexForks(reader.open());
-  const compared = new Set<number>();
+  const compared = new Map<number, Compared>();
   const base = (await replayTrace(source, name, { index, format, compared })).result;
   const log = reader.open({ firstPid: index.firstPid });
   const changes = await changesOf(log.batches(), compared, next);

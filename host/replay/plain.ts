@@ -6,7 +6,6 @@ import { errnoNumber } from '../abi/constants.ts';
 import type { PlainCall } from '../trace/sink.ts';
 import { rowOfName } from './call.ts';
 import type { Replay } from './engine.ts';
-import { teachesFiles } from './files.ts';
 import { stirsFlows } from './flows.ts';
 import { isAlwaysListed } from './listed.ts';
 import { countListed } from './result.ts';
@@ -17,7 +16,7 @@ export function takesPlain(r: Replay, name: string): boolean {
   if (r.index.trapped.size) return false;
   const row = rowOfName(r.tables, name)[0];
   const modelled = row && row.op !== OP.OP_NONE && row.class !== 'unmodelled';
-  return !modelled && isAlwaysListed(name) && !teachesFiles(name) && !stirsFlows(name);
+  return !modelled && isAlwaysListed(name) && !r.files.wants(name) && !stirsFlows(name);
 }
 
 /** One such call. */

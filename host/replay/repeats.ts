@@ -142,7 +142,7 @@ export class Repeats {
     const r = this.#r;
     const { row } = known;
     countCall(r.result, row.name, 'emulated', 'matched', { listed: false });
-    r.compared?.add(seq);
+    r.compared?.set(seq, 'result');
     task.lastRet = known.register;
     task.lastName = row.name;
     task.interrupted = false;
@@ -155,13 +155,14 @@ export class Repeats {
   #differs(task: ReplayTask, call: Call, disposition: number, { stencil }: Known): void {
     const { kernel } = this.#r;
     const about = { unknown: false, kind: '', stencil };
-    settleRun(this.#r, task, call, finishRun(kernel, kernel.frame, disposition, about));
+    settleRun(this.#r, task, call, finishRun(kernel, kernel.frame, disposition, about, call));
   }
 
   /** A call has been run and compared, and all was as the log shows. */
-  matched(call: Call, { stencil, frame, rax }: Outcome): void {
+  matched(call: Call, { stencil, frame, rax, unseen }: Outcome): void {
     const inPair = call.shown instanceof SplitCall;
-    if (!stencil || (call.seq !== this.#seq && !(inPair && this.takes(call.name)))) return;
+    if (!stencil || unseen || (call.seq !== this.#seq && !(inPair && this.takes(call.name))))
+      return;
     const register = registerOf(call);
     if (call.retKind !== 'value' || register === undefined) return;
     const known: Known = {

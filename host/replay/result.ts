@@ -125,6 +125,12 @@ function counts(result: ReplayResult, name: string): NameCounts {
 }
 
 /**
+ * What is compared of a call that agreed: its result, and what it wrote; of a handler's return the
+ * mask alone; of what is left of an alarm whether one was set, and that it is no longer than that.
+ */
+export type Compared = 'result' | 'mask' | 'bounds';
+
+/**
  * Counts one call. Unmodelled and injected calls have no verdict. `listed`: it is about memory,
  * time or a plain file; `given`: of what came of it nothing was compared.
  */

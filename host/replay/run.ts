@@ -17,11 +17,13 @@ import { type Call, expectedRax, expectedText, failed } from './call.ts';
 import { OPENS, OWN_LIMITS } from './fd-calls.ts';
 import { encodeFileCall, encodesFileCall } from './file-encode.ts';
 import { judgeFileOutputs } from './file-judge.ts';
+import { judgeReturn, shownMask } from './handlers.ts';
 import type { Files } from './files.ts';
 import { encodeNs, encodesNs, FILE_OPENS, judgeNs, type Known } from './namespaces.ts';
 import type { Stencil, Stencils } from './stencil.ts';
 import { hasNoTerminal } from './terminals.ts';
 import { addressOf, compareOutput, encodeArg, isOfArgument } from './memory.ts';
+import { harmless } from './unseen.ts';
 import { valueOf } from './value.ts';
 
 /** What the kernel did with a call. */
@@ -31,6 +33,8 @@ export interface Outcome {
   frame: Frame;
   /** the log doesn't show what the call depends on */
   unknown: boolean;
+  /** nor, here, what it changed: of such a call only the answer is compared */
+  unseen?: boolean;
   /** what its first descriptor is */
   kind: string;
   /** how it was put into the frame, where that depended on its arguments alone */
@@ -160,6 +164,8 @@ function encodePrctl(frame: Frame, call: Call): boolean {
       .setArg(1, addressOf(1));
     return true;
   }
+  // a name that is not shown
+  if (name === 'PR_SET_NAME' && second?.kind === 'int' && call.errno !== 'EFAULT') return false;
   const writes = name.startsWith('PR_GET_') && !PRCTL_VALUES.test(name);
   if (writes && second && second.kind !== 'null') {
     if (call.errno === 'EFAULT') {
@@ -198,8 +204,8 @@ function assist(frame: Frame, call: Call, childPid: number): void {
     frame.assistRet(Number(call.ret));
   }
   if (op === OP.OP_RT_SIGRETURN) {
-    const mask = sigsetOf(fieldOf(call.args[0], 'mask'));
-    if (mask !== undefined) frame.assistMask(BigInt.asUintN(64, mask));
+    const mask = shownMask(call);
+    if (mask !== undefined) frame.assistMask(mask);
   }
 }
 
@@ -278,30 +284,44 @@ export function runCall(
   if (peek) frame.assistPeek();
   if (!known) return { disposition: DISP_DONE, rax: 0n, frame, unknown: true, kind };
   if (row.op === OP.OP_EXECVE || row.op === OP.OP_EXECVEAT) ensurePath(frame, call);
-  return finishRun(kernel, frame, kernel.trap(), { unknown: known === 'partly', kind, stencil });
+  const about = { unknown: known === 'partly', kind, stencil };
+  return finishRun(kernel, frame, kernel.trap(), about, call);
 }
 
-/** What came of a trap: memory that the kernel asks for and nobody showed is not there. */
+/**
+ * What came of a trap: memory that the kernel asks for and nobody showed is not there, or is some
+ * that changes nothing.
+ */
 export function finishRun(
   kernel: Kernel,
   frame: Frame,
   trapped: number,
   about: Pick<Outcome, 'unknown' | 'kind' | 'stencil'>,
+  call: Call,
 ): Outcome {
   let disposition = trapped;
+  let unseen = false;
   for (
     let tries = 0;
     tries < 8 && (disposition === DISP_NEED || disposition === DISP_DRAIN);
     ++tries
   ) {
-    if (disposition === DISP_NEED && isOfArgument(frame.needAddr))
+    const hidden = disposition === DISP_NEED && isOfArgument(frame.needAddr);
+    const bytes = hidden ? harmless(kernel, call) : undefined;
+    if (hidden && !bytes)
       return { ...about, disposition: DISP_DONE, rax: 0n, frame, unknown: true };
-    if (disposition === DISP_NEED) frame.window(frame.needAddr, frame.needLen, 'unmapped');
-    else kernel.events();
+    if (bytes) {
+      unseen = true;
+      frame.window(frame.needAddr, bytes, 'r');
+    } else if (disposition === DISP_NEED) {
+      frame.window(frame.needAddr, frame.needLen, 'unmapped');
+    } else {
+      kernel.events();
+    }
     disposition = kernel.trap();
   }
   const { unknown, kind, stencil } = about;
-  return { disposition, rax: frame.resultBig, frame, unknown, kind, stencil };
+  return { disposition, rax: frame.resultBig, frame, unknown, kind, stencil, unseen };
 }
 
 /** A path that the log doesn't show: some name, since only the world needs it. */
@@ -336,6 +356,7 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
   }
   if (outcome.disposition === DISP_EXITED) return call.retKind === 'unknown' ? undefined : 'exited';
   if (outcome.disposition !== DISP_DONE) return `not run (${outcome.disposition})`;
+  if (call.row!.op === OP.OP_RT_SIGRETURN) return judgeReturn(call, outcome.frame, outcome.rax);
   const expected = expectedRax(call);
   if (expected !== undefined && expected !== outcome.rax) return raxText(outcome.rax);
   if (failed(call) || expected === undefined) return undefined;

@@ -13,6 +13,9 @@ import {
 } from './text.ts';
 import { waitStatusOf } from '../values.ts';
 
+/** Behind the path of a file whose name is gone. */
+const DELETED = '(deleted)';
+
 // Deeper nesting than any recorder writes; beyond it the rest is kept as text.
 const MAX_DEPTH = 40;
 
@@ -215,6 +218,8 @@ class ArgParser {
     }
     node.path = this.s.slice(this.pos + 1, p);
     this.pos = Math.min(p + 1, this.s.length);
+    // said of files without a name any more
+    if (this.s.startsWith(DELETED, this.pos)) this.pos += DELETED.length;
   }
 
   numberText(): string {

@@ -55,6 +55,27 @@ describe('shared memory', () => {
     expect(shmdt(1)).toBe(-E.EINVAL);
   });
 
+  it('a host tells what becomes of the memory', () => {
+    const id = shmget(1, PRIVATE, 3 * 4096);
+    shmat(1, id);
+    const tell = (what: number, page: number, pages: number, to = 0): number =>
+      d.k.exports.set_memory(1, what, AT + page * 4096, 0, pages, to, 0);
+    expect(tell(I.MEMORY_LOCK, 1, 1, 1)).toBe(0);
+    expect(stat(id)[3]).toBe(3);
+    expect(tell(I.MEMORY_PROTECT, 0, 3, 3)).toBe(0);
+    expect(stat(id)[3]).toBe(3);
+    const child = d.call(1, OP.OP_FORK);
+    expect(stat(id)[3]).toBe(6);
+    expect(tell(I.MEMORY_MOVE, 2, 1, 0x100000)).toBe(0);
+    expect(tell(I.MEMORY_UNMAP, 0, 9)).toBe(0);
+    expect(stat(id)[3]).toBe(4);
+    expect(shmdt(1)).toBe(-E.EINVAL);
+    expect(shmdt(1, 0x100000 - 0x2000)).toBe(0);
+    expect(shmdt(child)).toBe(0);
+    expect(stat(id)[3]).toBe(0);
+    expect(d.k.exports.set_memory(99, I.MEMORY_UNMAP, AT, 0, 1, 0, 0)).toBe(-E.ESRCH);
+  });
+
   it('the world says where it lies', () => {
     const id = shmget(1, PRIVATE, 10);
     const frame = d.k.frame.begin(1, 0, OP.OP_SHMAT).setArg(0, id).setArg(1, 0);

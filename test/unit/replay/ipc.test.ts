@@ -81,3 +81,63 @@ it('what is attached of a segment from before the log is not the kernel’s to l
   expect(wrong).toEqual([]);
   expect(result.byCall.shmdt).toMatchObject({ emulated: 1, unmodelled: 1 });
 });
+
+it('of several that one call wakes the first to sleep goes on first', async () => {
+  const { wrong } = await replayLog(`
+    msgget(IPC_PRIVATE, IPC_CREAT|0600) = 3
+    msgctl(3, IPC_SET, {msg_perm={uid=0, gid=0, mode=0600}, msg_qbytes=8}) = 0
+    msgsnd(3, {mtype=1, mtext="12345678"}, 8, 0) = 0
+    clone(child_stack=NULL, flags=SIGCHLD) = 101
+    clone(child_stack=NULL, flags=SIGCHLD) = 102
+    101 msgsnd(3, {mtype=2, mtext="12"}, 2, 0 <unfinished ...>
+    102 msgsnd(3, {mtype=3, mtext="12"}, 2, 0 <unfinished ...>
+    msgrcv(3, {mtype=1, mtext="12345678"}, 8, 0, 0) = 8
+    102 <... msgsnd resumed>) = 0
+    101 <... msgsnd resumed>) = 0
+    msgrcv(3, {mtype=2, mtext="12"}, 8, 0, 0) = 2
+    msgrcv(3, {mtype=3, mtext="12"}, 8, 0, 0) = 2
+  `);
+  expect(wrong).toEqual([]);
+});
+
+it('of messages that are being sent the one that is received comes first', async () => {
+  const { wrong } = await replayLog(`
+    msgget(IPC_PRIVATE, IPC_CREAT|0600) = 3
+    clone(child_stack=NULL, flags=SIGCHLD) = 101
+    clone(child_stack=NULL, flags=SIGCHLD) = 102
+    101 msgsnd(3, {mtype=2, mtext="12"}, 2, 0 <unfinished ...>
+    102 msgsnd(3, {mtype=3, mtext="12"}, 2, 0 <unfinished ...>
+    msgrcv(3, {mtype=3, mtext="12"}, 8, 0, 0) = 2
+    msgrcv(3, {mtype=2, mtext="12"}, 8, 0, 0) = 2
+    101 <... msgsnd resumed>) = 0
+    102 <... msgsnd resumed>) = 0
+  `);
+  expect(wrong).toEqual([]);
+});
+
+it('a segment is attached as often as memory calls have cut it', async () => {
+  const stat = (n: number): string =>
+    `shmctl(7, IPC_STAT, {${SHM_PERM}, ${SHM_SIZE}, shm_nattch=${n}, shm_atime=1}) = 0`;
+  const { wrong, result } = await replayLog(`
+    shmget(IPC_PRIVATE, 10000, 0600) = 7
+    shmat(7, NULL, 0) = 0x7f0000000000
+    mlock(0x7f0000000000, 4096) = 0
+    ${stat(2)}
+    mlock(0x7f0000000000, 12288) = 0
+    munlock(0x7f0000000000, 12288) = 0
+    ${stat(2)}
+    mprotect(0x7f0000002000, 4096, PROT_READ) = 0
+    ${stat(3)}
+    munmap(0x7f0000001000, 4096) = 0
+    ${stat(2)}
+    mmap(0x7f0000000000, 4096, PROT_READ, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -1, 0) = 0
+    ${stat(1)}
+    mremap(0x7f0000002000, 4096, 4096, MREMAP_MAYMOVE) = 0x7f0000100000
+    munmap(0x7f0000002000, 4096) = 0
+    ${stat(1)}
+    shmdt(0x7f00000fe000) = 0
+    ${stat(0)}
+  `);
+  expect(wrong).toEqual([]);
+  expect(result.byCall.shmctl).toMatchObject({ matched: 7 });
+});

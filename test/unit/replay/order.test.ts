@@ -103,3 +103,31 @@ it("the kernel's init outlives the log", async () => {
   `);
   expect(wrong).toEqual([]);
 });
+
+it('an exit closes its last descriptors first, each by itself', async () => {
+  const { wrong } = await replayLog(`
+    pipe2([3, 4], 0) = 0
+    pipe2([5, 6], 0) = 0
+    clone(child_stack=NULL, flags=SIGCHLD) = 101
+    close(4) = 0
+    close(6) = 0
+    poll([{fd=3, events=POLLIN}, {fd=5, events=POLLIN}], 2, -1 <unfinished ...>
+    101 exit_group(0) = ?
+    <... poll resumed>) = 1 ([{fd=5, revents=POLLHUP}])
+    poll([{fd=3, events=POLLIN}], 1, -1) = 1 ([{fd=3, revents=POLLHUP}])
+    101 +++ exited with 0 +++
+    --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=101, si_uid=0, si_status=0} ---
+  `);
+  expect(wrong).toEqual([]);
+});
+
+it('the descriptor of a file without a name', async () => {
+  const { wrong } = await replayLog(`
+    openat(AT_FDCWD</tmp>, "/tmp/x", O_RDWR|O_CREAT, 0600) = 3</tmp/x>
+    unlink("/tmp/x") = 0
+    mmap(NULL, 1, PROT_READ, MAP_PRIVATE, 3</tmp/x>(deleted), 0) = 0x7f0000000000
+    close(3</tmp/x>(deleted)) = 0
+    openat(AT_FDCWD</tmp>, "/tmp/y", O_RDWR) = 3</tmp/y>
+  `);
+  expect(wrong).toEqual([]);
+});
