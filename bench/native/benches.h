@@ -82,22 +82,32 @@ static void kill_loop(int members, int total, bool shuffled) {
   rows[1][taken] = (t2 - t1) / (groups * members);
   rows[2][taken] = (t3 - t2) / n;
 }
-/* A chain of `depth` containers, each held by the one in it alone, goes at once. */
-static void cascade(int depth) {
-  int task_ = 1;
-  for (int i = 0; i < depth; ++i) {
-    int fd = do_create(task_);
-    pids[i] = do_enter(task_, fd);
-    do_close(pids[i], fd);
-    do_close(task_, fd);
-    task_ = pids[i];
+/* Ends one chain. Return: ns that the end of its last task took, which frees all of it. */
+static double unchain(int first, int depth) {
+  if (depth > 1) {
+    do_end(first, 0);
+    sum += (uint32_t)m_run_pending(depth - 2);
   }
-  do_end(pids[0], 0);
-  sum += (uint32_t)m_run_pending(depth - 2);
   double t0 = now_ns();
-  sum += (uint32_t)m_run_pending(1);
-  rows[0][taken] = (now_ns() - t0) / depth;
-  for (int i = 0; i < depth; ++i) sum += (uint32_t)do_wait(1, pids[i]);
+  if (depth > 1) sum += (uint32_t)m_run_pending(1);
+  else do_end(first, 0);
+  return now_ns() - t0;
+}
+/* Chains of `depth` containers, each held by the one in it alone, go one after the other. */
+static void cascade(int depth, int total) {
+  int chains = total / depth;
+  for (int n = 0, task_ = 1; n < chains * depth; ++n) {
+    if (n % depth == 0) task_ = 1;
+    int fd = do_create(task_);
+    pids[n] = do_enter(task_, fd);
+    do_close(pids[n], fd);
+    do_close(task_, fd);
+    task_ = pids[n];
+  }
+  double time = 0;
+  for (int g = 0; g < chains; ++g) time += unchain(pids[g * depth], depth);
+  rows[0][taken] = time / (chains * depth);
+  for (int i = 0; i < chains * depth; ++i) sum += (uint32_t)do_wait(1, pids[i]);
 }
 static void containers(int n) {
   for (int i = 0; i < n; ++i) {
@@ -195,7 +205,8 @@ static int setup_nested(int levels) {
 }
 
 static void run_bench(int kind, int a, int b, int samples, double booted) {
-  int room = kind == KILL ? b + b / a + 1 : kind == FORK ? b : a;
+  bool many = kind == FORK || (kind == CASCADE && b);
+  int room = kind == KILL ? b + b / a + 1 : many ? b : a;
   pids = calloc((size_t)room + 1, sizeof *pids);
   bool shuffled = kind == KILL && samples < 0;
   if (samples < 0) samples = -samples;
@@ -226,7 +237,7 @@ static void run_bench(int kind, int a, int b, int samples, double booted) {
         }
         break;
       case KILL: kill_loop(a, b, shuffled); break;
-      case CASCADE: cascade(a); break;
+      case CASCADE: cascade(a, b ? b : a); break;
       case CONTAINER: containers(a); break;
       case ENTER: enters(a, fd); break;
       case SIGNAL: signals(a, target); break;

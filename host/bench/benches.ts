@@ -160,23 +160,35 @@ class Run {
     this.sample('reap', (t3 - t2) / n, pass);
   }
 
-  /** A chain of `depth` containers, each held by the one in it alone, goes at once. */
-  cascade(depth: number, pass: number): void {
+  /** Chains of `depth` containers, each held by the one in it alone, go one after the other. */
+  cascade(depth: number, total: number, pass: number): void {
     const { m, pids } = this;
-    let task = 1;
-    for (let i = 0; i < depth; ++i) {
+    const chains = Math.floor(total / depth);
+    for (let n = 0, task = 1; n < chains * depth; ++n) {
+      if (n % depth === 0) task = 1;
       const fd = m.create(task);
-      pids[i] = m.enter(task, fd);
-      m.close(pids[i]!, fd);
+      pids[n] = m.enter(task, fd);
+      m.close(pids[n]!, fd);
       m.close(task, fd);
-      task = pids[i]!;
+      task = pids[n]!;
     }
-    m.end(pids[0]!, 0);
-    this.add(m.runPending(depth - 2));
+    let time = 0;
+    for (let g = 0; g < chains; ++g) time += this.unchain(pids[g * depth]!, depth);
+    this.sample('', time / (chains * depth), pass);
+    for (let i = 0; i < chains * depth; ++i) this.add(m.wait(1, pids[i]!));
+  }
+
+  /** Ends one chain. Return: ns that the end of its last task took, which frees all of it. */
+  unchain(first: number, depth: number): number {
+    const { m } = this;
+    if (depth > 1) {
+      m.end(first, 0);
+      this.add(m.runPending(depth - 2));
+    }
     const t0 = now();
-    this.add(m.runPending(1));
-    this.sample('', (now() - t0) / depth, pass);
-    for (let i = 0; i < depth; ++i) this.add(m.wait(1, pids[i]!));
+    if (depth > 1) this.add(m.runPending(1));
+    else m.end(first, 0);
+    return now() - t0;
   }
 
   containers(n: number): void {
@@ -272,7 +284,8 @@ class Run {
   /** Makes what stays for all passes. Return: a descriptor or a task, by kind. */
   setup({ kind, a, b }: Task): number {
     const { m } = this;
-    const room = kind === 'kill' ? b + Math.floor(b / a) : kind === 'fork' ? b : a;
+    const many = kind === 'fork' || (kind === 'cascade' && b > 0);
+    const room = kind === 'kill' ? b + Math.floor(b / a) : many ? b : a;
     this.pids = new Int32Array(room);
     if (kind === 'fork') for (let i = 0; i < b; ++i) this.pids[i] = m.fork(1);
     if (kind === 'enter') {
@@ -296,7 +309,7 @@ class Run {
   pass(task: Task, made: number, pass: number): void {
     const { kind, a, b } = task;
     if (kind === 'kill') return this.kill(a, b, task.shuffled, pass);
-    if (kind === 'cascade') return this.cascade(a, pass);
+    if (kind === 'cascade') return this.cascade(a, b || a, pass);
     if (kind === 'full') return pass > 0 ? this.full(a, b, pass) : undefined;
     if (kind === 'snapshot') return this.snapshot(a, pass);
     if (kind === 'audit') return this.audit(a, pass);

@@ -71,13 +71,28 @@ function killLoop(members: number, shuffled: boolean): Bench {
   const heavy = members === MILLION;
   return {
     name: `kill-${members === MILLION ? '1m' : members}${shuffled ? '-shuffled' : ''}`,
-    title: `kill loop, ${members.toLocaleString('en-US')} members${shuffled ? ', shuffled' : ''}`,
+    title: `kill loop, ${members.toLocaleString('en-US')} member${members > 1 ? 's' : ''}${shuffled ? ', shuffled' : ''}`,
     kind: 'kill',
     a: members,
     b: heavy ? MILLION : Math.max(members, 20 * K),
     shuffled,
     samples: heavy ? 2 : 10,
     quick: [Math.min(members, 200), 400],
+    heavy,
+  };
+}
+
+function cascade(depth: number): Bench {
+  const heavy = depth === MILLION;
+  const containers = depth > 1 ? 'nested containers' : 'container';
+  return {
+    name: `cascade-${heavy ? '1m' : depth}`,
+    title: `cascade, ${depth.toLocaleString('en-US')} ${containers}, a level`,
+    kind: 'cascade',
+    a: depth,
+    b: heavy ? 0 : 4 * K,
+    samples: heavy ? 2 : 20,
+    quick: depth > 1 ? [Math.min(depth, 200)] : [1, 200],
     heavy,
   };
 }
@@ -133,29 +148,16 @@ export const BENCHES: readonly Bench[] = [
     samples: 40,
     quick: [200],
   },
+  killLoop(1, false),
   killLoop(10, false),
   killLoop(10, true),
   killLoop(1000, false),
   killLoop(1000, true),
   killLoop(MILLION, false),
   killLoop(MILLION, true),
-  {
-    name: 'cascade-1000',
-    title: 'cascade, 1,000 nested containers, a level',
-    kind: 'cascade',
-    a: 1000,
-    samples: 20,
-    quick: [20],
-  },
-  {
-    name: 'cascade-1m',
-    title: 'cascade, 1,000,000 nested containers, a level',
-    kind: 'cascade',
-    a: MILLION,
-    samples: 2,
-    quick: [200],
-    heavy: true,
-  },
+  cascade(1),
+  cascade(1000),
+  cascade(MILLION),
   {
     name: 'container',
     title: 'container created, destroyed',

@@ -20,6 +20,8 @@ const TASKS: [string, Task][] = [
   ['kill', task('kill', 10, 40)],
   ['kill, shuffled', task('kill', 10, 40, true)],
   ['cascade', task('cascade', 12)],
+  ['cascades, one container each', task('cascade', 1, 12)],
+  ['cascades', task('cascade', 4, 12)],
   ['container', task('container', 20)],
   ['enter', task('enter', 20)],
   ['signal', task('signal', 20)],
