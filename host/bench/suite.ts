@@ -69,9 +69,10 @@ const MILLION = 1_000_000;
 
 function killLoop(members: number, shuffled: boolean): Bench {
   const heavy = members === MILLION;
+  const number = members.toLocaleString('en-US');
   return {
     name: `kill-${members === MILLION ? '1m' : members}${shuffled ? '-shuffled' : ''}`,
-    title: `kill loop, ${members.toLocaleString('en-US')} member${members > 1 ? 's' : ''}${shuffled ? ', shuffled' : ''}`,
+    title: `kill loop, ${number} member${members > 1 ? 's' : ''}${shuffled ? ', shuffled' : ''}`,
     kind: 'kill',
     a: members,
     b: heavy ? MILLION : Math.max(members, 20 * K),

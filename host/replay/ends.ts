@@ -81,7 +81,7 @@ export function letNoticesOut(r: Replay, pid: number, want = STOP_ONLY): boolean
 }
 
 /** Takes the signal out of the kernel: steps before it are stops and continues. */
-function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
+export function take(r: Replay, task: ReplayTask, signo: number): SigInfo | undefined {
   const frame = r.kernel.allocFrame();
   frame.begin(task.pid, 0, 0);
   putRegisters(frame, task);

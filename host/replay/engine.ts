@@ -72,6 +72,8 @@ export class Replay {
   readonly namespaces: Namespaces;
   readonly timers: boolean;
   readonly #childSignals = new Map<number, number>();
+  /** told of each task that gets a record */
+  onTask: ((pid: number) => void) | undefined = undefined;
   /** open calls that a signal is known to end */
   readonly interruptible = new Set<Call>();
 
@@ -223,6 +225,7 @@ export class Replay {
     this.enter(task);
     this.result.tasks += 1;
     this.processes.add(pid, parent?.pid ?? 0);
+    this.onTask?.(pid);
     return task;
   }
 

@@ -20,6 +20,7 @@ import { isListed } from './listed.ts';
 import { addReason, type CallClass, type Compared, countCall, type Verdict } from './result.ts';
 import { keptFromRunning, learnFilter } from './filtered.ts';
 import { hadHandler, leavesResult, restoresResult } from './handlers.ts';
+import { takeHidden } from './hidden-signals.ts';
 import { fireByCall } from './timers.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 
@@ -77,6 +78,7 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
     r.audit?.conclude(call);
     return true;
   }
+  takeHidden(r, task, call);
   r.adopter.prepare(task, call);
   fireByCall(r, task, call);
   const unseen = r.adopter.endUnseenChild(call);

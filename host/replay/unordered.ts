@@ -57,7 +57,14 @@ class Schedule {
   readonly #r: Replay;
   readonly #pass: FirstPass;
   readonly #hooks: LineHooks;
+  /** files whose tasks are there or of which no fork is known, in the set's order */
   #live: FileCursor[];
+  /** the others by task: a set has far more tasks than live at once */
+  readonly #unborn = new Map<number, FileCursor>();
+  /** places in the set */
+  readonly #places = new Map<FileCursor, number>();
+  /** which of #live is being looked at */
+  #at = 0;
   /** the file of each task */
   readonly #files = new Map<number, FileCursor>();
   /** lines that have their number and have been offered for change */
@@ -68,7 +75,41 @@ class Schedule {
     this.#pass = pass;
     this.#hooks = hooks;
     this.#live = cursors.filter((cursor) => cursor.peek() !== undefined);
-    for (const cursor of this.#live) this.#files.set(this.#peek(cursor)!.pid, cursor);
+    this.#live.forEach((cursor, i) => {
+      const { pid } = this.#peek(cursor)!;
+      this.#places.set(cursor, i);
+      this.#files.set(pid, cursor);
+      if (this.#isUnborn(pid)) this.#unborn.set(pid, cursor);
+    });
+    this.#live = this.#live.filter((cursor) => !this.#isUnborn(this.#peek(cursor)!.pid));
+    r.onTask = (pid) => this.#bear(pid);
+  }
+
+  /** Is the fork of a task still to come? */
+  #isUnborn(pid: number): boolean {
+    const { index, kernel } = this.#r;
+    if (kernel.views.state(pid) !== undefined) return false;
+    return index.tasks.get(pid)?.[0]?.fork !== undefined;
+  }
+
+  /** The task is there: its file takes its place among the others. */
+  #bear(pid: number): void {
+    const cursor = this.#unborn.get(pid);
+    if (!cursor) return;
+    this.#unborn.delete(pid);
+    const place = this.#places.get(cursor)!;
+    let at = this.#live.length;
+    while (at > 0 && this.#places.get(this.#live[at - 1]!)! > place) at -= 1;
+    this.#live.splice(at, 0, cursor);
+    // its turn in this round is over where it stands before the one at hand
+    if (at <= this.#at) this.#at += 1;
+  }
+
+  /** Tasks that are there without having been told. Return: whether there are any. */
+  #findBorn(): boolean {
+    const born = [...this.#unborn.keys()].filter((pid) => !this.#isUnborn(pid));
+    for (const pid of born) this.#bear(pid);
+    return born.length > 0;
   }
 
   #peek(cursor: FileCursor): TraceLine | undefined {
@@ -94,13 +135,14 @@ class Schedule {
   }
 
   run(): void {
-    while (this.#live.length) {
+    while (this.#live.length || this.#unborn.size) {
       let moved = false;
-      for (const cursor of this.#live) {
+      for (this.#at = 0; this.#at < this.#live.length; ++this.#at) {
+        const cursor = this.#live[this.#at]!;
         if (this.#fit(cursor) === 'now' && this.#feed(cursor, true)) moved = true;
       }
       if (!moved) moved = this.#put() || this.#one('end') || this.#one('soon');
-      if (!moved) this.#force();
+      if (!moved && !this.#findBorn()) this.#force();
       this.#live = this.#live.filter((cursor) => cursor.peek() !== undefined);
     }
   }
@@ -115,6 +157,7 @@ class Schedule {
   #force(): void {
     const born = this.#live.filter((cursor) => this.#r.kernel.task(this.#peek(cursor)!.pid));
     const tried = born.find((cursor) => this.#fit(cursor) === 'now');
+    if (!tried && !born.length && !this.#live.length) this.#bear(this.#unborn.keys().next().value!);
     this.#feed(tried ?? born[0] ?? this.#live[0]!, false);
   }
 

@@ -59,6 +59,8 @@ export interface TraceIndex {
   childSignals: Map<number, number[]>;
   /** where each descriptor number is first seen to be made, by whomever */
   fdsMade: Map<number, number>;
+  /** numbers of the signals that lines show */
+  signals: Set<number>;
   /** spans by pid, in order */
   tasks: Map<number, TaskSpan[]>;
   /** number of the first process (also where its lines don't show it); 0 when no line tells */
@@ -165,6 +167,7 @@ export class IndexBuilder {
     trapped: new Set(),
     childSignals: new Map(),
     fdsMade: new Map(),
+    signals: new Set(),
     tasks: new Map(),
     firstPid: 0,
     names: new Map(),
@@ -224,6 +227,7 @@ export class IndexBuilder {
         this.#filtered(line, line.start?.seq ?? line.seq);
         break;
       case 'signal':
+        this.index.signals.add(line.signo);
         this.#interrupt(line);
         if (line.signo === SIGSYS) this.#trap(line);
         if (line.signo === SIGCHLD) this.#childSignal(line);

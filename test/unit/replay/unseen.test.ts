@@ -231,3 +231,34 @@ it('a write that went in in part had begun while there was room', async () => {
   `);
   expect(wrong).toEqual([]);
 });
+
+/** strace -e signal=none: a death that nobody asks to be told of, and one that a handler is. */
+it('signals that a log leaves out are taken before the next call', async () => {
+  const { wrong, adopted } = await replayLog(`
+    clone(child_stack=NULL, flags=SIGCHLD) = 101
+    wait4(-1,  <unfinished ...>
+    101 exit_group(0) = ?
+    101 +++ exited with 0 +++
+    <... wait4 resumed>[{WIFEXITED(s) && WEXITSTATUS(s) == 0}], 0, NULL) = 101
+    clone(child_stack=NULL, flags=SIGCHLD) = 102
+    rt_sigaction(SIGUSR1, ${HANDLER}, NULL, 8) = 0
+    102 kill(100, SIGUSR1) = 0
+    rt_sigprocmask(SIG_BLOCK, NULL, [USR1], 8) = 0
+    rt_sigreturn({mask=[]}) = 0
+    rt_sigprocmask(SIG_BLOCK, NULL, [], 8) = 0
+    clone(child_stack=NULL, flags=SIGCHLD) = 103
+  `);
+  expect(wrong).toEqual([]);
+  expect(adopted['SIGCHLD, which the log does not show']).toBe(1);
+  expect(adopted['SIGUSR1, which the log does not show']).toBe(1);
+});
+
+it('the return of a handler tells nothing of a call that a hidden signal ended', async () => {
+  const { wrong, result } = await replayLog(`
+    rt_sigaction(SIGALRM, ${HANDLER}, NULL, 8) = 0
+    pause() = ? ERESTARTNOHAND (To be restarted if no handler)
+    rt_sigreturn({mask=[]}) = -1 EINTR (Interrupted system call)
+  `);
+  expect(wrong).toEqual([]);
+  expect(result.byCall.rt_sigreturn).toMatchObject({ calls: 1, predicted: 0 });
+});
