@@ -271,6 +271,11 @@ export class Frame {
     return this.#assist(F.ASSIST_FILE, L.assist_pid, inode);
   }
 
+  /** Did the call fail because the world said so, and not by what the kernel found? */
+  get heardWorld(): boolean {
+    return (this.#owner.u32[(this.address + L.assist) >>> 2]! & F.ASSIST_HEARD) !== 0;
+  }
+
   get nrWindows(): number {
     return this.#owner.u32[(this.address + L.nr_windows) >>> 2]!;
   }

@@ -520,6 +520,7 @@
 #define BH_ASSIST_DEVICE (64)
 #define BH_ASSIST_PEEK (128)
 #define BH_ASSIST_FILE (256)
+#define BH_ASSIST_HEARD (512)
 #define BH_TABLE_COMPAT (1)
 #define BH_ACTION_NONE (0)
 #define BH_ACTION_IGNORED (1)

@@ -125,9 +125,17 @@ export function alloc_world_file(f: frame, flags: u32, known: bool): file {
   return changetype<file>(0);
 }
 
+/** The errno with which the world lets the call fail; 0: with none. */
+export function worlds_error(f: frame): i32 {
+  if (!(f.assist & F.ASSIST_ERRNO)) return 0;
+  f.assist |= F.ASSIST_HEARD;
+  return -f.assist_val;
+}
+
 /** open, socket and the like: the world lets it happen, the number is the kernel's. */
 export function sys_world_fd(p: task_struct, f: frame): i32 {
-  if (f.assist & F.ASSIST_ERRNO) return -f.assist_val;
+  const error = worlds_error(f);
+  if (error) return error;
   if (!(f.assist & F.ASSIST_RET)) return -E.ENOSYS;
   const refused = may_open_device(p, f);
   if (refused) return refused;

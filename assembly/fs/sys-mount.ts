@@ -6,27 +6,22 @@ import { ns_common } from "../namespace/namespace.ts";
 import { ns_mount, ns_umount } from "../namespace/nsfs.ts";
 import { PROC_NS } from "../proc/procfs.ts";
 import { SCRATCH_USER, SCRATCH_USER_BYTES } from "../lib/root.ts";
+import { worlds_error } from "./sys-file.ts";
 import { lookup } from "./sys-open.ts";
 import { task_struct } from "../process/task.ts";
 import { strncpy_from_user } from "../lib/uaccess.ts";
 import * as E from "../uapi/errno.ts";
 import { AT_FDCWD } from "../uapi/fcntl.ts";
-import { ASSIST_ERRNO } from "../uapi/frame.ts";
 import * as M from "../uapi/mount.ts";
 import { may_mount } from "../vfs/do-mount.ts";
 import { has_root } from "../vfs/namei.ts";
 import { vfs_mount, vfs_pivot_root, vfs_umount2 } from "../vfs/sys-vfsmount.ts";
 
-/** The world's errno, but for a refusal that only says what is found here. 0: none. */
-function world_error(f: frame): i32 {
-  return f.assist & ASSIST_ERRNO ? -f.assist_val : 0;
-}
-
 /** mount(2): source, target, type, flags. */
 export function sys_mount(p: task_struct, f: frame): i32 {
   if (has_root(p)) return vfs_mount(p, f);
   const flags = <u32>f.r10;
-  const world = world_error(f);
+  const world = worlds_error(f);
   // a path that leads nowhere is found before the privilege is asked for
   if (world && world != -E.EPERM) return world;
   let ns = changetype<ns_common>(0);
@@ -52,7 +47,7 @@ export function sys_umount2(p: task_struct, f: frame): i32 {
   const known: u32 = M.MNT_FORCE | M.MNT_DETACH | M.MNT_EXPIRE | M.UMOUNT_NOFOLLOW;
   if ((<u32>f.a1) & ~known) return -E.EINVAL;
   if (has_root(p)) return vfs_umount2(p, f);
-  const world = world_error(f);
+  const world = worlds_error(f);
   if (world && world != -E.EPERM) return world;
   const len = strncpy_from_user(f, SCRATCH_USER, f.a0, SCRATCH_USER_BYTES);
   if (len < 0) return len;
@@ -65,5 +60,5 @@ export function sys_umount2(p: task_struct, f: frame): i32 {
 /** pivot_root(2): the privilege first, the rest is the world's. */
 export function sys_pivot_root(p: task_struct, f: frame): i32 {
   if (has_root(p)) return vfs_pivot_root(p, f);
-  return may_mount(p) ? world_error(f) : -E.EPERM;
+  return may_mount(p) ? worlds_error(f) : -E.EPERM;
 }

@@ -30,6 +30,8 @@ export const ASSIST_DEVICE = 64;
 export const ASSIST_PEEK = 128;
 /** assist_mask holds the O_ flags of the world's new file, assist_pid which file it is. */
 export const ASSIST_FILE = 256;
+/** Set by the kernel: the call failed because the world said so. */
+export const ASSIST_HEARD = 512;
 // A table of 32-bit calls: eax ebx ecx edx esi edi ebp, 32-bit structures.
 export const TABLE_COMPAT = 1;
 // One step of the return to user mode (exit_to_user).

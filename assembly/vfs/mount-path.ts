@@ -1,7 +1,7 @@
 // Where the paths of the mount calls lead: into the kernel's file systems; or they are the world's,
 // whose word the host brings.
 import { nil } from "../lib/err.ts";
-import { fget } from "../fs/file.ts";
+import { fget, FILE_WORLD } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import * as L from "./lookup.ts";
 import * as N from "./namei.ts";
@@ -17,9 +17,21 @@ export function world_told(p: task_struct, f: frame): bool {
   return !N.has_root(p) && (f.assist & (ASSIST_ERRNO | ASSIST_RET)) != 0;
 }
 
-/** The world's errno; 0: it lets the call succeed. */
-export function worlds_error(f: frame): i32 {
-  return f.assist & ASSIST_ERRNO ? -f.assist_val : 0;
+/** Is what a descriptor stands for the world's to know, as far as anybody does? */
+export function is_worlds_file(p: task_struct, f: frame, fd: i32): bool {
+  if (!world_told(p, f)) return false;
+  const at = fget(p, fd);
+  return nil(at) ? (f.assist & ASSIST_RET) != 0 : at.kind == FILE_WORLD;
+}
+
+/**
+ * Where a path of the world's begins: at a descriptor that is not open it does not, whatever there
+ * is. Return: 0 or -EBADF.
+ */
+export function check_dirfd(p: task_struct, f: frame, dirfd: i32, addr: u64): i32 {
+  if (!(f.assist & ASSIST_ERRNO) || dirfd == AT_FDCWD || !nil(fget(p, dirfd))) return 0;
+  const absolute = copy_from_user(f, VFS_PATH, addr, 1) != 0 || load<u8>(VFS_PATH) == 47;
+  return absolute ? 0 : -E.EBADF;
 }
 
 /** Is no path given, where that is allowed? 1, 0, -EFAULT, RET_NEED. */

@@ -12,11 +12,12 @@ import * as P from "./fs-params.ts";
 import { fs_parameter } from "./fs-params.ts";
 import { furnishable } from "./furnish.ts";
 import * as L from "./lookup.ts";
-import { mount_path_at, world_told, worlds_error } from "./mount-path.ts";
+import { check_dirfd, is_worlds_file, mount_path_at, world_told } from "./mount-path.ts";
 import * as N from "./namei.ts";
 import { FS_DATA, FS_SOURCE, SEQ_FILE, VFS_BUFFER, VFS_PATH } from "../lib/root.ts";
 import { seq_file, seq_open } from "../lib/seq-file.ts";
 import * as B from "./super.ts";
+import { worlds_error } from "../fs/sys-file.ts";
 import { user_namespace } from "../namespace/user-namespace.ts";
 import { fs_owner, fs_shown_ns, mount_capable, vfs_get_tree } from "./sys-vfsmount.ts";
 import { task_struct } from "../process/task.ts";
@@ -112,7 +113,8 @@ export function sys_fspick(p: task_struct, f: frame): i32 {
   if (flags & ~known) return -E.EINVAL;
   let fc = NULL<fs_context>();
   if (world_told(p, f)) {
-    const bad = worlds_error(f);
+    const closed = check_dirfd(p, f, <i32>f.a0, f.a1);
+    const bad = closed ? closed : worlds_error(f);
     if (bad) return bad;
     fc = alloc_fs_context(0, C.FS_CONTEXT_RECONF_PARAMS);
   } else {
@@ -263,7 +265,7 @@ export function sys_fsconfig(p: task_struct, f: frame): i32 {
   const bad = check_arguments(cmd, f.a2, f.r10, aux);
   if (bad) return bad;
   const fc = context_of_fd(p, fd);
-  if (IS_ERR(fc)) return PTR_ERR(fc);
+  if (IS_ERR(fc)) return is_worlds_file(p, f, fd) ? worlds_error(f) : PTR_ERR(fc);
   const world = !fc.type;
   if (f.a2 && !world) {
     const unread = read_param(p, f, cmd, aux);

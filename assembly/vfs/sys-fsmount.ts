@@ -3,7 +3,7 @@
 import { container } from "../container/container.ts";
 import * as D from "./do-mount.ts";
 import { dentry } from "./dcache.ts";
-import { IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
+import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
 import * as FD from "../fs/file.ts";
 import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
@@ -21,12 +21,12 @@ import {
   mnt_ns_of_task,
 } from "./mnt-namespace.ts";
 import { mount_too_revealing, MNT_SEEN } from "./mnt-visible.ts";
-import { mount_path_at, world_told, worlds_error } from "./mount-path.ts";
+import { check_dirfd, is_worlds_file, mount_path_at, world_told } from "./mount-path.ts";
 import { do_move_mount, do_set_group } from "./move-mount.ts";
 import * as N from "./namei.ts";
 import { VFS_PATH, VFS_PATH2 } from "../lib/root.ts";
 import { context_of_fd } from "./sys-fscontext.ts";
-import { sys_world_fd } from "../fs/sys-file.ts";
+import { sys_world_fd, worlds_error } from "../fs/sys-file.ts";
 import { cold, task_struct } from "../process/task.ts";
 import * as E from "../uapi/errno.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_PATH } from "../uapi/fcntl.ts";
@@ -81,11 +81,11 @@ function drop_tree(made: mount, error: i32): i32 {
 function open_detached(p: task_struct, made: mount, origin: u32): file {
   const owner = changetype<user_namespace>(cold(p).nsproxy.mnt_ns.user_ns);
   const bad = make_anon_ns(made, owner, p.cred.euid, origin);
-  if (bad) return changetype<file>(<usize>drop_tree(made, bad));
+  if (bad) return ERR_PTR<file>(drop_tree(made, bad));
   const at = open_path(made, made.root);
   if (nil(at)) {
     dissolve_on_fput(made);
-    return changetype<file>(<usize>-E.ENOMEM);
+    return ERR_PTR<file>(-E.ENOMEM);
   }
   changetype<M.vfs_file>(at.private_data).unmount = 1;
   return at;
@@ -112,11 +112,11 @@ export function install_tree(p: task_struct, at: file, cloexec: bool): i32 {
 /** The mount of what a context has made, attached nowhere yet. ERR_PTR of EBUSY, EPERM, ENOMEM. */
 export function mount_of_context(p: task_struct, fc: fs_context, flags: u32): mount {
   const mnt_flags = mount_too_revealing(p, fc.sb, flags);
-  if (!mnt_flags) return changetype<mount>(<usize>-E.EPERM);
-  if (fc.phase != C.FS_CONTEXT_AWAITING_MOUNT) return changetype<mount>(<usize>-E.EBUSY);
+  if (!mnt_flags) return ERR_PTR<mount>(-E.EPERM);
+  if (fc.phase != C.FS_CONTEXT_AWAITING_MOUNT) return ERR_PTR<mount>(-E.EBUSY);
   const len = fc.source_len ? fc.source_len - 1 : 0;
   const made = M.alloc_mount(fc.sb, fc.sb.root, fc.source, len);
-  if (nil(made)) return changetype<mount>(<usize>-E.ENOMEM);
+  if (nil(made)) return ERR_PTR<mount>(-E.ENOMEM);
   made.flags = mnt_flags & ~MNT_SEEN;
   return made;
 }
@@ -130,7 +130,7 @@ export function sys_fsmount(p: task_struct, f: frame): i32 {
   const atime = attr_atime(attr);
   if (atime < 0) return atime;
   const fc = context_of_fd(p, <i32>f.a0);
-  if (IS_ERR(fc)) return PTR_ERR(fc);
+  if (IS_ERR(fc)) return is_worlds_file(p, f, <i32>f.a0) ? sys_world_fd(p, f) : PTR_ERR(fc);
   if (!fc.type) return fsmount_world(p, f, fc);
   if (nil(fc.sb)) return -E.EINVAL;
   const made = mount_of_context(p, fc, attr_flags_to_mnt_flags(attr) | (<u32>atime));
@@ -166,31 +166,39 @@ function open_detached_copy(p: task_struct, m: mount, d: dentry, recurse: bool):
   return open_detached(p, made, m.ns.anon ? m.ns.origin : m.ns.inum);
 }
 
-/** The open file of open_tree(2). ERR_PTR; the address of nothing: it is the world's. */
-export function vfs_open_tree(p: task_struct, f: frame): file {
+/** What open_tree_at gives where paths are the world's. */
+export const WORLDS: i32 = 1;
+
+/** Where open_tree(2) leads to, in nd_first(). Return: 0, WORLDS, or an errno. */
+export function open_tree_at(p: task_struct, f: frame): i32 {
   const flags = <u32>f.a2;
-  let error = 0;
-  if (flags & ~OPEN_TREE_VALID) error = -E.EINVAL;
-  else if ((flags & (AT_RECURSIVE | F.OPEN_TREE_CLONE)) == <u32>AT_RECURSIVE) error = -E.EINVAL;
-  else if (flags & F.OPEN_TREE_CLONE && !D.may_mount(p)) error = -E.EPERM;
-  if (!error && world_told(p, f)) return NULL<file>();
+  if (flags & ~OPEN_TREE_VALID) return -E.EINVAL;
+  if ((flags & (AT_RECURSIVE | F.OPEN_TREE_CLONE)) == <u32>AT_RECURSIVE) return -E.EINVAL;
+  if (flags & F.OPEN_TREE_CLONE && !D.may_mount(p)) return -E.EPERM;
+  if (world_told(p, f)) {
+    const closed = check_dirfd(p, f, <i32>f.a0, f.a1);
+    return closed ? closed : WORLDS;
+  }
   let lookup: u32 = flags & AT_SYMLINK_NOFOLLOW ? 0 : N.LOOKUP_FOLLOW;
   if (flags & AT_EMPTY_PATH) lookup |= N.LOOKUP_EMPTY;
-  if (!error) error = mount_path_at(p, f, <i32>f.a0, f.a1, lookup);
-  if (error) return changetype<file>(<usize>error);
+  return mount_path_at(p, f, <i32>f.a0, f.a1, lookup);
+}
+
+/** The open file of what is there, or of a copy of it. ERR_PTR of EINVAL, ENOMEM, ENOSPC, EPERM. */
+export function open_tree_file(p: task_struct, flags: u32): file {
   const nd = L.nd_first();
   if (flags & F.OPEN_TREE_CLONE) {
     return open_detached_copy(p, nd.mnt, nd.dentry, (flags & AT_RECURSIVE) != 0);
   }
   const at = open_path(nd.mnt, nd.dentry);
-  return nil(at) ? changetype<file>(<usize>-E.ENOMEM) : at;
+  return nil(at) ? ERR_PTR<file>(-E.ENOMEM) : at;
 }
 
 /** open_tree(2): directory, path, flags. */
 export function sys_open_tree(p: task_struct, f: frame): i32 {
-  const at = vfs_open_tree(p, f);
-  if (nil(at)) return sys_world_fd(p, f);
-  return install_tree(p, at, ((<u32>f.a2) & O_CLOEXEC) != 0);
+  const bad = open_tree_at(p, f);
+  if (bad) return bad == WORLDS ? sys_world_fd(p, f) : bad;
+  return install_tree(p, open_tree_file(p, <u32>f.a2), ((<u32>f.a2) & O_CLOEXEC) != 0);
 }
 
 /** How a path of move_mount(2) is walked. */
@@ -198,11 +206,14 @@ function lookup_of(follow: bool, empty: bool): u32 {
   return (follow ? N.LOOKUP_FOLLOW : 0) | (empty ? N.LOOKUP_EMPTY : 0);
 }
 
-/** Is the path one that can be read, and not empty where it must not be? Return: 0 or an errno. */
-function check_name(f: frame, addr: u64, empty: bool): i32 {
+/**
+ * Is the path one that can be read, and not empty where it must not be? `world`: what is not shown
+ * the world has read. Return: 0 or an errno.
+ */
+function check_name(f: frame, addr: u64, empty: bool, world: bool): i32 {
   if (!addr && empty) return 0;
   const len = N.getname(f, VFS_PATH2, addr);
-  if (len < 0) return len;
+  if (len < 0) return world ? 0 : len;
   return len || empty ? 0 : -E.ENOENT;
 }
 
@@ -254,15 +265,19 @@ export function sys_move_mount(p: task_struct, f: frame): i32 {
   if (flags & ~(<u32>F.MOVE_MOUNT__MASK)) return -E.EINVAL;
   const both: u32 = F.MOVE_MOUNT_BENEATH | F.MOVE_MOUNT_SET_GROUP;
   if ((flags & both) == both) return -E.EINVAL;
-  if (world_told(p, f)) return worlds_error(f);
   const from_empty = (flags & F.MOVE_MOUNT_F_EMPTY_PATH) != 0;
   const from = lookup_of((flags & F.MOVE_MOUNT_F_SYMLINKS) != 0, from_empty);
-  let bad = check_name(f, f.a1, from_empty);
+  const world = world_told(p, f);
+  let bad = check_name(f, f.a1, from_empty, world);
   if (bad) return bad;
   if (flags & F.MOVE_MOUNT_T_CONTAINER_ROOT) return move_to_container(p, f, flags, from);
   const to_empty = (flags & F.MOVE_MOUNT_T_EMPTY_PATH) != 0;
-  bad = check_name(f, f.r10, to_empty);
+  bad = check_name(f, f.r10, to_empty, world);
   if (bad) return bad;
+  if (world) {
+    const closed = check_dirfd(p, f, <i32>f.a2, f.r10);
+    return closed ? closed : worlds_error(f);
+  }
   const to = lookup_of((flags & F.MOVE_MOUNT_T_SYMLINKS) != 0, to_empty);
   bad = mount_path_at(p, f, <i32>f.a2, f.r10, to);
   if (bad) return bad;

@@ -8,13 +8,13 @@ import * as FD from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import * as L from "./lookup.ts";
 import { mnt_namespace, mount, next_mnt, vfs_file } from "./mount.ts";
-import { mount_path_at, world_told, worlds_error } from "./mount-path.ts";
+import { check_dirfd, mount_path_at, world_told } from "./mount-path.ts";
 import * as N from "./namei.ts";
 import * as P from "./pnode.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
-import { sys_world_fd } from "../fs/sys-file.ts";
+import { sys_world_fd, worlds_error } from "../fs/sys-file.ts";
 import { attr_atime, attr_flags_to_mnt_flags, ns_of_dirfd } from "./sys-fsmount.ts";
-import { install_tree, vfs_open_tree } from "./sys-fsmount.ts";
+import { install_tree, open_tree_at, open_tree_file, WORLDS } from "./sys-fsmount.ts";
 import { mnt_ns_of_task } from "./mnt-namespace.ts";
 import { task_struct } from "../process/task.ts";
 import { access_ok, copy_from_user } from "../lib/uaccess.ts";
@@ -109,10 +109,11 @@ function check_rest(f: frame, addr: u64, size: u32): i32 {
   return copy_from_user(f, SCRATCH_USER, addr, F.MOUNT_ATTR_SIZE_VER0);
 }
 
-/** There is something to change. */
+/** There is something to change; what, is not shown: the world has judged it. */
 const WANTED: i32 = 1;
+const UNSEEN: i32 = 2;
 
-/** Reads what is wanted into the scratch mount_kattr. Return: WANTED, 0 of nothing, or an errno. */
+/** Reads what is wanted into the mount_kattr. Return: WANTED, UNSEEN, 0 of nothing, an errno. */
 function wants_mount_setattr(
   p: task_struct,
   f: frame,
@@ -124,9 +125,7 @@ function wants_mount_setattr(
   if (size > <u64>PAGE_SIZE) return -E.E2BIG;
   if (size < <u64>F.MOUNT_ATTR_SIZE_VER0) return -E.EINVAL;
   if (!D.may_mount(p)) return -E.EPERM;
-  // what nobody showed the world has judged
-  const unseen = world_told(p, f) && access_ok(f, addr, <u32>size, WINDOW_READ) != 0;
-  if (unseen) return WANTED;
+  if (world_told(p, f) && access_ok(f, addr, <u32>size, WINDOW_READ) != 0) return UNSEEN;
   const bad = check_rest(f, addr, <u32>size);
   if (bad) return bad;
   const a = changetype<mount_attr>(SCRATCH_USER);
@@ -179,8 +178,11 @@ export function sys_mount_setattr(p: task_struct, f: frame): i32 {
   if (flags & ~known) return -E.EINVAL;
   const r = wants_mount_setattr(p, f, f.r10, f.r8, (flags & AT_RECURSIVE) != 0, false);
   if (r <= 0) return r;
-  if (world_told(p, f)) return worlds_error(f);
   const fd = <i32>f.a0;
+  if (world_told(p, f)) {
+    const closed = r == UNSEEN ? 0 : check_dirfd(p, f, fd, f.a1);
+    return closed ? closed : worlds_error(f);
+  }
   let lookup: u32 = flags & AT_SYMLINK_NOFOLLOW ? 0 : N.LOOKUP_FOLLOW;
   if (flags & AT_EMPTY_PATH) lookup |= N.LOOKUP_EMPTY;
   const bad = mount_path_at(p, f, fd, f.a1, lookup);
@@ -196,8 +198,9 @@ export function sys_open_tree_attr(p: task_struct, f: frame): i32 {
   const flags = <u32>f.a2;
   const addr = f.r10;
   if (!addr && f.r8) return -E.EINVAL;
-  const at = vfs_open_tree(p, f);
-  if (nil(at)) return sys_world_fd(p, f);
+  const bad = open_tree_at(p, f);
+  if (bad) return bad == WORLDS ? sys_world_fd(p, f) : bad;
+  const at = open_tree_file(p, flags);
   if (IS_ERR(at)) return PTR_ERR(at);
   if (addr) {
     let r = wants_mount_setattr(p, f, addr, f.r8, (flags & AT_RECURSIVE) != 0, true);

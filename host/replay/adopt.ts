@@ -2,7 +2,7 @@
 // filtered out. A first observation is adopted and not compared; later ones are.
 import * as OP from '../../assembly/uapi/op.ts';
 import { INR_OPEN_MAX } from '../../assembly/uapi/limits.ts';
-import { ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
+import { EBADF, ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
 import {
   LINUX_REBOOT_CMD_POWER_OFF,
   LINUX_REBOOT_CMD_RESTART,
@@ -28,7 +28,15 @@ import { adoptSparse } from './sparse.ts';
 import { adoptTerminal, prepareTerminal } from './terminals.ts';
 
 /** Calls on descriptors that may be from before the log. */
-const USES_FD = new Set([OP.OP_DUP, OP.OP_DUP2, OP.OP_DUP3, OP.OP_CLOSE, OP.OP_FCNTL]);
+const USES_FD = new Set([
+  OP.OP_DUP,
+  OP.OP_DUP2,
+  OP.OP_DUP3,
+  OP.OP_CLOSE,
+  OP.OP_FCNTL,
+  OP.OP_FSCONFIG,
+  OP.OP_FSMOUNT_TODAY,
+]);
 /** Calls that ask about or signal one process, and the argument that names it; -1: a field. */
 const NAMES_PROCESS = new Map([
   [OP.OP_PIDFD_OPEN, 0],
@@ -247,6 +255,14 @@ export class Adopter {
       case OP.OP_GETITIMER:
       case OP.OP_SETITIMER:
         return this.#r.attached ? 'timer from before the log' : undefined;
+      case OP.OP_FSCONFIG:
+      case OP.OP_FSMOUNT_TODAY:
+      case OP.OP_MOVE_MOUNT:
+      case OP.OP_MOUNT_SETATTR:
+        // what it stands for was opened where the log did not look
+        return this.#r.attached && outcome.rax === BigInt(-EBADF)
+          ? 'descriptor that was open before'
+          : undefined;
       case OP.OP_KILL:
         return numberArg(call, 0) === -1 && call.ret === 0
           ? 'processes outside the log'

@@ -14,6 +14,7 @@ import {
 import { isInterrupted } from '../trace/event.ts';
 import type { Replay } from './engine.ts';
 import { leaveBefore } from './deaths.ts';
+import { DECIDES_FIRST } from './fd-calls.ts';
 import { worldly } from './ends.ts';
 import { childOf, closeOthersFirst, expectSignal, forkOthersFirst, help, STEPS } from './order.ts';
 import { isListed } from './listed.ts';
@@ -311,8 +312,9 @@ function conclude(
     verdict = 'diverged';
     r.diverge(call.line, task, call.name, expectedText(call), wrong, call.text);
   }
-  // whether an assisted call fails, and how, is not compared
-  const fails = cls === 'assisted' && failed(call);
+  // whether an assisted call fails, and how, is not compared, but where the kernel knew before
+  const own = DECIDES_FIRST.has(call.row!.op) && !outcome.frame.heardWorld;
+  const fails = cls === 'assisted' && failed(call) && !own;
   const given = !wrong && (fails || isClock(call) || isUnsaved(call, outcome));
   countCall(r.result, call.name, cls, verdict, { listed: isListed(r, call), given });
   const compared = verdict === 'matched' && !given;

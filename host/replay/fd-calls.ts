@@ -75,5 +75,19 @@ export function madeFds(call: Call): number[] | undefined {
   return [call.ret];
 }
 
+/** Assisted calls that the kernel refuses by itself before it asks what the world says. */
+export const DECIDES_FIRST: ReadonlySet<number> = new Set([
+  OP.OP_OPEN_TREE,
+  OP.OP_OPEN_TREE_ATTR,
+  OP.OP_MOVE_MOUNT,
+  OP.OP_MOUNT_SETATTR,
+  OP.OP_FSOPEN_TODAY,
+  OP.OP_FSCONFIG,
+  OP.OP_FSMOUNT_TODAY,
+  OP.OP_FSPICK,
+  OP.OP_UMOUNT2,
+  OP.OP_PIVOT_ROOT,
+]);
+
 /** Calls whose EMFILE is another limit's than that of descriptors. */
 export const OWN_LIMITS = new Set(['mq_open', 'fanotify_init', 'memfd_secret', 'io_uring_setup']);
