@@ -63,9 +63,11 @@ import { ENOMEM } from "./uapi/errno.ts";
 import { CONTAINER_FLAG_INIT_STARTED } from "./uapi/container.ts";
 import { O_RDWR } from "./uapi/fcntl.ts";
 import * as L from "./uapi/limits.ts";
+import { MQ_BYTES_MAX } from "./uapi/mqueue.ts";
 import {
   RLIM_NLIMITS,
   RLIMIT_CORE,
+  RLIMIT_MSGQUEUE,
   RLIMIT_NICE,
   RLIMIT_NOFILE,
   RLIMIT_RTPRIO,
@@ -226,6 +228,7 @@ function init_rlimits(s: S.signal_struct): void {
   S.set_rlimit(s, RLIMIT_STACK, 8 << 20, u64.MAX_VALUE);
   S.set_rlimit(s, RLIMIT_CORE, 0, u64.MAX_VALUE);
   S.set_rlimit(s, RLIMIT_NICE, 0, 0);
+  S.set_rlimit(s, RLIMIT_MSGQUEUE, MQ_BYTES_MAX, MQ_BYTES_MAX);
   S.set_rlimit(s, RLIMIT_RTPRIO, 0, 0);
   S.set_rlimit(s, RLIMIT_NOFILE, root().nofile_cur, root().nofile_max);
 }

@@ -34,6 +34,7 @@ const SOCKET = 21;
 const PROC = 24;
 const NSFS = 25;
 const PROC_TEXT = 30;
+const MQUEUE = 31;
 const VFS = 26;
 const FSCONTEXT = 27;
 const ACCMODE = 3;
@@ -61,6 +62,7 @@ export class FileChecker {
   readonly netNamespaces: number[] = [];
   readonly peerGroups: number[] = [];
   readonly #epolls: number[] = [];
+  readonly #queues = new Set<number>();
   readonly #items = new Set<number>();
   readonly #inodes = new Map<number, number>();
   #timers = 0;
@@ -139,6 +141,10 @@ export class FileChecker {
         if (place) c.vfs.file(place);
         break;
       }
+      case MQUEUE:
+        c.vfs.file(data);
+        this.#queue(data);
+        break;
       case VFS: {
         c.vfs.file(data);
         const kind = c.word(data + L.vfs_file.kind);
@@ -183,6 +189,21 @@ export class FileChecker {
       default:
         break;
     }
+  }
+
+  /** Who is to be told of a message has the queue open. */
+  #queue(place: number): void {
+    const Q = L.mqueue_inode_info;
+    const inode = this.#c.word(this.#c.word(place + L.vfs_file.dentry) + L.dentry.inode);
+    const queue = this.#c.word(inode + L.vfs_inode.mq);
+    if (this.#queues.has(queue)) return;
+    this.#queues.add(queue);
+    const told = this.#c.word(queue + Q.notify);
+    if (!told) return;
+    this.#c.ref('pid', told);
+    this.netNamespaces.push(this.#c.word(queue + Q.notify_ns));
+    const sock = this.#c.word(queue + Q.notify_sock);
+    if (sock) this.file(sock);
   }
 
   #inotify(device: number): void {

@@ -24,7 +24,7 @@ const INDEX = 0x7fff;
 const SEM_BYTES = 8;
 
 /** Follows every object from the namespaces, and the chains of undo lists and attachments. */
-export function checkIpc(c: IpcContext): void {
+export function checkIpc(c: IpcContext): number {
   const { views } = c;
   const found = { objects: 0, messages: 0, undos: 0, attaches: 0 };
   const spaces = new Set<number>();
@@ -67,10 +67,33 @@ export function checkIpc(c: IpcContext): void {
     found.undos += 1;
     if (!sets.has(views.word(at + L.sem_undo.sma))) c.say('an undo list of no set');
   }
-  const sum = found.objects + found.messages + found.undos + found.attaches;
-  const live = views.root('nr_ipc');
-  if (sum !== live) c.say(`System V: ${live} live, ${sum} reachable`);
+  return found.objects + found.messages + found.undos + found.attaches;
 }
+
+/** A POSIX message queue. Return: how many messages are in it. */
+export function checkMqueue({ views, say, list }: Omit<IpcContext, Unused>, at: number): number {
+  const Q = L.mqueue_inode_info;
+  let count = 0;
+  let bytes = 0;
+  let last = 0x7fff_ffff;
+  for (let m = views.word(at + Q.head); m; m = views.word(m + L.msg_msg.next)) {
+    count += 1;
+    bytes += views.word(m + L.msg_msg.len);
+    const priority = views.word(m + L.msg_msg.type);
+    if (priority > last) say('a message queue: out of order');
+    last = priority;
+    const end = views.word(m + L.msg_msg.next) === 0;
+    if (end && views.word(at + Q.tail) !== m) say('a message queue: its tail is another');
+  }
+  if (count !== views.word(at + Q.curmsgs)) say('a message queue: number of messages');
+  if (bytes !== views.word(at + Q.qsize)) say('a message queue: bytes');
+  if (count > views.word(at + Q.maxmsg)) say('a message queue: too many messages');
+  for (const field of ['recv_next', 'send_next', 'poll_next'] as const) {
+    for (const link of list(at + Q[field], 'sleepers of a message queue')) void link;
+  }
+  return count;
+}
+type Unused = 'pid' | 'namespace' | 'proxies' | 'files';
 
 function checkSet({ views, say, pid, list }: IpcContext, at: number): void {
   const nsems = views.word(at + L.sem_array.nsems);

@@ -39,6 +39,8 @@ function counterOf(type: number): number {
 export class NsChecker {
   readonly #v: Views;
   readonly #f: NsFindings;
+  /** bytes of message queues that should stand, by ucounts */
+  readonly #bytes = new Map<number, bigint>();
   /** counters that should stand: `ucounts address + position` -> count */
   readonly #counts = new Map<string, number>();
 
@@ -160,6 +162,18 @@ export class NsChecker {
     this.namespace(this.#word(ucounts + L.ucounts.ns));
   }
 
+  /** A message queue keeps the record of who made it, and counts its bytes there. */
+  queue(at: number): void {
+    const ucounts = this.#word(at + L.mqueue_inode_info.user);
+    this.#f.ref('ucounts', ucounts);
+    this.namespace(this.#word(ucounts + L.ucounts.ns));
+    const bytes = this.#v.wide(at + L.mqueue_inode_info.bytes);
+    for (let u = ucounts; u;) {
+      this.#bytes.set(u, (this.#bytes.get(u) ?? 0n) + bytes);
+      u = this.#word(this.#word(u + L.ucounts.ns) + L.ns_common.ucounts);
+    }
+  }
+
   /** An open file of /proc. Return: the cred that it holds. */
   procFile(at: number): number {
     const pid = this.#word(at + L.proc_file.pid);
@@ -173,6 +187,9 @@ export class NsChecker {
     const hash = this.#v.root('ucounts_hash');
     for (let chain = 0; chain < UCOUNT_CHAINS; ++chain) {
       for (let u = this.#word(hash + chain * 4); u; u = this.#word(u + L.ucounts.next)) {
+        if (this.#v.wide(u + L.ucounts.msgqueue) !== (this.#bytes.get(u) ?? 0n)) {
+          this.#f.say(`user ${this.#word(u + L.ucounts.uid)}: bytes of message queues`);
+        }
         for (let i = 0; i < COUNTERS; ++i) {
           const want = this.#counts.get(`${u} ${i}`) ?? 0;
           const have = this.#word(u + L.ucounts.nr0 + i * 4);

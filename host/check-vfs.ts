@@ -9,9 +9,12 @@ export interface VfsContext {
   say(text: string): void;
   ref(kind: 'namespace' | 'pid' | 'container', at: number): void;
   list(head: number, what: string): Generator<number>;
+  /** a POSIX message queue */
+  queue(at: number): void;
 }
 
 const NEWNS = 0x20000;
+const NEWIPC = 0x08000000;
 const S_IFMT = 0xf000;
 const S_IFDIR = 0x4000;
 const S_IFREG = 0x8000;
@@ -43,6 +46,8 @@ export class VfsChecker {
   /** open files that may be written, of a mount and of its file system */
   readonly #writers = new Counter();
   #contexts = 0;
+  /** ipc namespaces with queues of POSIX */
+  queueSpaces = 0;
 
   constructor(context: VfsContext) {
     this.#c = context;
@@ -94,7 +99,13 @@ export class VfsChecker {
 
   /** A namespace: if it is one of mounts, everything in it. */
   namespace(at: number): void {
-    if (this.#word(at + L.ns_common.type) !== NEWNS) return;
+    const type = this.#word(at + L.ns_common.type);
+    const queues = type === NEWIPC ? this.#word(at + L.ipc_namespace.mq) : 0;
+    if (queues) {
+      this.queueSpaces += 1;
+      this.mount(this.#word(queues + L.mq_namespace.mnt));
+    }
+    if (type !== NEWNS) return;
     const N = L.mnt_namespace;
     const top = this.#word(at + N.root);
     if (!top) return;
@@ -217,6 +228,8 @@ export class VfsChecker {
     const sb = this.#word(at + I.sb);
     this.#perSuper.add(sb);
     if (type === S_IFREG) this.#pages(at, sb);
+    const queue = this.#word(at + I.mq);
+    if (queue) this.#c.queue(queue);
     const proc = this.#word(at + I.proc);
     const pid = proc ? this.#word(proc + L.proc_inode.pid) : 0;
     if (pid) this.#c.ref('pid', pid);

@@ -4,7 +4,7 @@
 import { AuditChecker } from './check-audit.ts';
 import { FileChecker } from './check-files.ts';
 import { NsChecker } from './check-ns.ts';
-import { checkIpc } from './check-ipc.ts';
+import { checkIpc, checkMqueue } from './check-ipc.ts';
 import { checkKeys, type Finder } from './check-keys.ts';
 import { checkSignals } from './check-signals.ts';
 import { checkTerminals } from './check-tty.ts';
@@ -68,6 +68,7 @@ class Checker {
       say: (text) => this.#say(text),
       ref: (kind, at) => (kind === 'namespace' ? this.#ns.namespace(at) : this.#ref(kind, at)),
       list: (head, what) => this.#list(head, what),
+      queue: (at) => this.#queue(at),
     });
     this.#open = new FileChecker({
       vfs: this.#vfs,
@@ -152,10 +153,13 @@ class Checker {
       ends: this.#open.terminals,
     });
     checkKeys(this.#finder(), this.found.cred.keys());
-    this.#ipc();
+    const systemV = this.#ipc();
     this.#users();
     for (const at of this.found.fs.keys()) this.#vfs.fs(at);
     this.#namespaces();
+    const sum = systemV + this.#vfs.queueSpaces + this.#messages;
+    const live = this.#v.root('nr_ipc');
+    if (sum !== live) this.#say(`objects of ipc: ${live} live, ${sum} reachable`);
     this.#counters();
     if (processes !== this.#v.root('nr_processes')) {
       this.#say(`${processes} processes found, ${this.#v.root('nr_processes')} counted`);
@@ -399,8 +403,18 @@ class Checker {
     }
   }
 
-  #ipc(): void {
-    checkIpc({
+  /** POSIX message queues and the messages in them */
+  #messages = 0;
+
+  #queue(at: number): void {
+    this.#ns.queue(at);
+    const list = (head: number, what: string): Generator<number> => this.#list(head, what);
+    const say = (text: string): void => this.#say(text);
+    this.#messages += 1 + checkMqueue({ views: this.#v, say, list }, at);
+  }
+
+  #ipc(): number {
+    return checkIpc({
       views: this.#v,
       say: (text) => this.#say(text),
       pid: (at) => this.#ref('pid', at),

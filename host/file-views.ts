@@ -20,6 +20,7 @@ export type FileKind =
   | 'socket'
   | 'proc'
   | 'nsfs'
+  | 'mqueue'
   | 'text';
 
 /** A terminal, by one of its open ends. */
@@ -103,6 +104,7 @@ const KINDS: Readonly<Record<number, FileKind>> = {
   24: 'proc',
   25: 'nsfs',
   30: 'text',
+  31: 'mqueue',
 };
 const FILE_OPAQUE = 1;
 const FILE_FLAGS_UNKNOWN = 2;

@@ -55,3 +55,26 @@ export function isAttached(kernel: Kernel, tid: number, addr: bigint): boolean {
   }
   return false;
 }
+
+/** Names of the POSIX message queues that task `tid` can open; `initial`: as with ipcOf. */
+export function queuesOf(kernel: Kernel, tid: number): { initial: boolean; names: string[] } {
+  kernel.refresh();
+  const views = new Views(kernel);
+  const task = kernel.exports.task_ptr(tid) >>> 0;
+  const proxy = task ? views.word(views.cold(task) + L.task_cold.nsproxy) : 0;
+  const ns = proxy ? views.word(proxy + L.nsproxy.ipc_ns) : 0;
+  const first = views.word(views.root('init_nsproxy') + L.nsproxy.ipc_ns);
+  const own = ns ? views.word(ns + L.ipc_namespace.mq) : 0;
+  if (!own) return { initial: ns === first, names: [] };
+  const top = views.word(views.word(own + L.mq_namespace.mnt) + L.mount.root);
+  const head = views.word(top + L.dentry.inode) + L.vfs_inode.child_next;
+  const names: string[] = [];
+  for (let link = views.word(head); link !== head; link = views.word(link)) {
+    const dentry = link - L.dentry.child_next;
+    const at = views.word(dentry + L.dentry.name);
+    const bytes: number[] = [];
+    for (let i = 0; i < views.word(dentry + L.dentry.len); ++i) bytes.push(views.byte(at + i));
+    names.push(String.fromCharCode(...bytes));
+  }
+  return { initial: ns === first, names };
+}

@@ -781,6 +781,24 @@
 #define BH_MOUNT_ATTR_NOSYMFOLLOW (0x200000)
 #define BH_MOUNT_ATTR_SIZE_VER0 (32)
 
+/* assembly/uapi/mqueue.ts */
+#define BH_MQ_PRIO_MAX (32768)
+#define BH_DFLT_QUEUESMAX (256)
+#define BH_DFLT_MSGMAX (10)
+#define BH_DFLT_MSG (10)
+#define BH_HARD_MSGMAX (65536)
+#define BH_DFLT_MSGSIZEMAX (8192)
+#define BH_DFLT_MSGSIZE (8192)
+#define BH_HARD_MSGSIZEMAX (16777216)
+#define BH_MQ_MSG_OVERHEAD (48)
+#define BH_MQ_NODE_BYTES (48)
+#define BH_NOTIFY_NONE (0)
+#define BH_NOTIFY_WOKENUP (1)
+#define BH_NOTIFY_REMOVED (2)
+#define BH_NOTIFY_COOKIE_LEN (32)
+#define BH_FILENT_SIZE (80)
+#define BH_MQ_BYTES_MAX (819200)
+
 /* assembly/uapi/net.ts */
 #define BH_IPPROTO_IP (0)
 #define BH_IPPROTO_ICMP (1)
@@ -2396,8 +2414,10 @@ _Static_assert(offsetof(struct bh_ipc_ids, entries) == 20, "entries");
 struct bh_ipc_namespace {
   uint8_t gap_0[28];
   uint32_t state;
+  uint32_t mq; /* address of a mq_namespace */
 };
 _Static_assert(offsetof(struct bh_ipc_namespace, state) == 28, "state");
+_Static_assert(offsetof(struct bh_ipc_namespace, mq) == 32, "mq");
 
 struct bh_k_itimer {
   uint32_t next; /* address of a k_itimer */
@@ -2976,6 +2996,80 @@ struct bh_mount_target {
 _Static_assert(offsetof(struct bh_mount_target, ns) == 0, "ns");
 _Static_assert(offsetof(struct bh_mount_target, user_ns) == 4, "user_ns");
 _Static_assert(offsetof(struct bh_mount_target, container) == 8, "container");
+
+struct bh_mq_namespace {
+  uint32_t mnt; /* address of a mount */
+  uint32_t nr_queues;
+  uint32_t queues_max;
+  uint32_t msg_max;
+  uint32_t msgsize_max;
+  uint32_t msg_default;
+  uint32_t msgsize_default;
+  uint32_t pad;
+};
+_Static_assert(offsetof(struct bh_mq_namespace, mnt) == 0, "mnt");
+_Static_assert(offsetof(struct bh_mq_namespace, nr_queues) == 4, "nr_queues");
+_Static_assert(offsetof(struct bh_mq_namespace, queues_max) == 8, "queues_max");
+_Static_assert(offsetof(struct bh_mq_namespace, msg_max) == 12, "msg_max");
+_Static_assert(offsetof(struct bh_mq_namespace, msgsize_max) == 16, "msgsize_max");
+_Static_assert(offsetof(struct bh_mq_namespace, msg_default) == 20, "msg_default");
+_Static_assert(offsetof(struct bh_mq_namespace, msgsize_default) == 24, "msgsize_default");
+_Static_assert(offsetof(struct bh_mq_namespace, pad) == 28, "pad");
+
+struct bh_mqueue_inode_info {
+  uint32_t maxmsg;
+  uint32_t msgsize;
+  uint32_t curmsgs;
+  uint32_t qsize;
+  uint32_t head; /* address of a msg_msg */
+  uint32_t tail; /* address of a msg_msg */
+  uint64_t bytes;
+  uint32_t user; /* address of a ucounts */
+  uint32_t notify; /* address of a pid */
+  uint32_t notify_files;
+  uint32_t notify_how;
+  int32_t notify_signo;
+  uint32_t notify_ns; /* address of a user_namespace */
+  uint64_t notify_value;
+  uint32_t notify_sock; /* address of a file */
+  uint32_t unknown;
+  uint64_t cookie0;
+  uint64_t cookie1;
+  uint64_t cookie2;
+  uint64_t cookie3;
+  uint32_t recv_next;
+  uint32_t recv_prev;
+  uint32_t send_next;
+  uint32_t send_prev;
+  uint32_t poll_next;
+  uint32_t poll_prev;
+};
+_Static_assert(offsetof(struct bh_mqueue_inode_info, maxmsg) == 0, "maxmsg");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, msgsize) == 4, "msgsize");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, curmsgs) == 8, "curmsgs");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, qsize) == 12, "qsize");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, head) == 16, "head");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, tail) == 20, "tail");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, bytes) == 24, "bytes");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, user) == 32, "user");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, notify) == 36, "notify");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, notify_files) == 40, "notify_files");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, notify_how) == 44, "notify_how");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, notify_signo) == 48, "notify_signo");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, notify_ns) == 52, "notify_ns");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, notify_value) == 56, "notify_value");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, notify_sock) == 64, "notify_sock");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, unknown) == 68, "unknown");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, cookie0) == 72, "cookie0");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, cookie1) == 80, "cookie1");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, cookie2) == 88, "cookie2");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, cookie3) == 96, "cookie3");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, recv_next) == 104, "recv_next");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, recv_prev) == 108, "recv_prev");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, send_next) == 112, "send_next");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, send_prev) == 116, "send_prev");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, poll_next) == 120, "poll_next");
+_Static_assert(offsetof(struct bh_mqueue_inode_info, poll_prev) == 124, "poll_prev");
 
 struct bh_msg_msg {
   uint32_t next; /* address of a msg_msg */
@@ -3980,6 +4074,7 @@ struct bh_ucounts {
   uint32_t nr7;
   uint32_t processes;
   uint32_t sigpending;
+  uint64_t msgqueue;
 };
 _Static_assert(offsetof(struct bh_ucounts, count) == 0, "count");
 _Static_assert(offsetof(struct bh_ucounts, next) == 4, "next");
@@ -3995,6 +4090,7 @@ _Static_assert(offsetof(struct bh_ucounts, nr6) == 40, "nr6");
 _Static_assert(offsetof(struct bh_ucounts, nr7) == 44, "nr7");
 _Static_assert(offsetof(struct bh_ucounts, processes) == 48, "processes");
 _Static_assert(offsetof(struct bh_ucounts, sigpending) == 52, "sigpending");
+_Static_assert(offsetof(struct bh_ucounts, msgqueue) == 56, "msgqueue");
 
 struct bh_uid_gid_extent {
   uint32_t first;
@@ -4092,6 +4188,7 @@ struct bh_user_namespace {
   uint32_t projids;
   uint32_t nproc_max;
   uint32_t sigpending_max;
+  uint32_t msgqueue_max;
 };
 _Static_assert(offsetof(struct bh_user_namespace, owner) == 28, "owner");
 _Static_assert(offsetof(struct bh_user_namespace, group) == 32, "group");
@@ -4104,6 +4201,7 @@ _Static_assert(offsetof(struct bh_user_namespace, nr_projids) == 56, "nr_projids
 _Static_assert(offsetof(struct bh_user_namespace, projids) == 60, "projids");
 _Static_assert(offsetof(struct bh_user_namespace, nproc_max) == 64, "nproc_max");
 _Static_assert(offsetof(struct bh_user_namespace, sigpending_max) == 68, "sigpending_max");
+_Static_assert(offsetof(struct bh_user_namespace, msgqueue_max) == 72, "msgqueue_max");
 
 struct bh_user_struct {
   int32_t count;
@@ -4177,7 +4275,7 @@ struct bh_vfs_inode {
   uint32_t next_off;
   uint32_t state;
   uint32_t proc; /* address of a proc_inode */
-  uint32_t pad;
+  uint32_t mq; /* address of a mqueue_inode_info */
 };
 _Static_assert(offsetof(struct bh_vfs_inode, count) == 0, "count");
 _Static_assert(offsetof(struct bh_vfs_inode, mode) == 4, "mode");
@@ -4201,7 +4299,7 @@ _Static_assert(offsetof(struct bh_vfs_inode, nr_children) == 92, "nr_children");
 _Static_assert(offsetof(struct bh_vfs_inode, next_off) == 96, "next_off");
 _Static_assert(offsetof(struct bh_vfs_inode, state) == 100, "state");
 _Static_assert(offsetof(struct bh_vfs_inode, proc) == 104, "proc");
-_Static_assert(offsetof(struct bh_vfs_inode, pad) == 108, "pad");
+_Static_assert(offsetof(struct bh_vfs_inode, mq) == 108, "mq");
 
 struct bh_wait_opts {
   int32_t type;

@@ -1,6 +1,6 @@
-// What is counted by user: namespaces (user/max_*_namespaces), tasks (RLIMIT_NPROC) and queued
-// signals (RLIMIT_SIGPENDING). Each is counted for its user in the user namespace, and for that
-// namespace's own maker in every one above it.
+// What is counted by user: namespaces (user/max_*_namespaces), tasks (RLIMIT_NPROC), queued signals
+// (RLIMIT_SIGPENDING), POSIX message queues (RLIMIT_MSGQUEUE). Each is counted for its user in the
+// user namespace, and for that namespace's own maker in every one above it.
 import { ERR_PTR, NULL, nil, same } from "../lib/err.ts";
 import { get_ns, put_ns } from "../namespace/namespace.ts";
 import { refcount_dec_and_test, refcount_inc } from "../lib/refcount.ts";
@@ -26,6 +26,7 @@ export class ucounts {
   nr7: u32;
   processes: u32; // tasks
   sigpending: u32; // queued signals, timers of timer_create(2)
+  msgqueue: u64; // bytes of POSIX message queues
 }
 
 const HASH_SHIFT: u32 = 6;
@@ -191,6 +192,33 @@ export function inc_sigpending(u: ucounts, limit: u64, always: bool): bool {
 export function dec_sigpending(u: ucounts): void {
   const ns = u.ns;
   undo_sigpending(u, NULL<ucounts>());
+  put_ucounts(u);
+  put_ns(ns);
+}
+
+function undo_msgqueue(from: ucounts, to: ucounts, bytes: u64): void {
+  for (let at = from; !same(at, to); at = above(at)) at.msgqueue -= bytes;
+}
+
+/** The same of the bytes of a message queue. */
+export function inc_msgqueue(u: ucounts, bytes: u64, limit: u64): bool {
+  let most = limit;
+  for (let at = u; !nil(at); at = above(at)) {
+    if (at.msgqueue + bytes > most) {
+      undo_msgqueue(u, at, bytes);
+      return false;
+    }
+    at.msgqueue += bytes;
+    most = limit_of(at.ns.msgqueue_max);
+  }
+  refcount_inc(changetype<usize>(u));
+  get_ns(u.ns);
+  return true;
+}
+
+export function dec_msgqueue(u: ucounts, bytes: u64): void {
+  const ns = u.ns;
+  undo_msgqueue(u, NULL<ucounts>(), bytes);
   put_ucounts(u);
   put_ns(ns);
 }

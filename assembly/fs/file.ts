@@ -7,6 +7,7 @@ import { ns_common, put_ns } from "../namespace/namespace.ts";
 import { frame } from "../lib/frame.ts";
 import { inotify_device, inotify_release } from "./inotify.ts";
 import { inode, locks_release, locks_remove_posix } from "./locks.ts";
+import { mqueue_flush, mqueue_of } from "../ipc/mqueue.ts";
 import { list_at, list_head } from "../lib/list.ts";
 import { pid, put_pid } from "../process/pid.ts";
 import { pipe_inode_info, pipe_release } from "./pipe.ts";
@@ -49,6 +50,8 @@ export const FILE_PROC: u32 = 24;
 /** A file of /proc whose text the kernel writes. */
 export const FILE_PROC_TEXT: u32 = 30;
 export const FILE_NSFS: u32 = 25;
+/** A POSIX message queue. */
+export const FILE_MQUEUE: u32 = 31;
 /** A file of the kernel's own file systems (assembly/vfs). */
 export const FILE_VFS: u32 = 26;
 /** A file system that is being configured (fsopen, fspick). */
@@ -89,6 +92,9 @@ export class file {
 
   get container(): container {
     return changetype<container>(this.private_data);
+  }
+  get place(): vfs_file {
+    return changetype<vfs_file>(this.private_data);
   }
   get pipe(): pipe_inode_info {
     return changetype<pipe_inode_info>(this.private_data);
@@ -180,7 +186,7 @@ export function get_file(f: file): file {
 
 /** A file of the kernel's file systems goes, with what proc has put there. */
 function vfs_release(f: file): void {
-  const place = changetype<vfs_file>(f.private_data);
+  const place = f.place;
   if (place.kind == FILE_PROC) proc_release(f.proc);
   else if (place.kind == FILE_PROC_TEXT) proc_text_release(f.proc_text);
   free_vfs_file(place);
@@ -195,7 +201,7 @@ export function fput(f: file): void {
   if (kind == FILE_PIPE) {
     if (f.pos) fifo_release(f);
     else pipe_release(f.pipe, f.flags);
-  } else if (kind == FILE_VFS) vfs_release(f);
+  } else if (kind == FILE_VFS || kind == FILE_MQUEUE) vfs_release(f);
   else if (kind == FILE_FSCONTEXT) put_fs_context(f.fs_context);
   else if (kind == FILE_CONTAINER) container_file_release(f.container);
   else if (kind == FILE_PIDFD) put_pid(f.pid);
@@ -288,6 +294,7 @@ export function dup_files(old: files_struct): files_struct {
 
 /** A descriptor of table `t` is closed: what the process had locked there goes, then the file. */
 function filp_close(t: files_struct, f: file): void {
+  if (f.kind == FILE_MQUEUE) mqueue_flush(t, mqueue_of(f));
   if (t.locks && !nil(f.inode)) locks_remove_posix(f.inode, <u32>changetype<usize>(t));
   fput(f);
 }

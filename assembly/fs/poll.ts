@@ -6,6 +6,7 @@ import { eventfd_poll } from "./eventfd.ts";
 import { NULL } from "../lib/err.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
+import { mqueue_of, mqueue_poll } from "../ipc/mqueue.ts";
 import { list_head } from "../lib/list.ts";
 import { pipe_poll } from "./pipe.ts";
 import { root } from "../lib/root.ts";
@@ -48,6 +49,8 @@ export function file_poll(p: task_struct, at: file, depth: i32): u32 {
       return container_poll(at);
     case FD.FILE_PIDFD:
       return pidfd_poll(at.pid);
+    case FD.FILE_MQUEUE:
+      return mqueue_poll(mqueue_of(at));
     case FD.FILE_SUPERVISOR:
       return supervisor_poll(at.supervisor);
     case FD.FILE_WORLD:
@@ -72,6 +75,8 @@ export function poll_queue(at: file): list_head {
       return at.container.waitq;
     case FD.FILE_PIDFD:
       return at.pid.waitq;
+    case FD.FILE_MQUEUE:
+      return mqueue_of(at).pollers;
     case FD.FILE_SUPERVISOR:
       return at.supervisor.waitq;
     case FD.FILE_EVENTFD:

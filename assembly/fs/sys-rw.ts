@@ -5,6 +5,7 @@ import { eventfd_read, eventfd_write } from "./eventfd.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
+import { mqueue_read } from "../ipc/mqueue-text.ts";
 import { pipe_peek, pipe_put, pipe_room, pipe_take } from "./pipe.ts";
 import * as G from "../signal/signal.ts";
 import { proc_text_read, proc_text_seek, proc_text_write } from "../proc/proc-text.ts";
@@ -109,6 +110,7 @@ function by_segment(p: task_struct, f: frame, at: file, nr: u32, write: bool): i
     else if (kind) n = write ? proc_text_write(p, f, at) : proc_text_read(p, f, at);
     else if (at.kind == FD.FILE_FSCONTEXT)
       n = write ? fscontext_write(p, f, at) : fscontext_read(f, at);
+    else if (at.kind == FD.FILE_MQUEUE) n = mqueue_read(f, at);
     else n = write ? supervisor_write(p, f, at) : supervisor_read(p, f, at);
     if (n >= 0) done += n;
     else if (!done) done = n;
@@ -141,6 +143,8 @@ function vfs_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32 
       return sys_world_call(f, 0);
     case FD.FILE_CONTAINER:
       return -E.EBADF;
+    case FD.FILE_MQUEUE:
+      return by_segment(p, f, at, nr, false);
     case FD.FILE_PIDFD:
     case FD.FILE_NSFS:
     case FD.FILE_EPOLL:
@@ -179,6 +183,7 @@ function vfs_write(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32
     case FD.FILE_EPOLL:
     case FD.FILE_TIMERFD:
     case FD.FILE_SIGNALFD:
+    case FD.FILE_MQUEUE:
       return -E.EINVAL;
     case FD.FILE_INOTIFY:
       return -E.EBADF;

@@ -1,6 +1,7 @@
 // The end of a namespace of System V objects, and of a process that has some (ipc/namespace.c).
 import { nil } from "../lib/err.ts";
 import { entry_at, ids_of, IPC_MSG, IPC_SEM, ipc_namespace, kern_ipc_perm } from "./ipc.ts";
+import { mq_exit_ns } from "./mqueue.ts";
 import { freeque, msg_queue } from "./msg.ts";
 import { exit_sem, freeary, sem_array } from "./sem.ts";
 import { exit_shm, shm_rmid, shmid_kernel } from "./shm.ts";
@@ -16,6 +17,7 @@ function free_object(kind: i32, at: kern_ipc_perm): void {
 
 /** Nobody is in `ns` any more, and nothing of it is attached anywhere. */
 export function ipc_exit_ns(ns: ipc_namespace): void {
+  mq_exit_ns(ns);
   if (!ns.state) return;
   for (let kind = 0; kind < 3; ++kind) {
     const ids = ids_of(ns, kind);

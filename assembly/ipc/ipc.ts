@@ -5,6 +5,7 @@ import { groups_search } from "../cred/groups.ts";
 import { ERR_PTR, NULL, nil } from "../lib/err.ts";
 import { frame } from "../lib/frame.ts";
 import { ns_common } from "../namespace/namespace.ts";
+import { mq_namespace } from "./mqueue.ts";
 import { nsproxy } from "../namespace/nsproxy.ts";
 import { get_pid, pid, pid_nr_ns, put_pid, task_active_pid_ns } from "../process/pid.ts";
 import { root, SCRATCH_USER } from "../lib/root.ts";
@@ -58,6 +59,7 @@ const STATE_BYTES: u32 = 72;
 @unmanaged
 export class ipc_namespace extends ns_common {
   state: u32; // ipc_ids[3], 0 until something is made
+  mq: mq_namespace; // POSIX message queues; null until the first call on one
 }
 
 export function ipc_ns_of(p: task_struct): ipc_namespace {

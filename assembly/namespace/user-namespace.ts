@@ -10,7 +10,7 @@ import { free_map, INVALID_ID, map_id_down, map_id_up, uid_gid_map } from "./uid
 import { CAP_SETFCAP } from "../uapi/capability.ts";
 import { ENOMEM, EPERM, ENOSPC } from "../uapi/errno.ts";
 import { OVERFLOW_GID, OVERFLOW_UID } from "../uapi/limits.ts";
-import { RLIMIT_NPROC, RLIMIT_SIGPENDING } from "../uapi/resource.ts";
+import { RLIMIT_MSGQUEUE, RLIMIT_NPROC, RLIMIT_SIGPENDING } from "../uapi/resource.ts";
 import { CLONE_NEWUSER } from "../uapi/sched.ts";
 
 /** A namespace may be made in one of at most this level (user_namespaces(7)). */
@@ -36,6 +36,7 @@ export class user_namespace extends ns_common {
   projids: u32;
   nproc_max: u32; // [C] limits of all its tasks together; all ones: none
   sigpending_max: u32;
+  msgqueue_max: u32;
 
   get uid_map(): uid_gid_map {
     return map_at(this, offsetof<user_namespace>("nr_uids"));
@@ -98,6 +99,7 @@ export function set_userns_limits(ns: user_namespace, c: cred, s: signal_struct)
   const root_user = c.uid == 0 && is_init_user_ns(maker);
   ns.nproc_max = root_user ? u32.MAX_VALUE : clamp_limit(rlimit(s, RLIMIT_NPROC));
   ns.sigpending_max = clamp_limit(rlimit(s, RLIMIT_SIGPENDING));
+  ns.msgqueue_max = clamp_limit(rlimit(s, RLIMIT_MSGQUEUE));
 }
 
 /** The checks, in Linux's order. Return: 0, -ENOSPC, -EPERM. */

@@ -306,6 +306,15 @@ export const OP_CONTAINER_MOUNT = 408;
 export const OP_CONTAINER_CHROOT = 409;
 export const OP_CONTAINER_BIND_MOUNT_ACROSS = 410;
 export const MOUNT_OPS_LAST = 429;
+// message queues of POSIX: assembly/dispatch-mq.ts.
+export const MQ_OPS_FIRST = 430;
+export const OP_MQ_OPEN = 430;
+export const OP_MQ_UNLINK = 431;
+export const OP_MQ_TIMEDSEND = 432;
+export const OP_MQ_TIMEDRECEIVE = 433;
+export const OP_MQ_NOTIFY = 434;
+export const OP_MQ_GETSETATTR = 435;
+export const MQ_OPS_LAST = 435;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 512;
 // Added to the number of a call about ids: its old form with ids of 16 bits (i386).

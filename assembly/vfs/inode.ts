@@ -1,6 +1,7 @@
 // struct vfs_inode - a file of a file system in memory (fs/ramfs): what it is, whose, what is in
 // it. Contents lie in pages of 4 KiB that are there once written; a hole reads as zeros.
 import { nil } from "../lib/err.ts";
+import { mqueue_evict, mqueue_inode_info } from "../ipc/mqueue.ts";
 import { list_at, list_head } from "../lib/list.ts";
 import { root } from "../lib/root.ts";
 import {
@@ -55,7 +56,7 @@ export class vfs_inode {
   next_off: u32; // place in the directory that the next name gets
   state: u32; // S_DEAD, I_LINKABLE, I_DYNAMIC
   proc: proc_inode; // of proc: what it stands for; belongs to it
-  pad: u32;
+  mq: mqueue_inode_info; // of a message queue; belongs to it
 
   get children(): list_head {
     return list_at(changetype<usize>(this), offsetof<vfs_inode>("child_next"));
@@ -119,6 +120,7 @@ export function iput(i: vfs_inode): void {
   if (type == S_IFREG) truncate_pages(i, 0);
   if (type == S_IFREG || type == S_IFDIR) kfree(i.data, i.cap << 2);
   else if (type == S_IFLNK) kfree(i.data, i.cap);
+  if (!nil(i.mq)) mqueue_evict(i);
   if (!nil(i.proc)) proc_inode_release(i.proc);
   i.sb.nr_inodes -= 1;
   kmem_cache_free(CACHE_VFS_INODE, changetype<usize>(i));

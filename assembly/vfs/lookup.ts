@@ -9,7 +9,7 @@ import { frame } from "../lib/frame.ts";
 import { vfs_file } from "./mount.ts";
 import * as N from "./namei.ts";
 import { nameidata } from "./namei.ts";
-import { VFS_NAMEI, VFS_NAMEI2, VFS_PATH, VFS_PATH2 } from "../lib/root.ts";
+import { root, VFS_NAMEI, VFS_NAMEI2, VFS_PATH, VFS_PATH2 } from "../lib/root.ts";
 import { cold, task_struct } from "../process/task.ts";
 import { copy_from_user } from "../lib/uaccess.ts";
 import * as E from "../uapi/errno.ts";
@@ -27,7 +27,9 @@ export function nd_second(): nameidata {
 /** Where the file of a descriptor is in the kernel's file systems; null: it isn't there. */
 export function place_of(at: file): vfs_file {
   if (nil(at)) return changetype<vfs_file>(0);
-  if (at.kind == FD.FILE_VFS) return changetype<vfs_file>(at.private_data);
+  if (at.kind == FD.FILE_VFS) return at.place;
+  // where paths are the world's, so is what stat says of a queue
+  if (at.kind == FD.FILE_MQUEUE && root().ramfs_root) return at.place;
   // a fifo that was opened by name keeps its place where other files have their offset
   if (at.kind == FD.FILE_PIPE && at.pos) return changetype<vfs_file>(<usize>at.pos);
   return changetype<vfs_file>(0);

@@ -9,6 +9,7 @@ import { file } from "../fs/file.ts";
 import { frame } from "../lib/frame.ts";
 import * as I from "./inode.ts";
 import { is_dir, is_reg } from "./inode.ts";
+import { alloc_mqueue_file, mqueue_create } from "../ipc/sys-mqueue.ts";
 import * as L from "./lookup.ts";
 import { alloc_vfs_file, count_writer, free_vfs_file, mount, vfs_file } from "./mount.ts";
 import * as N from "./namei.ts";
@@ -27,7 +28,7 @@ import { MNT_NODEV } from "../uapi/mount.ts";
 import * as S from "../uapi/stat.ts";
 import { awaited_file, remove_waiters, signal_pending } from "../process/waitqueue.ts";
 import { wait_on_file } from "../process/waitqueue.ts";
-import { fs_flags, FS_NODEV } from "./super.ts";
+import { fs_flags, FS_MQUEUE, FS_NODEV } from "./super.ts";
 
 const VALID: u32 =
   O.O_ACCMODE |
@@ -190,7 +191,9 @@ function create_last(p: task_struct, nd: nameidata, mode: u32): i32 {
   let bad = P.mnt_want_write(nd.mnt);
   if (!bad) bad = P.may_create(p.cred, nd.dentry.inode);
   if (bad) return bad;
-  const d = vfs_make(nd, S.S_IFREG | (mode & ~cold(p).fs.umask & S.S_IALLUGO), 0);
+  mode &= ~cold(p).fs.umask & S.S_IALLUGO;
+  const queue = nd.dentry.inode.sb.type == FS_MQUEUE;
+  const d = queue ? mqueue_create(p, nd, mode, false, false) : vfs_make(nd, S.S_IFREG | mode, 0);
   if (IS_ERR(d)) return PTR_ERR(d);
   nd.dentry = d;
   return MADE;
@@ -289,7 +292,8 @@ function open_file(p: task_struct, f: frame, nd: nameidata, fd: i32, flags: u32)
     const device = i.type == O.S_IFCHR || i.type == O.S_IFBLK;
     if (device && !has_driver(i)) return -E.ENXIO;
   }
-  const at = alloc_open(nd.mnt, nd.dentry, flags);
+  const queue = !nil(i.mq) && !(flags & O.O_PATH);
+  const at = queue ? alloc_mqueue_file(nd, flags) : alloc_open(nd.mnt, nd.dentry, flags);
   if (nil(at)) return -E.ENOMEM;
   const contents = i.state & I.I_DYNAMIC && is_reg(i) && !(flags & O.O_PATH);
   if (contents && !proc_open(p, i, changetype<vfs_file>(<usize>at.private_data))) {

@@ -17,6 +17,7 @@ import { CAP_FSETID } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
 import { S_IFCHR, S_IFMT } from "../uapi/fcntl.ts";
 import * as S from "../uapi/stat.ts";
+import { FS_MQUEUE } from "./super.ts";
 import { task_struct } from "../process/task.ts";
 
 /** Is the last name free, and may one be made there? `directory`: slashes may follow it. */
@@ -77,7 +78,7 @@ export function vfs_mkdir(nd: nameidata, mode: u32): i32 {
   let bad = filename_create(nd, true);
   if (bad) return bad;
   const dir = nd.dentry.inode;
-  bad = P.may_create(nd.cred, dir);
+  bad = P.may_create_other(nd.cred, dir);
   if (bad) return bad;
   if (dir.nlink >= <u32>S.LINK_MAX) return -E.EMLINK;
   const d = vfs_make(nd, S.S_IFDIR | mode, 0);
@@ -88,7 +89,7 @@ export function vfs_mkdir(nd: nameidata, mode: u32): i32 {
 export function vfs_mknod(nd: nameidata, mode: u32, rdev: u32): i32 {
   let bad = filename_create(nd, false);
   if (bad) return bad;
-  bad = P.may_create(nd.cred, nd.dentry.inode);
+  bad = P.may_create_other(nd.cred, nd.dentry.inode);
   if (bad) return bad;
   const d = vfs_make(nd, mode, rdev);
   return IS_ERR(d) ? PTR_ERR(d) : 0;
@@ -99,7 +100,7 @@ export function vfs_symlink(nd: nameidata, text: usize, len: u32): i32 {
   let bad = filename_create(nd, false);
   if (bad) return bad;
   const dir = nd.dentry.inode;
-  bad = P.may_create(nd.cred, dir);
+  bad = P.may_create_other(nd.cred, dir);
   if (bad) return bad;
   if (I.inodes_full(dir.sb)) return -E.ENOSPC;
   if (!D.d_reserve(dir)) return -E.ENOMEM;
@@ -122,7 +123,7 @@ export function vfs_link(nd: nameidata, from: nameidata): i32 {
   const i = from.dentry.inode;
   const dir = nd.dentry.inode;
   if (!P.may_linkat(nd.cred, i)) return -E.EPERM;
-  bad = P.may_create(nd.cred, dir);
+  bad = P.may_create_other(nd.cred, dir);
   if (bad) return bad;
   if (is_dir(i)) return -E.EPERM;
   if (!i.nlink && !(i.state & I.I_LINKABLE)) return -E.ENOENT;
@@ -230,7 +231,7 @@ function permit_rename(
   let bad = P.may_delete(c, from.dentry.inode, old, directory);
   if (bad) return bad;
   if (nil(target)) {
-    bad = P.may_create(c, to.dentry.inode);
+    bad = P.may_create_other(c, to.dentry.inode);
   } else {
     const as = exchange ? is_dir(target.inode) : directory;
     bad = P.may_delete(c, to.dentry.inode, target, as);
@@ -263,6 +264,8 @@ export function vfs_rename(p: task_struct, from: nameidata, to: nameidata, flags
   if (!nil(target) && same(old.inode, target.inode)) return 0;
   bad = permit_rename(from, to, old, target, flags);
   if (bad) return bad;
+  // queues keep their names
+  if (to.dentry.inode.sb.type == FS_MQUEUE) return -E.EPERM;
   if (is_local_mountpoint(p, old)) return -E.EBUSY;
   if (!nil(target) && is_local_mountpoint(p, target)) return -E.EBUSY;
   const dir = to.dentry.inode;

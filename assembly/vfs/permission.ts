@@ -5,7 +5,7 @@ import { dentry } from "./dcache.ts";
 import { I_DYNAMIC, is_dir, is_link, is_reg, S_DEAD, vfs_inode } from "./inode.ts";
 import { mount } from "./mount.ts";
 import { from_kgid, from_kuid } from "../namespace/user-namespace.ts";
-import { super_block } from "./super.ts";
+import { FS_MQUEUE, super_block } from "./super.ts";
 import { INVALID_ID } from "../namespace/uid-map.ts";
 import * as C from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
@@ -70,6 +70,12 @@ export function may_create(c: cred, dir: vfs_inode): i32 {
   if (dir.state & S_DEAD) return -E.ENOENT;
   if (!fsuidgid_has_mapping(c, dir.sb)) return -E.EOVERFLOW;
   return inode_permission(c, dir, MAY_WRITE | MAY_EXEC);
+}
+
+/** The same of what is no plain file: a file system of queues has none of those. */
+export function may_create_other(c: cred, dir: vfs_inode): i32 {
+  const bad = may_create(c, dir);
+  return !bad && dir.sb.type == FS_MQUEUE ? -E.EPERM : bad;
 }
 
 /** In a directory with the sticky bit only owners take names away. */

@@ -1,6 +1,7 @@
 // struct super_block - one file system, however often it is mounted - and the table of the types
 // that can be mounted (fs/super.c, fs/filesystems.c).
 import { d_genocide, dentry } from "./dcache.ts";
+import { ipc_namespace } from "../ipc/ipc.ts";
 import { get_ns, ns_common, put_ns } from "../namespace/namespace.ts";
 import { nil } from "../lib/err.ts";
 import { kernel_root, root } from "../lib/root.ts";
@@ -47,7 +48,7 @@ export class super_block {
   max_pages: u32;
   fs_info: ns_common; // [C] of proc: the pid namespace that it shows; holds a reference
   writers: u32; // open files that may be written
-  pad0: u32;
+  ipc: ipc_namespace; // of mqueue: whose queues; no reference, null when that is gone
 }
 
 /** What the type with a number is allowed. */
@@ -60,11 +61,8 @@ export function fs_flags(type: u32): u32 {
       return FS_USERNS_MOUNT;
     case FS_DEVTMPFS:
       return FS_SINGLE;
-    case FS_PROC:
-    case FS_SYSFS:
-      return FS_USERNS_MOUNT | FS_NODEV | FS_NOEXEC;
     default:
-      return FS_USERNS_MOUNT | FS_SINGLE | FS_NODEV | FS_NOEXEC;
+      return FS_USERNS_MOUNT | FS_NODEV | FS_NOEXEC;
   }
 }
 

@@ -9,6 +9,8 @@ import { frame } from "../lib/frame.ts";
 import * as C from "./fs-context.ts";
 import { fs_options } from "./fs-context.ts";
 import { apply_options, parse_data } from "./fs-params.ts";
+import { ipc_namespace } from "../ipc/ipc.ts";
+import { mq_super } from "../ipc/mqueue.ts";
 import * as L from "./lookup.ts";
 import { alloc_mount, mnt_namespace, mount, put_tree } from "./mount.ts";
 import * as A from "./mnt-namespace.ts";
@@ -92,8 +94,13 @@ export function vfs_get_tree(
     if (!nil(old) && excl && type != B.FS_DEVTMPFS) return ERR_PTR<super_block>(-E.EBUSY);
     if (!nil(old)) return B.get_super(old);
   }
-  const sticky = type == B.FS_TMPFS || type == B.FS_MQUEUE;
-  const sb = A.mount_nodev(type, sticky ? 0o1777 : 0o755, ns);
+  if (type == B.FS_MQUEUE) {
+    const owner = changetype<ipc_namespace>(changetype<usize>(shown));
+    if (excl && !nil(owner.mq)) return ERR_PTR<super_block>(-E.EBUSY);
+    const queues = mq_super(owner);
+    return nil(queues) ? ERR_PTR<super_block>(-E.ENOMEM) : queues;
+  }
+  const sb = A.mount_nodev(type, type == B.FS_TMPFS ? 0o1777 : 0o755, ns);
   if (nil(sb)) return ERR_PTR<super_block>(-E.ENOMEM);
   own_root(p, sb, o);
   apply_options(sb, o);

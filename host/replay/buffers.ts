@@ -118,11 +118,26 @@ export class Buffers {
     if (writes && size > 0) this.#frame.window(addressOf(i), size, 'w');
   }
 
+  /** A buffer whose bytes are read or written, and don't matter. */
+  room(i: number, length: bigint): void {
+    if (!this.#bad(i)) this.#put(i, Number(length), 'rw');
+  }
+
   /** A buffer with bytes that matter. */
   text(i: number): void {
     const node = this.node(i);
     if (node?.kind === 'str' && !node.truncated) {
       this.#put(i, Buffer.from(node.value, 'latin1'), 'r');
+    } else if (!this.#bad(i)) {
+      this.known = false;
+    }
+  }
+
+  /** A string, its end included. */
+  path(i: number): void {
+    const node = this.node(i);
+    if (node?.kind === 'str' && !node.truncated) {
+      this.#put(i, Buffer.from(`${node.value}\0`, 'latin1'), 'r');
     } else if (!this.#bad(i)) {
       this.known = false;
     }

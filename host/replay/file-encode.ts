@@ -7,6 +7,7 @@ import { fieldOf } from '../trace/values.ts';
 import { Buffers } from './buffers.ts';
 import type { Call } from './call.ts';
 import { IPC_ENCODERS } from './ipc.ts';
+import { MQ_ENCODERS } from './mqueue.ts';
 import { timeOf } from './memory.ts';
 import { valueOf } from './value.ts';
 import { encodeTerminal, terminalCommand } from './terminals.ts';
@@ -271,6 +272,7 @@ const ENCODERS: Readonly<Record<number, (b: Buffers, kind: string, frame: Frame)
     b.number(3);
   },
   ...IPC_ENCODERS,
+  ...MQ_ENCODERS,
   [OP.OP_FCNTL]: encodeFcntl,
   [OP.OP_IOCTL]: (b, _kind, frame) => encodeIoctl(b, frame),
   [OP.OP_PSELECT6]: (b) => {

@@ -10,6 +10,7 @@ import { EPOLL_WAITS, fdOf } from './file-class.ts';
 import { addressOf, timeOf } from './memory.ts';
 import { valueOf } from './value.ts';
 import { judgeIpc } from './ipc.ts';
+import { judgeQueue } from './mqueue.ts';
 import { compareMessage } from './messages.ts';
 import { judgeTerminal } from './terminals.ts';
 
@@ -245,6 +246,6 @@ export function judgeFileOutputs(
     case OP.OP_IOCTL:
       return judgeIoctl(call, frame);
     default:
-      return judgeIpc(call, frame);
+      return judgeIpc(call, frame) ?? judgeQueue(call, frame);
   }
 }

@@ -41,6 +41,7 @@ import {
 import { descriptorsOf, hasControl } from './messages.ts';
 import { valueOf } from './value.ts';
 import { Ipc } from './ipc.ts';
+import { assistQueue, classOfQueue } from './mqueue.ts';
 import { assistTerminal } from './terminals.ts';
 import type { CallClass } from './result.ts';
 import { runCall } from './run.ts';
@@ -122,7 +123,7 @@ export class Files {
     const { kernel } = this.#r;
     if (this.#outside.has(call)) return 'assisted';
     if (call.row!.op === OP.OP_SOCKET && !this.#trusted) return 'assisted';
-    const ipc = this.ipc.classOf(call);
+    const ipc = this.ipc.classOf(call) ?? classOfQueue(kernel, call);
     if (ipc) return ipc;
     if (call.row!.classBy === 'byCommand') return classByCommand(kernel, call);
     if (isLargeSend(kernel.file(call.pid, fdOf(call.args[0])), call)) return 'assisted';
@@ -278,6 +279,7 @@ export class Files {
   /** What only the world knows of a call. */
   assist(frame: Frame, call: Call): void {
     this.ipc.assist(frame, call);
+    assistQueue(this.#r.kernel, frame, call);
     const errno = call.retKind === 'error' ? (errnoNumber(call.errno ?? '') ?? EINVAL) : 0;
     const ret = typeof call.ret === 'number' ? call.ret : 0;
     const one = this.#r.kernel.file(call.pid, fdOf(call.args[0]));

@@ -9,6 +9,7 @@ import type { Replay } from './engine.ts';
 import { goOn, type Moment, runNow } from './execute.ts';
 import { EPOLL_WAITS, fdOf } from './file-class.ts';
 import { IPC_SLEEPS } from './ipc.ts';
+import { MQ_SLEEPS } from './mqueue.ts';
 import { help, STEPS } from './order.ts';
 import { judge, numberArg, runCall } from './run.ts';
 import { NAME_CALLS } from './sockets.ts';
@@ -110,7 +111,8 @@ export class Flows {
   /** A call has begun, and is not over. */
   begin(call: Call): void {
     if (!call.row || call.injected || call.done) return;
-    if (IPC_SLEEPS.has(call.row.op)) this.#sleep(call);
+    const { op } = call.row;
+    if (IPC_SLEEPS.has(op) || MQ_SLEEPS.has(op)) this.#sleep(call);
     if (call.done || !this.concerns(call)) return;
     // of several that one event may end it is the one that the log shows to end first
     const end = this.#endOf(call);

@@ -336,8 +336,13 @@ export function raxText(rax: bigint): string {
   return rax < 0n && rax > -4096n ? `-1 ${errnoName(Number(-rax))}` : String(rax);
 }
 
-/** Calls that fail with EAGAIN when their time is over. */
-const TIMED = new Set([OP.OP_RT_SIGTIMEDWAIT, OP.OP_SEMTIMEDOP]);
+/** Calls whose time may be over, and the errno that they end with then. */
+const TIMED = new Map<number, string>([
+  [OP.OP_RT_SIGTIMEDWAIT, 'EAGAIN'],
+  [OP.OP_SEMTIMEDOP, 'EAGAIN'],
+  [OP.OP_MQ_TIMEDSEND, 'ETIMEDOUT'],
+  [OP.OP_MQ_TIMEDRECEIVE, 'ETIMEDOUT'],
+]);
 
 /**
  * Why the outcome isn't what was recorded; undefined when it is. `worldTimers`: the log has timers,
@@ -350,7 +355,7 @@ export function judge(call: Call, outcome: Outcome, worldTimers: boolean): strin
     if (call.retKind === 'unknown') return undefined;
     if (isInterrupted(call) && worldTimers) return undefined;
     const timeout =
-      (TIMED.has(call.row!.op) && call.errno === 'EAGAIN') ||
+      (call.errno !== undefined && TIMED.get(call.row!.op) === call.errno) ||
       (call.row!.op === OP.OP_RESTART_SYSCALL && call.ret === 0);
     return timeout ? undefined : 'the call sleeps';
   }

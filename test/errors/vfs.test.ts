@@ -8,6 +8,7 @@ import * as OP from '../../assembly/uapi/op.ts';
 import { CLONE_NEWNS, CLONE_NEWUSER } from '../../assembly/uapi/sched.ts';
 import { SIGCHLD } from '../../assembly/uapi/signal.ts';
 import { AT_RECURSIVE, S_IFIFO } from '../../assembly/uapi/stat.ts';
+import type { Counts } from '../../host/index.ts';
 import type { Arg } from '../unit/vfs/driver.ts';
 import { Fs, SLEEPS } from '../unit/vfs/driver.ts';
 
@@ -17,6 +18,8 @@ interface Case {
   before?: Call[];
   /** the caller's copies of what is shared may have been made already */
   copies?: boolean;
+  /** what is made for all calls to come stays when this one fails then */
+  keeps?: (keyof Counts)[];
 }
 
 const CREATE = O.O_CREAT | O.O_RDWR;
@@ -26,6 +29,16 @@ const TMPFS = Buffer.from('tmpfs\0');
 const proc = (target: string): Call => [OP.OP_MOUNT, 0, target, new Uint8Array(PROC), 0, 0];
 const PROC = Buffer.from('proc\0');
 const stat = (path: string): Call => [OP.OP_LSTAT, path, new Uint8Array(144)];
+/** mq_open(2) of a queue that is made. */
+const queue = (name: string): Call => [
+  OP.OP_MQ_OPEN,
+  name,
+  CREATE,
+  0o600,
+  new Uint8Array(new BigInt64Array([0n, 2n, 8n, 0n, 0n, 0n, 0n, 0n]).buffer),
+];
+/** Zeros: a message, or a sigevent of no signal. */
+const message = (): Uint8Array => new Uint8Array(64);
 const bind = (from: string, to: string, flags = 0): Call => [
   OP.OP_MOUNT,
   from,
@@ -86,6 +99,25 @@ const CASES: Record<string, Case> = {
   'open of a namespace': {
     call: [OP.OP_OPENAT, O.AT_FDCWD, '/tmp/1/ns/mnt', 0, 0],
     before: [proc('/tmp'), stat('/tmp/1/ns/mnt')],
+  },
+  'mq_open of a new queue': { call: queue('q'), before: [queue('before')] },
+  'the first mq_open of a namespace': {
+    call: queue('q'),
+    keeps: ['dentries', 'vfsInodes', 'mounts', 'ipc'],
+  },
+  'mq_open of an old queue': { call: queue('q'), before: [queue('q')] },
+  mq_timedsend: { call: [OP.OP_MQ_TIMEDSEND, 3, message(), 4, 7, 0], before: [queue('q')] },
+  'mq_timedreceive that sleeps': {
+    call: [OP.OP_MQ_TIMEDRECEIVE, 3, new Uint8Array(8), 8, 0, 0],
+    before: [queue('q')],
+  },
+  'mq_notify after fork': {
+    call: [OP.OP_MQ_NOTIFY, 3, message()],
+    before: [queue('q'), [OP.OP_FORK]],
+  },
+  'a mount of the queues': {
+    call: [OP.OP_MOUNT, 0, '/tmp', new Uint8Array(Buffer.from('mqueue\0')), 0, 0],
+    before: [queue('q')],
   },
   'a bind mount': { call: bind('/dev', '/tmp') },
   'a bind mount of a tree': {
@@ -185,7 +217,7 @@ describe('each allocation fails in turn', () => {
     fs = await Fs.boot();
   });
 
-  it.each(Object.entries(CASES))('%s', (_name, { call, before = [], copies }) => {
+  it.each(Object.entries(CASES))('%s', (_name, { call, before = [], copies, keeps = [] }) => {
     for (const one of before) expect(fs.call(...one)).toBeGreaterThanOrEqual(0);
     const start = fs.k.snapshot();
     const had = fs.k.counts();
@@ -204,6 +236,7 @@ describe('each allocation fails in turn', () => {
       expect(fs.check(), `allocation ${n}`).toEqual([]);
       const has = fs.k.counts();
       if (copies) has.fs = Math.min(has.fs, had.fs);
+      for (const kept of keeps) has[kept] = Math.min(has[kept], had[kept]);
       expect(has, `allocation ${n}`).toEqual(had);
     }
     fs.k.allocFail(0);

@@ -324,6 +324,14 @@ export const OTHERS: Attempts = {
       },
     ],
     [
+      'a message queue of POSIX',
+      'ENOENT',
+      (p) => {
+        call(p.outer, OP.OP_MQ_OPEN, 'outer', O.O_CREAT | O.O_RDWR, 0o666, 0);
+        return call(p.root, OP.OP_MQ_OPEN, 'outer', O.O_RDWR, 0, 0);
+      },
+    ],
+    [
       'shared memory',
       'ENOENT',
       (p) => {

@@ -15,6 +15,5 @@ export const OPENING_CALLS: Readonly<Record<string, CallDef>> = {
   perf_event_open: opens('addr pid int fd flags:perf', by(4, 8n, 0n)),
   io_uring_setup: opens('uint addr', ALWAYS),
   fanotify_init: opens('flags:fanotify flags:open', by(0, 1n, 2n)),
-  mq_open: opens('str flags:open mode in:mq_attr', ALWAYS),
   landlock_create_ruleset: opens('addr ulong uint', ALWAYS),
 };
