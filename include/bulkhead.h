@@ -1218,6 +1218,14 @@
 #define BH_OP_CONTAINER_CHROOT (409)
 #define BH_OP_CONTAINER_BIND_MOUNT_ACROSS (410)
 #define BH_MOUNT_OPS_LAST (429)
+#define BH_MQ_OPS_FIRST (430)
+#define BH_OP_MQ_OPEN (430)
+#define BH_OP_MQ_UNLINK (431)
+#define BH_OP_MQ_TIMEDSEND (432)
+#define BH_OP_MQ_TIMEDRECEIVE (433)
+#define BH_OP_MQ_NOTIFY (434)
+#define BH_OP_MQ_GETSETATTR (435)
+#define BH_MQ_OPS_LAST (435)
 #define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
@@ -3818,7 +3826,7 @@ struct bh_super_block {
   uint32_t max_pages;
   uint32_t fs_info; /* address of a ns_common */
   uint32_t writers;
-  uint32_t pad0;
+  uint32_t ipc; /* address of a ipc_namespace */
 };
 _Static_assert(offsetof(struct bh_super_block, active) == 0, "active");
 _Static_assert(offsetof(struct bh_super_block, type) == 4, "type");
@@ -3835,7 +3843,7 @@ _Static_assert(offsetof(struct bh_super_block, nr_pages) == 44, "nr_pages");
 _Static_assert(offsetof(struct bh_super_block, max_pages) == 48, "max_pages");
 _Static_assert(offsetof(struct bh_super_block, fs_info) == 52, "fs_info");
 _Static_assert(offsetof(struct bh_super_block, writers) == 56, "writers");
-_Static_assert(offsetof(struct bh_super_block, pad0) == 60, "pad0");
+_Static_assert(offsetof(struct bh_super_block, ipc) == 60, "ipc");
 
 struct bh_supervisor {
   uint32_t container; /* address of a container */

@@ -294,8 +294,11 @@ export function dup_files(old: files_struct): files_struct {
 
 /** A descriptor of table `t` is closed: what the process had locked there goes, then the file. */
 function filp_close(t: files_struct, f: file): void {
-  if (f.kind == FILE_MQUEUE) mqueue_flush(t, mqueue_of(f));
-  if (t.locks && !nil(f.inode)) locks_remove_posix(f.inode, <u32>changetype<usize>(t));
+  // a process that is told of messages has a table of its own, as one with locks
+  if (t.locks) {
+    if (f.kind == FILE_MQUEUE) mqueue_flush(t, mqueue_of(f));
+    if (!nil(f.inode)) locks_remove_posix(f.inode, <u32>changetype<usize>(t));
+  }
   fput(f);
 }
 

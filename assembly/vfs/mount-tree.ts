@@ -329,21 +329,29 @@ function counterpart(m: mount, where: mount): mount {
   return nil(where.ns) ? NULL<mount>() : M.lookup_mnt(where, m.mountpoint);
 }
 
+// mount.fresh while a tree is taken away
+/** A counterpart that may go with it, */
+const CANDIDATE: u32 = 2;
+/** and a mount of the tree itself. */
+const LEAVING: u32 = 3;
+
 /**
- * Where the parent of `m` propagates to, what is mounted at the same place and has nothing on it
- * goes first, then `m` and the tree on it.
+ * Takes the tree out of its namespace; with `propagate` also what is mounted at the same places
+ * where its parents propagate to, as far as nothing else is mounted on that.
  */
 export function umount_tree(top: mount, propagate: bool): void {
-  if (propagate) {
-    // the leaves first: what is above a counterpart is a counterpart of what is above
-    let m = last_of(top);
-    while (true) {
-      if (!same(m.parent, m)) propagate_umount(m);
-      if (same(m, top)) break;
-      m = before(m, top);
-    }
+  if (!propagate) {
+    umount_alone(top, false);
+    return;
   }
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) m.fresh = LEAVING;
+  const candidates = gather_candidates(top);
+  while (trim_candidates(candidates)) continue;
+  uncover_candidates(candidates);
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) m.fresh = 0;
+  // before what it may be mounted on
   umount_alone(top, false);
+  take_candidates(candidates);
 }
 
 /** A tree in an anonymous namespace goes as a whole: who is still in it sees it as it was. */
@@ -351,50 +359,114 @@ export function dissolve_tree(top: mount): void {
   umount_alone(top, true);
 }
 
-/** The last mount of a tree in depth-first order. */
-function last_of(top: mount): mount {
-  let m = top;
-  while (!list_head.empty(m.mounts)) m = mount.from_child(m.mounts.prev);
-  return m;
-}
-
-/** The one before `m` in that order. */
-function before(m: mount, top: mount): mount {
-  const prev = m.child.prev;
-  if (prev === m.parent.mounts) return m.parent;
-  return last_of(mount.from_child(prev));
-}
-
-/** Bare counterparts of `m` go: all are found first, since peers are among them. */
-function propagate_umount(m: mount): void {
-  const parent = m.parent;
+/** Counterparts of all mounts of a tree, by mount.copy; each is held. */
+function gather_candidates(top: mount): mount {
   let list = NULL<mount>();
-  for (let at = P.propagation_next(parent, parent); !nil(at); at = P.propagation_next(at, parent)) {
-    const child = counterpart(m, at);
-    if (nil(child) || same(child, m) || nil(child.ns) || child.fresh) continue;
-    if (!list_head.empty(child.mounts) || child.flags & F.MNT_LOCKED) continue;
-    child.fresh = 2;
-    child.copy = list;
-    list = child;
+  for (let m = top; !nil(m); m = M.next_mnt(m, top)) {
+    const parent = m.parent;
+    if (same(parent, m)) continue;
+    for (let at = P.propagation_next(parent, parent); !nil(at);) {
+      const child = counterpart(m, at);
+      if (!nil(child) && !nil(child.ns) && !child.fresh) {
+        child.fresh = CANDIDATE;
+        child.copy = list;
+        list = M.mntget(child);
+      }
+      at = P.propagation_next(at, parent);
+    }
+  }
+  return list;
+}
+
+/** Does `m` cover the whole of what it is mounted on? */
+function is_overmount(m: mount): bool {
+  return same(m.mountpoint, m.parent.root);
+}
+
+/** One round over the candidates: who has to stay does. Return: whether one more is needed. */
+function trim_candidates(list: mount): bool {
+  let changed = false;
+  for (let c = list; !nil(c); c = c.copy) {
+    if (c.fresh != CANDIDATE) continue;
+    let stays = c.flags & F.MNT_LOCKED && c.parent.fresh < CANDIDATE;
+    let keeps = false;
+    for (let l = c.mounts.next; l !== c.mounts; l = l.next) {
+      const child = mount.from_child(l);
+      if (child.fresh >= CANDIDATE) continue;
+      keeps = true;
+      if (!is_overmount(child)) stays = true;
+    }
+    // what stays or takes its place is on its parent, too
+    for (let x = c; keeps && x.parent.fresh == CANDIDATE; x = x.parent) {
+      if (is_overmount(x)) continue;
+      x.parent.fresh = 0;
+      changed = true;
+    }
+    if (!stays) continue;
+    c.fresh = 0;
+    changed = true;
+  }
+  return changed;
+}
+
+/** What covers a candidate comes to lie where that was. */
+function uncover_candidates(list: mount): void {
+  for (let c = list; !nil(c); c = c.copy) {
+    if (c.fresh != CANDIDATE) continue;
+    let l = c.mounts.next;
+    while (l !== c.mounts) {
+      const child = mount.from_child(l);
+      l = l.next;
+      if (child.fresh < CANDIDATE) reparent(child);
+    }
+  }
+}
+
+/** The candidates that are left go. */
+function take_candidates(list: mount): void {
+  for (let c = list; !nil(c); c = c.copy) {
+    if (c.fresh == CANDIDATE && !nil(c.ns)) umount_alone(c, false);
   }
   while (!nil(list)) {
-    const child = list;
-    list = child.copy;
-    child.copy = NULL<mount>();
-    child.fresh = 0;
-    umount_alone(child, false);
+    const c = list;
+    list = c.copy;
+    c.copy = NULL<mount>();
+    c.fresh = 0;
+    M.mntput(c);
   }
 }
 
-/** Is `m`, or where it propagates a bare counterpart of it, in use beyond `refs`? */
+/** `m` is mounted where the lowest of those below it that go is. */
+function reparent(m: mount): void {
+  let parent = m.parent;
+  let at = m.mountpoint;
+  while (parent.fresh >= CANDIDATE) {
+    at = parent.mountpoint;
+    parent = parent.parent;
+  }
+  const old = M.mnt_unlink(m);
+  M.mnt_attach(m, parent, at);
+  M.mntput(old);
+}
+
+/** The one mount on `m` that covers all of it; null: there is none, or are others. */
+function topper_of(m: mount): mount {
+  const only = !list_head.empty(m.mounts) && m.mounts.next === m.mounts.prev;
+  const on = only ? mount.from_child(m.mounts.next) : NULL<mount>();
+  return nil(on) || !is_overmount(on) ? NULL<mount>() : on;
+}
+
+/** Is `m`, or where it propagates a counterpart of it that would go, in use beyond `refs`? */
 export function propagate_mount_busy(m: mount, refs: i32): bool {
   if (same(m.parent, m)) return m.count > refs;
   if (!list_head.empty(m.mounts) || m.count > refs) return true;
   const parent = m.parent;
   for (let at = P.propagation_next(parent, parent); !nil(at); at = P.propagation_next(at, parent)) {
     const child = counterpart(m, at);
-    if (nil(child) || same(child, m) || !list_head.empty(child.mounts)) continue;
-    if (child.count > 1) return true;
+    if (nil(child) || same(child, m)) continue;
+    const covered = !nil(topper_of(child));
+    if (!covered && !list_head.empty(child.mounts)) continue;
+    if (child.count > (covered ? 2 : 1)) return true;
   }
   return false;
 }

@@ -57,7 +57,7 @@ export class mount {
   devname: u32; // kmalloc'd bytes: what it was mounted from
   devname_len: u32;
   target: mount; // of a copy that is to be attached: where; the next one is mp_next
-  fresh: u32; // 1: shared for the attachment under way; 2: to be taken away with others
+  fresh: u32; // 1: shared for the attachment under way; 2, 3: to be taken away (umount_tree)
   writers: u32; // open files of it that may be written
 
   get mounts(): list_head {

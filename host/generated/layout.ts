@@ -1202,7 +1202,7 @@ export const layout = {
     max_pages: 48,
     fs_info: 52,
     writers: 56,
-    pad0: 60,
+    ipc: 60,
   },
   supervisor: {
     size: 20,

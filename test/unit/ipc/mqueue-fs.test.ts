@@ -1,4 +1,4 @@
-// Protects: the file system of POSIX message queues: what it lists, what is made there, whose it is.
+// Protects: the file system of POSIX message queues: what it lists, what can be made, whose it is.
 import { beforeEach, describe, expect, it } from 'vitest';
 import * as E from '../../../assembly/uapi/errno.ts';
 import * as O from '../../../assembly/uapi/fcntl.ts';
