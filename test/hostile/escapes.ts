@@ -2,9 +2,10 @@
 import { MOUNTS } from './escapes-mounts.ts';
 import { OTHERS } from './escapes-others.ts';
 import { PATHS } from './escapes-paths.ts';
+import { TREES } from './escapes-trees.ts';
 import { type Attempts } from './prison.ts';
 
-export const ALL: Attempts = { ...PATHS, ...MOUNTS, ...OTHERS };
+export const ALL: Attempts = { ...PATHS, ...MOUNTS, ...TREES, ...OTHERS };
 export const COUNT = Object.values(ALL).flat().length;
 
 /** The rows by group, as Markdown. */
