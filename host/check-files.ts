@@ -145,13 +145,9 @@ export class FileChecker {
         c.vfs.file(data);
         this.#queue(data);
         break;
-      case VFS: {
-        c.vfs.file(data);
-        const kind = c.word(data + L.vfs_file.kind);
-        if (kind === PROC) this.procFiles.push(c.word(data + L.vfs_file.data));
-        if (kind === PROC_TEXT) this.procTexts.push(c.word(data + L.vfs_file.data));
+      case VFS:
+        this.#place(data);
         break;
-      }
       case FSCONTEXT:
         c.vfs.context(data);
         break;
@@ -189,6 +185,14 @@ export class FileChecker {
       default:
         break;
     }
+  }
+
+  /** A file of the kernel's file systems, and what proc keeps there. */
+  #place(at: number): void {
+    this.#c.vfs.file(at);
+    const kind = this.#c.word(at + L.vfs_file.kind);
+    if (kind === PROC) this.procFiles.push(this.#c.word(at + L.vfs_file.data));
+    if (kind === PROC_TEXT) this.procTexts.push(this.#c.word(at + L.vfs_file.data));
   }
 
   /** Who is to be told of a message has the queue open. */
