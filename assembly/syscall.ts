@@ -25,6 +25,7 @@ import * as I from "./cred/sys-ids.ts";
 import { do_op_files } from "./dispatch-files.ts";
 import { do_op_jobctl } from "./dispatch-jobctl.ts";
 import { do_op_mq } from "./dispatch-mq.ts";
+import { do_op_xattr } from "./dispatch-xattr.ts";
 import { do_op_net } from "./dispatch-net.ts";
 import { do_op_id16, do_op_ns } from "./dispatch-ns.ts";
 import * as X from "./process/sys-clone.ts";
@@ -229,6 +230,8 @@ function do_op_area(op: u32, p: task_struct, f: frame, compat: bool): i32 {
   }
   if (op - O.MQ_OPS_FIRST <= <u32>(O.MQ_OPS_LAST - O.MQ_OPS_FIRST))
     return do_op_mq(op, p, f, compat);
+  const xattr_span: u32 = O.XATTR_OPS_LAST - O.XATTR_OPS_FIRST;
+  if (op - O.XATTR_OPS_FIRST <= xattr_span) return do_op_xattr(op, p, f);
   const process_span: u32 = O.PROCESS_OPS_LAST - O.PROCESS_OPS_FIRST;
   if (op - O.PROCESS_OPS_FIRST <= process_span) return do_op_process(op, p, f, compat);
   const file_span: u32 = O.FILE_OPS_LAST - O.FILE_OPS_FIRST;

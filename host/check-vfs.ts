@@ -228,6 +228,7 @@ export class VfsChecker {
     const sb = this.#word(at + I.sb);
     this.#perSuper.add(sb);
     if (type === S_IFREG) this.#pages(at, sb);
+    this.#attributes(at, sb);
     const queue = this.#word(at + I.mq);
     if (queue) this.#c.queue(queue);
     const proc = this.#word(at + I.proc);
@@ -243,6 +244,15 @@ export class VfsChecker {
       }
     }
     if (n !== this.#word(at + I.nr_children)) this.#c.say('a directory counts its names wrong');
+  }
+
+  /** Extended attributes stand in order, and are counted. */
+  #attributes(inode: number, sb: number): void {
+    let bytes = 0;
+    for (let x = this.#word(inode + L.vfs_inode.xattrs); x; x = this.#word(x + L.xattr.next)) {
+      bytes += L.xattr.size + this.#word(x + L.xattr.name_len) + this.#word(x + L.xattr.value_len);
+    }
+    this.#perSuper.add(sb + 2, bytes);
   }
 
   #pages(inode: number, sb: number): void {
@@ -300,6 +310,9 @@ export class VfsChecker {
       if (active !== (this.#supers.get(sb) ?? 0)) this.#c.say(`file system: ${active} active`);
       if (this.#word(sb + B.nr_inodes) !== (this.#perSuper.get(sb) ?? 0)) {
         this.#c.say('a file system counts its inodes wrong');
+      }
+      if (this.#word(sb + B.xattr_bytes) !== (this.#perSuper.get(sb + 2) ?? 0)) {
+        this.#c.say('a file system counts its attributes wrong');
       }
       if (this.#word(sb + B.nr_pages) !== (this.#perSuper.get(sb + 1) ?? 0)) {
         this.#c.say('a file system counts its pages wrong');

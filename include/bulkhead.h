@@ -1226,6 +1226,20 @@
 #define BH_OP_MQ_NOTIFY (434)
 #define BH_OP_MQ_GETSETATTR (435)
 #define BH_MQ_OPS_LAST (435)
+#define BH_XATTR_OPS_FIRST (436)
+#define BH_OP_SETXATTR (436)
+#define BH_OP_LSETXATTR (437)
+#define BH_OP_FSETXATTR (438)
+#define BH_OP_GETXATTR (439)
+#define BH_OP_LGETXATTR (440)
+#define BH_OP_FGETXATTR (441)
+#define BH_OP_LISTXATTR (442)
+#define BH_OP_LLISTXATTR (443)
+#define BH_OP_FLISTXATTR (444)
+#define BH_OP_REMOVEXATTR (445)
+#define BH_OP_LREMOVEXATTR (446)
+#define BH_OP_FREMOVEXATTR (447)
+#define BH_XATTR_OPS_LAST (447)
 #define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
@@ -1672,6 +1686,22 @@
 #define BH_P_PID (1)
 #define BH_P_PGID (2)
 #define BH_P_PIDFD (3)
+
+/* assembly/uapi/xattr.ts */
+#define BH_XATTR_CREATE (1)
+#define BH_XATTR_REPLACE (2)
+#define BH_XATTR_NAME_MAX (255)
+#define BH_XATTR_SIZE_MAX (65536)
+#define BH_XATTR_LIST_MAX (65536)
+#define BH_VFS_CAP_REVISION_MASK (-0x1000000)
+#define BH_VFS_CAP_REVISION_2 (0x2000000)
+#define BH_VFS_CAP_REVISION_3 (0x3000000)
+#define BH_XATTR_CAPS_SZ_2 (20)
+#define BH_XATTR_CAPS_SZ_3 (24)
+#define BH_MAX_HANDLE_SZ (128)
+#define BH_HANDLE_HEAD (8)
+#define BH_HANDLE_BYTES (12)
+#define BH_HANDLE_TYPE (1)
 
 /*
  * Structs in the memory of the module. Fields are little-endian, addresses are
@@ -3827,6 +3857,7 @@ struct bh_super_block {
   uint32_t fs_info; /* address of a ns_common */
   uint32_t writers;
   uint32_t ipc; /* address of a ipc_namespace */
+  uint32_t xattr_bytes;
 };
 _Static_assert(offsetof(struct bh_super_block, active) == 0, "active");
 _Static_assert(offsetof(struct bh_super_block, type) == 4, "type");
@@ -3844,6 +3875,7 @@ _Static_assert(offsetof(struct bh_super_block, max_pages) == 48, "max_pages");
 _Static_assert(offsetof(struct bh_super_block, fs_info) == 52, "fs_info");
 _Static_assert(offsetof(struct bh_super_block, writers) == 56, "writers");
 _Static_assert(offsetof(struct bh_super_block, ipc) == 60, "ipc");
+_Static_assert(offsetof(struct bh_super_block, xattr_bytes) == 64, "xattr_bytes");
 
 struct bh_supervisor {
   uint32_t container; /* address of a container */
@@ -4284,6 +4316,8 @@ struct bh_vfs_inode {
   uint32_t state;
   uint32_t proc; /* address of a proc_inode */
   uint32_t mq; /* address of a mqueue_inode_info */
+  uint32_t xattrs; /* address of a xattr */
+  uint32_t pad;
 };
 _Static_assert(offsetof(struct bh_vfs_inode, count) == 0, "count");
 _Static_assert(offsetof(struct bh_vfs_inode, mode) == 4, "mode");
@@ -4308,6 +4342,8 @@ _Static_assert(offsetof(struct bh_vfs_inode, next_off) == 96, "next_off");
 _Static_assert(offsetof(struct bh_vfs_inode, state) == 100, "state");
 _Static_assert(offsetof(struct bh_vfs_inode, proc) == 104, "proc");
 _Static_assert(offsetof(struct bh_vfs_inode, mq) == 108, "mq");
+_Static_assert(offsetof(struct bh_vfs_inode, xattrs) == 112, "xattrs");
+_Static_assert(offsetof(struct bh_vfs_inode, pad) == 116, "pad");
 
 struct bh_wait_opts {
   int32_t type;
@@ -4353,6 +4389,22 @@ _Static_assert(offsetof(struct bh_watch, next) == 0, "next");
 _Static_assert(offsetof(struct bh_watch, inode) == 4, "inode");
 _Static_assert(offsetof(struct bh_watch, wd) == 8, "wd");
 _Static_assert(offsetof(struct bh_watch, mask) == 12, "mask");
+
+struct bh_xattr {
+  uint32_t next; /* address of a xattr */
+  uint32_t name_len;
+  uint32_t value_len;
+};
+_Static_assert(offsetof(struct bh_xattr, next) == 0, "next");
+_Static_assert(offsetof(struct bh_xattr, name_len) == 4, "name_len");
+_Static_assert(offsetof(struct bh_xattr, value_len) == 8, "value_len");
+
+struct bh_xattr_place {
+  uint32_t mnt; /* address of a mount */
+  uint32_t inode; /* address of a vfs_inode */
+};
+_Static_assert(offsetof(struct bh_xattr_place, mnt) == 0, "mnt");
+_Static_assert(offsetof(struct bh_xattr_place, inode) == 4, "inode");
 
 /* Exports of kernel.wasm (assembly/index.ts), as function types. */
 /* Version of this interface; changes with every incompatible change of exports or layouts. */

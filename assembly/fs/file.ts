@@ -6,7 +6,7 @@ import { ERR_PTR, NULL, nil } from "../lib/err.ts";
 import { ns_common, put_ns } from "../namespace/namespace.ts";
 import { frame } from "../lib/frame.ts";
 import { inotify_device, inotify_release } from "./inotify.ts";
-import { inode, locks_release, locks_remove_posix } from "./locks.ts";
+import { inode, known_inode, locks_release, locks_remove_posix } from "./locks.ts";
 import { mqueue_flush, mqueue_of } from "../ipc/mqueue.ts";
 import { list_at, list_head } from "../lib/list.ts";
 import { pid, put_pid } from "../process/pid.ts";
@@ -292,12 +292,19 @@ export function dup_files(old: files_struct): files_struct {
   return t;
 }
 
+/** What locks on the file are taken on: another open file of the same inode may have some. */
+function locked_inode(f: file): inode {
+  if (!nil(f.inode) || f.kind != FILE_VFS) return f.inode;
+  return known_inode(<u32>changetype<usize>(f.place.dentry.inode));
+}
+
 /** A descriptor of table `t` is closed: what the process had locked there goes, then the file. */
 function filp_close(t: files_struct, f: file): void {
   // a process that is told of messages has a table of its own, as one with locks
   if (t.locks) {
     if (f.kind == FILE_MQUEUE) mqueue_flush(t, mqueue_of(f));
-    if (!nil(f.inode)) locks_remove_posix(f.inode, <u32>changetype<usize>(t));
+    const i = locked_inode(f);
+    if (!nil(i)) locks_remove_posix(i, <u32>changetype<usize>(t));
   }
   fput(f);
 }

@@ -59,11 +59,17 @@ export function locks_caches_init(): void {
   kmem_cache_init(CACHE_FILE_LOCK, <u32>offsetof<file_lock>());
 }
 
-/** The inode of a number, with one more reference. Null when memory is exhausted. */
+/** The inode of a number, without a reference; null: no lock or watch knows it. */
+export function known_inode(id: u32): inode {
+  let i = changetype<inode>(<usize>root().inodes);
+  while (!nil(i) && i.id != id) i = i.next;
+  return i;
+}
+
+/** The same with one more reference, made if need be. Null when memory is exhausted. */
 export function find_inode(id: u32): inode {
   const r = root();
-  let i = changetype<inode>(<usize>r.inodes);
-  while (!nil(i) && i.id != id) i = i.next;
+  let i = known_inode(id);
   if (!nil(i)) {
     i.count += 1;
     return i;

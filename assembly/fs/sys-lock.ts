@@ -5,6 +5,8 @@ import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
 import * as L from "./locks.ts";
+import { vfs_inode } from "../vfs/inode.ts";
+import { place_of } from "../vfs/lookup.ts";
 import { file_lock } from "./locks.ts";
 import { get_pid, pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
@@ -40,20 +42,45 @@ function is_ofd(cmd: i32): bool {
   return cmd == O.F_OFD_GETLK || cmd == O.F_OFD_SETLK || cmd == O.F_OFD_SETLKW;
 }
 
+/** The inode of an open file of the kernel's file systems; null: it is another's. */
+function vfs_inode_of(at: file): vfs_inode {
+  const place = place_of(at);
+  return nil(place) ? changetype<vfs_inode>(0) : place.dentry.inode;
+}
+
+/** Locks on a file of the kernel's file systems are its inode's. -ENOMEM, 0. */
+function bind_inode(at: file): i32 {
+  const i = vfs_inode_of(at);
+  if (!nil(at.inode) || nil(i)) return 0;
+  // its address, far above the numbers that a host gives; the file holds the inode
+  at.inode = L.find_inode(<u32>changetype<usize>(i));
+  return nil(at.inode) ? -E.ENOMEM : 0;
+}
+
+/** Where a lock counts from. -1: only the world knows. */
+function lock_base(at: file, whence: i32): i64 {
+  if (whence == O.SEEK_SET) return 0;
+  const i = vfs_inode_of(at);
+  if (nil(i)) return -1;
+  return whence == O.SEEK_CUR ? <i64>at.pos : <i64>i.length;
+}
+
 /** Reads struct flock at `addr`. Return: 0, 1: only the world knows where it begins, errno. */
-function get_flock(f: frame, addr: u64, compat: bool): i32 {
+function get_flock(f: frame, at: file, addr: u64, compat: bool): i32 {
   const bad = copy_from_user(f, SCRATCH_USER, addr, flock_bytes(compat));
   if (bad) return bad;
   const r = request();
   const from = SCRATCH_USER + (compat ? 4 : 8);
   r.type = load<i16>(SCRATCH_USER);
   r.whence = load<i16>(SCRATCH_USER, 2);
-  const start = load<i64>(from);
+  let start = load<i64>(from);
   const len = load<i64>(from, 8);
   r.pid = load<i32>(from, 16);
   if (<u32>r.whence > <u32>O.SEEK_END) return -E.EINVAL;
-  // where the file's offset stands, and where it ends, is not known here
-  if (r.whence != O.SEEK_SET) return 1;
+  const base = lock_base(at, r.whence);
+  if (base < 0) return 1;
+  if (start > i64.MAX_VALUE - base) return -E.EOVERFLOW;
+  start += base;
   if (start < 0) return -E.EINVAL;
   r.start = <u64>start;
   r.end = L.OFFSET_MAX;
@@ -86,8 +113,10 @@ function new_lock(p: task_struct, at: file, ofd: bool): file_lock {
 /** F_GETLK: the first lock in the way, or F_UNLCK. */
 export function fcntl_getlk(p: task_struct, f: frame, at: file, cmd: i32, compat: bool): i32 {
   const ofd = is_ofd(cmd);
-  const error = get_flock(f, f.a2, compat);
+  const error = get_flock(f, at, f.a2, compat);
   if (error < 0) return error;
+  const bad = bind_inode(at);
+  if (bad) return bad;
   if (nil(at.inode) || error) return FD.world_result(f, 0);
   const r = request();
   if (r.type == O.F_UNLCK && !ofd) return -E.EINVAL;
@@ -123,8 +152,10 @@ export function fcntl_setlk(
 ): i32 {
   const awaited = f.phase ? awaited_file(p) : present;
   const at = nil(awaited) ? present : awaited;
-  const error = get_flock(f, f.a2, compat);
+  const error = get_flock(f, at, f.a2, compat);
   if (error < 0) return end_wait(p, error);
+  const bad = bind_inode(at);
+  if (bad) return end_wait(p, bad);
   if (nil(at.inode) || error) return end_wait(p, FD.world_result(f, 0));
   const ofd = is_ofd(cmd);
   const mode = at.flags & O.O_ACCMODE;
@@ -175,6 +206,8 @@ export function sys_flock(p: task_struct, f: frame, fd: i32, cmd: i32): i32 {
   if (how != O.LOCK_SH && how != O.LOCK_EX && how != O.LOCK_UN) return -E.EINVAL;
   const at = call_file(p, f, fd);
   if (nil(at)) return -E.EBADF;
+  const bad = bind_inode(at);
+  if (bad) return end_wait(p, bad);
   if (nil(at.inode)) return end_wait(p, FD.world_result(f, 0));
   const want = L.alloc_lock();
   if (nil(want)) return end_wait(p, -E.ENOMEM);

@@ -315,6 +315,21 @@ export const OP_MQ_TIMEDRECEIVE = 433;
 export const OP_MQ_NOTIFY = 434;
 export const OP_MQ_GETSETATTR = 435;
 export const MQ_OPS_LAST = 435;
+// extended attributes: assembly/dispatch-xattr.ts.
+export const XATTR_OPS_FIRST = 436;
+export const OP_SETXATTR = 436;
+export const OP_LSETXATTR = 437;
+export const OP_FSETXATTR = 438;
+export const OP_GETXATTR = 439;
+export const OP_LGETXATTR = 440;
+export const OP_FGETXATTR = 441;
+export const OP_LISTXATTR = 442;
+export const OP_LLISTXATTR = 443;
+export const OP_FLISTXATTR = 444;
+export const OP_REMOVEXATTR = 445;
+export const OP_LREMOVEXATTR = 446;
+export const OP_FREMOVEXATTR = 447;
+export const XATTR_OPS_LAST = 447;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 512;
 // Added to the number of a call about ids: its old form with ids of 16 bits (i386).

@@ -15,6 +15,7 @@ import {
 } from "../lib/slab.ts";
 import { proc_inode, proc_inode_release } from "../proc/procfs.ts";
 import { super_block } from "./super.ts";
+import { free_xattrs, xattr } from "./xattr.ts";
 import { EFBIG, ENOMEM, ENOSPC } from "../uapi/errno.ts";
 import { S_IFMT } from "../uapi/fcntl.ts";
 import { PAGE_SIZE } from "../uapi/limits.ts";
@@ -31,7 +32,7 @@ export const I_DYNAMIC: u32 = 4;
 /** Pages of a file: positions end where u32 page numbers times four would. */
 const PAGES_LAST: u64 = 0x0fffffff;
 
-/** struct vfs_inode - 112 bytes. */
+/** struct vfs_inode - 120 bytes. */
 @unmanaged
 export class vfs_inode {
   count: i32; // refcount_t: dentries
@@ -57,6 +58,8 @@ export class vfs_inode {
   state: u32; // S_DEAD, I_LINKABLE, I_DYNAMIC
   proc: proc_inode; // of proc: what it stands for; belongs to it
   mq: mqueue_inode_info; // of a message queue; belongs to it
+  xattrs: xattr; // extended attributes, by their names; belong to it
+  pad: u32;
 
   get children(): list_head {
     return list_at(changetype<usize>(this), offsetof<vfs_inode>("child_next"));
@@ -120,6 +123,7 @@ export function iput(i: vfs_inode): void {
   if (type == S_IFREG) truncate_pages(i, 0);
   if (type == S_IFREG || type == S_IFDIR) kfree(i.data, i.cap << 2);
   else if (type == S_IFLNK) kfree(i.data, i.cap);
+  if (!nil(i.xattrs)) free_xattrs(i);
   if (!nil(i.mq)) mqueue_evict(i);
   if (!nil(i.proc)) proc_inode_release(i.proc);
   i.sb.nr_inodes -= 1;

@@ -30,7 +30,7 @@ export const FS_NOEXEC: u32 = 8;
 /** The world has it, not a caller of mount(2). */
 export const FS_INTERNAL: u32 = 16;
 
-/** struct super_block - 64 bytes. */
+/** struct super_block - 68 bytes. */
 @unmanaged
 export class super_block {
   active: i32; // refcount_t: mounts of it, contexts that made it
@@ -49,6 +49,7 @@ export class super_block {
   fs_info: ns_common; // [C] of proc: the pid namespace that it shows; holds a reference
   writers: u32; // open files that may be written
   ipc: ipc_namespace; // of mqueue: whose queues; no reference, null when that is gone
+  xattr_bytes: u32; // extended attributes of all its inodes
 }
 
 /** What the type with a number is allowed. */

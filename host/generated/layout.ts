@@ -1186,7 +1186,7 @@ export const layout = {
     node: 248,
   },
   super_block: {
-    size: 64,
+    size: 68,
     active: 0,
     type: 4,
     flags: 8,
@@ -1203,6 +1203,7 @@ export const layout = {
     fs_info: 52,
     writers: 56,
     ipc: 60,
+    xattr_bytes: 64,
   },
   supervisor: {
     size: 20,
@@ -1440,7 +1441,7 @@ export const layout = {
     writer: 20,
   },
   vfs_inode: {
-    size: 112,
+    size: 120,
     count: 0,
     mode: 4,
     uid: 8,
@@ -1464,6 +1465,8 @@ export const layout = {
     state: 100,
     proc: 104,
     mq: 108,
+    xattrs: 112,
+    pad: 116,
   },
   wait_opts: {
     size: 28,
@@ -1491,5 +1494,16 @@ export const layout = {
     inode: 4,
     wd: 8,
     mask: 12,
+  },
+  xattr: {
+    size: 12,
+    next: 0,
+    name_len: 4,
+    value_len: 8,
+  },
+  xattr_place: {
+    size: 8,
+    mnt: 0,
+    inode: 4,
   },
 } as const;

@@ -100,6 +100,17 @@ const CASES: Record<string, Case> = {
     call: [OP.OP_OPENAT, O.AT_FDCWD, '/tmp/1/ns/mnt', 0, 0],
     before: [proc('/tmp'), stat('/tmp/1/ns/mnt')],
   },
+  setxattr: { call: [OP.OP_SETXATTR, '/bin', 'user.a', message(), 64, 0] },
+  'flock of a file': {
+    call: [OP.OP_FLOCK, 3, 2],
+    before: [[OP.OP_OPENAT, O.AT_FDCWD, '/f', CREATE, 0o644]],
+    keeps: ['inodes'],
+  },
+  'a record lock': {
+    call: [OP.OP_FCNTL, 3, O.F_SETLK, message()],
+    before: [[OP.OP_OPENAT, O.AT_FDCWD, '/f', CREATE, 0o644]],
+    keeps: ['inodes'],
+  },
   'mq_open of a new queue': { call: queue('q'), before: [queue('before')] },
   'the first mq_open of a namespace': {
     call: queue('q'),

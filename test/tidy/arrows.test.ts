@@ -24,7 +24,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
   ['objects', /^(epoll|inotify|locks|ipc|ipc-ns|mqueue|msg|pgrp|sem|shm|timerfd|tty|unix)\.ts$/],
   ['objects', /^(inet|net-namespace|sock)\.ts$/],
-  ['objects', /^(super|inode|dcache|mount|pnode|fifo|permission|d-path)\.ts$/],
+  ['objects', /^(super|inode|xattr|dcache|mount|pnode|fifo|permission|d-path)\.ts$/],
   ['objects', /^(mnt-namespace|mount-tree|fs-context|fs-params)\.ts$/],
   ['operations', /^(namei|lookup|mnt-visible|ops|open|rw|sock-node|do-mount)\.ts$/],
   ['operations', /^(furnish|mount-path|move-mount)\.ts$/],

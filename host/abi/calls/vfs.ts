@@ -8,6 +8,22 @@ const onPath = (op: number, args: string, result: CallDef['result'] = 'zero'): C
   return { op, args, result, class: 'unmodelled', support: 'partial', note: NOTE };
 };
 
+/** Extended attributes. */
+const XATTRS: Readonly<Record<string, CallDef>> = {
+  setxattr: onPath(OP.OP_SETXATTR, 'str str addr ulong uint'),
+  lsetxattr: onPath(OP.OP_LSETXATTR, 'str str addr ulong uint'),
+  fsetxattr: onPath(OP.OP_FSETXATTR, 'fd str addr ulong uint'),
+  getxattr: onPath(OP.OP_GETXATTR, 'str str out:byte@3 ulong', 'size'),
+  lgetxattr: onPath(OP.OP_LGETXATTR, 'str str out:byte@3 ulong', 'size'),
+  fgetxattr: onPath(OP.OP_FGETXATTR, 'fd str out:byte@3 ulong', 'size'),
+  listxattr: onPath(OP.OP_LISTXATTR, 'str out:byte@2 ulong', 'size'),
+  llistxattr: onPath(OP.OP_LLISTXATTR, 'str out:byte@2 ulong', 'size'),
+  flistxattr: onPath(OP.OP_FLISTXATTR, 'fd out:byte@2 ulong', 'size'),
+  removexattr: onPath(OP.OP_REMOVEXATTR, 'str str'),
+  lremovexattr: onPath(OP.OP_LREMOVEXATTR, 'str str'),
+  fremovexattr: onPath(OP.OP_FREMOVEXATTR, 'fd str'),
+};
+
 /** Names in directories. */
 const NAMES: Readonly<Record<string, CallDef>> = {
   mkdir: onPath(OP.OP_MKDIR, 'str mode'),
@@ -66,6 +82,7 @@ const ATTRIBUTES: Readonly<Record<string, CallDef>> = {
 };
 
 export const VFS_CALLS: Readonly<Record<string, CallDef>> = {
+  ...XATTRS,
   ...NAMES,
   ...DIRECTORIES,
   ...ATTRIBUTES,

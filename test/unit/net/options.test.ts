@@ -5,7 +5,7 @@ import * as E from '../../../assembly/uapi/errno.ts';
 import * as N from '../../../assembly/uapi/net.ts';
 import * as OP from '../../../assembly/uapi/op.ts';
 import * as K from '../../../assembly/uapi/socket.ts';
-import { in4, type Net, net, un, USER } from './machine.ts';
+import { in4, type Net, net, un, USER, SLEEPS } from './machine.ts';
 
 let n: Net;
 beforeEach(async () => {
@@ -116,13 +116,53 @@ describe('several messages in one call', () => {
     const [a, b] = [n.word(0), n.word(1)];
     expect(n.mem(1, OP.OP_SENDMMSG, [a, USER, 3, 0], messages(3, 5))).toBe(3);
     expect([14, 30, 46].map((i) => n.word(i))).toEqual([5, 5, 5]);
-    expect(n.mem(1, OP.OP_RECVMMSG, [b, USER, 4, 0, 0], messages(4, 9))).toBe(3);
+    expect(n.mem(1, OP.OP_RECVMMSG, [b, USER, 4, K.MSG_WAITFORONE, 0], messages(4, 9))).toBe(3);
     expect([14, 30, 46, 62].map((i) => n.word(i))).toEqual([5, 5, 5, 0]);
     expect(n.mem(1, OP.OP_RECVMMSG, [b, USER, 4, K.MSG_DONTWAIT, 0], messages(4, 9))).toBe(
       -E.EAGAIN,
     );
     expect(n.mem(1, OP.OP_SENDMMSG, [a, USER, 0, 0], messages(1, 5))).toBe(0);
     expect(n.mem(1, OP.OP_SENDMMSG, [99, USER, 1, 0], messages(1, 5))).toBe(-E.EBADF);
+  });
+
+  it('are waited for, all or with MSG_WAITFORONE one', () => {
+    n.mem(1, OP.OP_SOCKETPAIR, [K.AF_UNIX, K.SOCK_DGRAM, 0, USER], 8);
+    const [a, b] = [n.word(0), n.word(1)];
+    const child = n.as(n.mem(1, OP.OP_FORK, [], 0));
+    const wait = (flags: number): unknown =>
+      n.mem(child.tid, OP.OP_RECVMMSG, [b, USER, 3, flags, 0], messages(3, 9));
+    n.mem(1, OP.OP_SENDMMSG, [a, USER, 1, 0], messages(1, 5));
+    expect(wait(0)).toBe(SLEEPS);
+    n.mem(1, OP.OP_SENDMMSG, [a, USER, 1, 0], messages(1, 6));
+    n.k.runWoken();
+    n.mem(1, OP.OP_SENDMMSG, [a, USER, 1, 0], messages(1, 7));
+    n.k.runWoken();
+    const frame = n.k.frameOf(child.tid)!;
+    expect(frame.result).toBe(3);
+    const out = Buffer.from(frame.output(USER, 192)!);
+    expect([56, 120, 184].map((at) => out.readUInt32LE(at))).toEqual([5, 6, 7]);
+    n.mem(1, OP.OP_SENDMMSG, [a, USER, 1, 0], messages(1, 5));
+    expect(wait(K.MSG_WAITFORONE)).toBe(1);
+    expect(n.k.check()).toEqual([]);
+  });
+
+  it('end when their time is over, and say what is left', () => {
+    n.mem(1, OP.OP_SOCKETPAIR, [K.AF_UNIX, K.SOCK_DGRAM, 0, USER], 8);
+    const [a, b] = [n.word(0), n.word(1)];
+    n.mem(1, OP.OP_SENDMMSG, [a, USER, 2, 0], messages(2, 5));
+    const timed = (sec: bigint, nsec: bigint): Uint8Array => {
+      const bytes = new Uint8Array([...messages(2, 9), ...new Uint8Array(16)]);
+      bytes.set(new Uint8Array(new BigInt64Array([sec, nsec]).buffer), 144);
+      return bytes;
+    };
+    const at = USER + 144;
+    expect(n.mem(1, OP.OP_RECVMMSG, [b, USER, 2, 0, at], timed(0n, 1_000_000_000n))).toBe(
+      -E.EINVAL,
+    );
+    // looked at after each message
+    expect(n.mem(1, OP.OP_RECVMMSG, [b, USER, 2, 0, at], timed(0n, 0n))).toBe(1);
+    expect(n.mem(1, OP.OP_RECVMMSG, [b, USER, 1, 0, at], timed(5n, 7n))).toBe(1);
+    expect([n.word(36), n.word(38)]).toEqual([5, 7]);
   });
 
   it('names go along in struct msghdr', () => {
