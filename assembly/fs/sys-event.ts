@@ -140,14 +140,16 @@ export function sys_inotify_add_watch(p: task_struct, f: frame): i32 {
   const at = call_file(p, f, <i32>f.a0);
   const error = inotify_of(at);
   if (error) return error;
-  if (f.assist & F.ASSIST_ERRNO && f.assist_val != E.EEXIST) return -f.assist_val;
-  const d = at.inotify;
   const known = (f.assist & F.ASSIST_FILE) != 0;
+  if (f.assist & F.ASSIST_ERRNO && (f.assist_val != E.EEXIST || !known)) return -f.assist_val;
+  const d = at.inotify;
   const what = known ? find_inode(<u32>f.assist_pid) : changetype<inode>(0);
   if (known && nil(what)) return -E.ENOMEM;
-  const old = known ? I.watch_of(d, what) : changetype<I.watch>(0);
+  let old = known ? I.watch_of(d, what) : changetype<I.watch>(0);
+  // that two names are one file's the world knows
+  if (nil(old) && f.assist & F.ASSIST_RET) old = I.find_watch(d, f.assist_val);
   if (!nil(old)) {
-    put_inode(what);
+    if (known) put_inode(what);
     if (mask & N.IN_MASK_CREATE) return -E.EEXIST;
     old.mask = mask & N.IN_MASK_ADD ? old.mask | mask : mask;
     return old.wd;

@@ -151,6 +151,10 @@ export function sys_fcntl(p: task_struct, f: frame, fd: i32, cmd: i32, compat: b
     case O.F_GETFL:
       // what a file from before the log was opened with the world knows
       if (f.assist & F.ASSIST_RET && FD.flags_unknown(at)) FD.learn_flags(at, <u32>f.assist_val);
+      // whether a file of the world's can send signals at all
+      if (f.assist & F.ASSIST_RET && at.kind == FD.FILE_WORLD) {
+        at.flags = (at.flags & ~O.O_ASYNC) | ((<u32>f.assist_val) & O.O_ASYNC);
+      }
       return <i32>at.flags;
     case O.F_SETFL:
       return setfl(at, <u32>arg);

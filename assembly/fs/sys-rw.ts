@@ -276,6 +276,12 @@ function pread_or_pwrite(p: task_struct, f: frame, fd: i32, compat: bool, write:
   return seekable(at) ? sys_world_call(f, 0) : -E.ESPIPE;
 }
 
+/** Files that let themselves be moved about in, and stay where they are. */
+function stays_at_zero(kind: u32): bool {
+  const counts = kind == FD.FILE_EVENTFD || kind == FD.FILE_TIMERFD || kind == FD.FILE_SIGNALFD;
+  return counts || kind == FD.FILE_INOTIFY || kind == FD.FILE_EPOLL;
+}
+
 /** lseek(2): fd, offset, whence. Where a file ends is the world's to know. */
 export function sys_lseek(p: task_struct, f: frame, fd: i32): i32 {
   const at = call_file(p, f, fd);
@@ -288,5 +294,6 @@ export function sys_lseek(p: task_struct, f: frame, fd: i32): i32 {
   if (at.kind == FD.FILE_PROC_TEXT && !(f.assist & (F.ASSIST_RET | F.ASSIST_ERRNO))) {
     return proc_text_seek(at, <i64>f.a1, <i32>f.a2);
   }
+  if (stays_at_zero(at.kind)) return 0;
   return seekable(at) ? sys_world_call(f, 0) : -E.ESPIPE;
 }

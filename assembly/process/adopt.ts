@@ -30,6 +30,7 @@ import { SIGCHLD } from "../uapi/signal.ts";
 import { refcount_inc } from "../lib/refcount.ts";
 import { dec_nproc, inc_nproc, put_ucounts } from "../cred/ucounts.ts";
 import { user_namespace } from "../namespace/user-namespace.ts";
+import { create_uts_ns } from "../namespace/uts.ts";
 
 export function find_task(nr: i32): task_struct {
   return find_task_by_pid_ns(nr, changetype<pid_namespace>(<usize>root().init_pid_ns));
@@ -167,6 +168,7 @@ export function adopt_ns(p: task_struct, fd: i32, type: i32, inum: u32): i32 {
     const user = p.cred.user_ns;
     if (type == C.CLONE_NEWUSER) ns = create_ns(type, user, changetype<user_namespace>(0), 0);
     else if (type == C.CLONE_NEWPID) ns = create_pid_namespace(task_active_pid_ns(p), user, 0);
+    else if (type == C.CLONE_NEWUTS) ns = create_uts_ns(user, 0, NULL<ns_common>());
     else ns = create_ns(type, NULL<ns_common>(), user, 0);
     if (IS_ERR(ns)) return PTR_ERR(ns);
     if (type == C.CLONE_NEWUSER) ns.level = user.level + 1;

@@ -248,6 +248,21 @@ export function kernel_waitid(
   rusage: u64,
   compat: bool,
 ): i32 {
+  const rusage_bytes: u32 = compat ? 72 : 144;
+  const need = prepare_write(f, info, compat ? 24 : 28) | prepare_write(f, rusage, rusage_bytes);
+  if (need) return need;
+  const r = do_waitid(p, f, which, upid, options);
+  if (r < -4096) return r;
+  // who finds nothing, for whatever reason, is told so there too: a bad address is the last word
+  const w = opts();
+  if (r <= 0) w.nr = 0;
+  if (put_waitid_info(p, f, info, w, compat)) return -E.EFAULT;
+  if (r > 0 && put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
+  return r < 0 ? r : 0;
+}
+
+/** Return: the child's number, 0: nothing yet, or a negative errno. */
+function do_waitid(p: task_struct, f: frame, which: i32, upid: i32, options: i32): i32 {
   const known =
     W.WNOHANG |
     W.WNOWAIT |
@@ -259,9 +274,6 @@ export function kernel_waitid(
     W.__WALL;
   if (options & ~known) return -E.EINVAL;
   if (!(options & (W.WEXITED | W.WSTOPPED | W.WCONTINUED))) return -E.EINVAL;
-  const rusage_bytes: u32 = compat ? 72 : 144;
-  const need = prepare_write(f, info, compat ? 24 : 28) | prepare_write(f, rusage, rusage_bytes);
-  if (need) return need;
   const w = opts();
   const ns = task_active_pid_ns(p);
   w.options = options;
@@ -286,12 +298,5 @@ export function kernel_waitid(
     return -E.EINVAL;
   }
   const r = do_wait(w, p, f);
-  if (r < 0) return r;
-  if (r == 0) {
-    if (nonblock && !(options & W.WNOHANG)) return -E.EAGAIN;
-    w.nr = 0;
-  }
-  if (put_waitid_info(p, f, info, w, compat)) return -E.EFAULT;
-  if (r > 0 && put_rusage(f, rusage, rusage_bytes)) return -E.EFAULT;
-  return 0;
+  return r == 0 && nonblock && !(options & W.WNOHANG) ? -E.EAGAIN : r;
 }

@@ -22,7 +22,7 @@ import * as T from "../process/task.ts";
 import { cold, task_struct } from "../process/task.ts";
 import { access_ok, copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
 import * as E from "../uapi/errno.ts";
-import { WINDOW_WRITE } from "../uapi/frame.ts";
+import { ASSIST_ERRNO, WINDOW_WRITE } from "../uapi/frame.ts";
 import * as N from "../uapi/signal.ts";
 import { remove_waiters, signal_pending, sleep_on } from "../process/waitqueue.ts";
 
@@ -183,6 +183,8 @@ function do_sigqueueinfo(
   if (nil(t)) return -E.ESRCH;
   if (tgid && pid_nr_ns(t.signal.tgid_pid, ns) != tgid) return -E.ESRCH;
   if (<u32>sig > 64) return -E.EINVAL;
+  // what else is queued for this user the world knows
+  if (f.assist & ASSIST_ERRNO) return -f.assist_val;
   return send_own_info(p, t, sig, tgid == 0);
 }
 

@@ -12,7 +12,7 @@ import { task_struct, thread_group_leader } from "../process/task.ts";
 import { copy_from_user, copy_to_user, prepare_write, put_user32 } from "../lib/uaccess.ts";
 import { CAP_WAKE_ALARM } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
-import { ASSIST_RET } from "../uapi/frame.ts";
+import { ASSIST_ERRNO, ASSIST_RET } from "../uapi/frame.ts";
 import { SIGALRM } from "../uapi/signal.ts";
 import * as U from "../uapi/time.ts";
 
@@ -197,6 +197,8 @@ export function sys_timer_create(p: task_struct, f: frame, compat: bool): i32 {
   }
   let error = check_clock(clock);
   if (error) return error;
+  // what else is queued for this user the world knows
+  if (f.assist & ASSIST_ERRNO) return -f.assist_val;
   const t = I.create_itimer(p);
   if (nil(t)) return -E.EAGAIN;
   t.clock = clock;

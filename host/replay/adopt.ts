@@ -9,7 +9,7 @@ import {
   LINUX_REBOOT_MAGIC1,
 } from '../../assembly/uapi/reboot.ts';
 import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
-import { SIG_SETMASK } from '../../assembly/uapi/signal.ts';
+import { SIG_SETMASK, SIGCHLD } from '../../assembly/uapi/signal.ts';
 import { DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
@@ -17,9 +17,11 @@ import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { adoptCred, forgetByExec, learnCred, prepareCred } from './creds.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
+import { isBeyondTable } from './file-class.ts';
 import { valueOf } from './value.ts';
 import { filterExplains } from './filtered.ts';
 import { shownMask } from './handlers.ts';
+import { prepareHidden } from './hidden.ts';
 import { adoptInherited } from './inherited.ts';
 import { addReason, type CallClass } from './result.ts';
 import { forkRefused, isFork, numberArg, type Outcome } from './run.ts';
@@ -56,6 +58,8 @@ const REBOOTS = new Map([
   [1, LINUX_REBOOT_CMD_RESTART],
   [2, LINUX_REBOOT_CMD_POWER_OFF],
 ]);
+/** Calls that change who a task is. */
+const SETS_IDS = ['setuid', 'setresuid', 'setreuid', 'setgid', 'setresgid', 'setregid'];
 const EXECS = new Set([OP.OP_EXECVE, OP.OP_EXECVEAT]);
 /** Calls that wait under a signal mask of their own. */
 const MASK_CALLS = ['pselect6', 'ppoll', 'epoll_pwait', 'epoll_pwait2', 'io_pgetevents'];
@@ -101,8 +105,21 @@ export class Adopter {
   constructor(replay: Replay) {
     this.#r = replay;
     const names = replay.index.names;
-    this.#filtered = !names.has('mmap') && !names.has('mmap2');
+    // every program begins with these, unless it had begun before
+    const begins = ['brk', 'arch_prctl'].some((name) => names.has(name));
+    const maps = names.has('mmap') || names.has('mmap2');
+    this.#filtered = names.has('execve') ? !begins : !maps;
     this.#fdsShown = names.has('openat') || names.has('open');
+  }
+
+  /** Is this a log of chosen calls without this one? */
+  hides(...names: string[]): boolean {
+    return this.#filtered && !names.some((name) => this.#r.index.names.has(name));
+  }
+
+  /** Do ids change unseen? */
+  hidesIds(): boolean {
+    return this.hides(...SETS_IDS);
   }
 
   /** Who decides this call, by what it acts on. */
@@ -123,6 +140,8 @@ export class Adopter {
   prepare(task: ReplayTask, call: Call): void {
     const op = call.row!.op;
     this.#adoptTarget(call);
+    const hidden = prepareHidden(this.#r, task, call);
+    if (hidden) this.#r.adopted(hidden);
     const kept = prepareCred(this.#r.kernel, task, call);
     if (kept) this.#r.adopted(kept);
     const setting = prepareSetting(this.#r.kernel, task, call);
@@ -245,7 +264,7 @@ export class Adopter {
         return agrees ? this.#adoptAction(task, call) : undefined;
       case OP.OP_WAIT4:
       case OP.OP_WAITPID:
-        return this.#adoptChild(call);
+        return this.#adoptChild(call) ?? this.#adoptReaped(task, call, outcome);
       case OP.OP_RT_SIGRETURN:
         return this.#adoptSaved(task, call, outcome);
       case OP.OP_INOTIFY_RM_WATCH:
@@ -264,9 +283,11 @@ export class Adopter {
           ? 'descriptor that was open before'
           : undefined;
       case OP.OP_KILL:
-        return numberArg(call, 0) === -1 && call.ret === 0
-          ? 'processes outside the log'
-          : undefined;
+        if (numberArg(call, 0) === -1 && call.ret === 0) return 'processes outside the log';
+        return adoptCred(this.#r.kernel, task, call, outcome, this.hidesIds());
+      case OP.OP_SELECT:
+      case OP.OP_PSELECT6:
+        return isBeyondTable(call) ? 'size of the descriptor table from before the log' : undefined;
       case OP.OP_GETPPID:
         return this.#adoptParent(task, call);
       case OP.OP_GETPGRP:
@@ -278,7 +299,7 @@ export class Adopter {
           adoptSetting(this.#r.kernel, task, call, agrees) ??
           adoptTerminal(this.#r, call, outcome) ??
           this.#r.namespaces.adopt(call, outcome) ??
-          adoptCred(this.#r.kernel, task, call, outcome)
+          adoptCred(this.#r.kernel, task, call, outcome, this.hidesIds())
         );
     }
   }
@@ -358,6 +379,12 @@ export class Adopter {
     return 'child from before the log';
   }
 
+  /** Children vanish where SIGCHLD is ignored: a call that does not show it may have asked so. */
+  #adoptReaped(task: ReplayTask, call: Call, outcome: Outcome): string | undefined {
+    const gone = call.errno === 'ECHILD' && outcome.rax > 0n;
+    return gone && task.actionsUnseen.has(SIGCHLD) ? 'an action that is not shown' : undefined;
+  }
+
   #adoptParent(task: ReplayTask, call: Call): string | undefined {
     if (task.ppidKnown || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
     const k = this.#r.kernel;
@@ -395,12 +422,14 @@ export class Adopter {
 
   /** What a call that agreed has made known. */
   learn(task: ReplayTask, call: Call, outcome: Outcome): void {
-    learnCred(task, call, outcome.unknown);
+    // where ids change unseen, each observation is a first one
+    if (!this.hidesIds()) learnCred(task, call, outcome.unknown);
     learnSetting(task, call);
     this.#r.namespaces.learn(call, outcome.rax);
     if (EXECS.has(call.row!.op) && outcome.rax === 0n) forgetByExec(this.#r.kernel, task);
     if (outcome.unknown || outcome.unseen) {
       if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.mask = { known: false };
+      if (call.row!.op === OP.OP_RT_SIGACTION) task.actionsUnseen.add(numberArg(call, 0) ?? 0);
       return;
     }
     learnSignals(task, call.row!.op, lessonOf(call));

@@ -122,6 +122,8 @@ export interface ReplayTask {
   credKnown: number;
   bsetKnown: bigint;
   readonly actionsKnown: KnownSet;
+  /** signals whose actions were set by calls that do not show them */
+  readonly actionsUnseen: KnownSet;
 }
 
 /** The recorded result as the kernel's register would hold it; undefined when it isn't shown. */

@@ -176,7 +176,8 @@ function adoptGroups(k: Kernel, task: ReplayTask, call: Call): boolean {
 }
 
 /**
- * Takes a difference as a first observation of who the task is. Return: the reason, or undefined
+ * Takes a difference as a first observation of who the task is; `hidden`: ids change unseen.
+ * Return: the reason, or undefined
  * when it is none.
  */
 export function adoptCred(
@@ -184,6 +185,7 @@ export function adoptCred(
   task: ReplayTask,
   call: Call,
   outcome: Outcome,
+  hidden: boolean,
 ): string | undefined {
   const view = k.task(task.pid);
   if (!view || view.userNsLevel !== 0) return undefined;
@@ -214,7 +216,7 @@ export function adoptCred(
     // a call that asks how many there are, or whose list is cut off, teaches nothing but that
     if (!knows(task, GROUPS) && !groupsOf(call.args[1])) return 'groups from before the log';
   }
-  return refusal(k, task, call, outcome);
+  return refusal(k, task, call, outcome, hidden);
 }
 
 /**
@@ -236,8 +238,17 @@ export function prepareCred(k: Kernel, task: ReplayTask, call: Call): string | u
 }
 
 /** A refusal where nothing is known yet: the task has not the privilege. */
-function refusal(k: Kernel, task: ReplayTask, call: Call, outcome: Outcome): string | undefined {
-  if (call.errno !== 'EPERM' || outcome.rax < 0n || knows(task, EFFECTIVE)) return undefined;
+function refusal(
+  k: Kernel,
+  task: ReplayTask,
+  call: Call,
+  outcome: Outcome,
+  hidden: boolean,
+): string | undefined {
+  if (call.errno !== 'EPERM' || outcome.rax < 0n) return undefined;
+  if (hidden)
+    return PRIVILEGED.has(plain(call.row!.op)) ? 'privileges that are not shown' : undefined;
+  if (knows(task, EFFECTIVE)) return undefined;
   if (knows(task, EUID) || !PRIVILEGED.has(plain(call.row!.op))) return undefined;
   for (const set of [...SETS, AMBIENT]) k.setCred(task.pid, set, 0n);
   note(task, [EFFECTIVE, PERMITTED]);

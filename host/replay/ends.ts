@@ -4,6 +4,7 @@ import { EFBIG, EPIPE } from '../../assembly/uapi/errno.ts';
 import { DISP_DONE, type SigInfo } from '../kernel.ts';
 import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
+import { spanAt } from '../trace/index.ts';
 import type { ReplayTask } from './call.ts';
 import { adoptSender } from './creds.ts';
 import { killedByFilter } from './filtered.ts';
@@ -18,6 +19,7 @@ import { fireBySignal } from './timers.ts';
 
 const SIGPIPE = 13;
 const SIGCHLD = 17;
+const SIGCONT = 18;
 const SIGXFSZ = 25;
 const CLD_DUMPED = 3;
 const CLD_STOPPED = 5;
@@ -26,6 +28,7 @@ const CLD_CONTINUED = 6;
 const LOOK_AHEAD = 64;
 const SI_KERNEL = 128;
 const SI_TIMER = -2;
+const SI_QUEUE = -1;
 /** SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV SIGSYS */
 export const FAULTS = new Set([4, 5, 7, 8, 11, 31]);
 /** exitToUser: let a due notice or stop out, take no signal; or a notice alone. */
@@ -47,6 +50,8 @@ function compareInfo(have: SigInfo, want: SigInfoFields | undefined): string | u
     ['si_status', have.status, want.status],
   ];
   const fault = want.code !== undefined && want.code > 0 && want.signo !== 17;
+  // what a program queued with a siginfo that its call did not show
+  if (have.code === SI_QUEUE && !have.pid && !want.pid && (want.code ?? 0) < 0) return undefined;
   for (const [name, a, b] of checks) {
     if (b === undefined || a === b || (fault && name !== 'si_code')) continue;
     if (name === 'si_status' && want.signo !== 17) continue;
@@ -68,8 +73,9 @@ export function worldly(r: Replay, info: SigInfoFields | undefined, signo: numbe
  * Did a call on a file of the world's raise it for the caller itself: the file had grown as large
  * as the limit allows, or nobody read from a pipe or socket whose contents are not known?
  */
-function byOwnCall(task: ReplayTask, info: SigInfoFields | undefined): boolean {
+function byOwnCall(r: Replay, task: ReplayTask, info: SigInfoFields | undefined): boolean {
   if (!info || info.code !== 0 || info.pid !== task.pid) return false;
+  if (info.signo === SIGPIPE && r.adopter.hides('write')) return true;
   if (info.signo === SIGXFSZ) return Number(task.lastRet) === -EFBIG;
   return info.signo === SIGPIPE && Number(task.lastRet) === -EPIPE;
 }
@@ -166,6 +172,22 @@ function wasDropped(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   return true;
 }
 
+/** What is stopped takes no signal: somebody outside has continued it, which may be shown later. */
+function continuedByWorld(r: Replay, task: ReplayTask, line: TraceLine): void {
+  if (r.kernel.views.state(task.pid) !== 'T' || !worldly(r, line.siginfo, line.signo)) return;
+  const { pid, uid } = line.siginfo ?? {};
+  r.kernel.raise(task.pid, true, { signo: SIGCONT, pid: pid ?? 0, uid: uid ?? 0 });
+  r.adopted('a continue from outside the log');
+}
+
+/** A signal of a call that this log of chosen calls leaves out: of a parent's end, or by pidfd. */
+function unseenCause(r: Replay, task: ReplayTask, info: SigInfoFields | undefined): boolean {
+  const from = r.tasks.get(info?.pid ?? 0);
+  if (!from || info?.code !== 0) return false;
+  if (from.dead && from.pid === task.parent && r.adopter.hides('prctl')) return true;
+  return r.adopter.hides('pidfd_open') && r.index.names.has('pidfd_send_signal');
+}
+
 /** A signal that is not there, or blocked, as far as the log shows. Return: can it be taken now? */
 function letThrough(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   const info = line.siginfo;
@@ -174,7 +196,7 @@ function letThrough(r: Replay, task: ReplayTask, line: TraceLine): boolean {
   if (!task.mask.known && r.adopter.unblock(task, line.signo)) return true;
   // a call with a mask of its own let it through
   if (r.adopter.temporaryMask(task, line.signo)) return true;
-  if (worldly(r, info, line.signo) || byOwnCall(task, info)) {
+  if (worldly(r, info, line.signo) || byOwnCall(r, task, info) || unseenCause(r, task, info)) {
     raiseFromWorld(r, task, line.signo, line.siginfo);
     return true;
   }
@@ -192,6 +214,10 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   task.history.note(line.line, signalName(line.signo));
   if (!line.signo) return;
   if (!r.traced && !deliverable(r, task.pid, line.signo)) adoptHandler(r, task.pid, line.signo);
+  // whatever a call that does not show it has made of this signal, it does not end its task
+  if (task.actionsUnseen.has(line.signo) && spanAt(r.index, task.pid, line.seq)?.left) {
+    adoptHandler(r, task.pid, line.signo);
+  }
   let unseen = false;
   if (isDeath(info) && info) {
     const status = info.status ?? 0;
@@ -203,13 +229,14 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   }
   if (line.signo === SIGCHLD && info) dropUntold(r, task, info, r.childSignal(task.pid));
   if (isDeath(info) && outOfTurn(r, task, line)) return;
+  continuedByWorld(r, task, line);
   if (!deliverable(r, task.pid, line.signo) && !letThrough(r, task, line)) return;
   const taken = take(r, task, line.signo);
   if (taken) addReason(r.result.signals, signalName(line.signo));
   let wrong = taken ? compareInfo(taken, info) : 'not taken';
   if (wrong?.startsWith('si_uid') && info?.uid !== undefined) {
     const sender = r.tasks.get(info.pidInRecorderNs ?? info.pid ?? 0);
-    if (adoptSender(r.kernel, sender, info.uid)) {
+    if (r.adopter.hidesIds() || adoptSender(r.kernel, sender, info.uid)) {
       r.adopted('user from before the log');
       wrong = undefined;
     }
@@ -287,6 +314,14 @@ export function onExitLine(r: Replay, line: TraceLine): void {
   if (task.exiting) {
     exitNow(r, task);
   } else if (view && view.state !== 'Z') {
+    const tgid = r.kernel.task(task.pid)?.tgid;
+    // an exit of the whole group that another thread has called is the nearest cause
+    const other = [...r.living].find(
+      (one) => one.exiting?.group && r.kernel.task(one.pid)?.tgid === tgid,
+    );
+    if (other && pendingStatus(r, task.pid) < 0 && exitNow(r, other)) {
+      r.reordered("an end needed another thread's exit");
+    }
     for (let tries = 0; tries < 64 && pendingStatus(r, task.pid) < 0; ++tries) {
       if (r.kernel.views.state(task.pid) === 'Z' || !help(r, undefined, task.pid)) break;
       r.reordered('an end needed an open call');

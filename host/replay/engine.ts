@@ -221,6 +221,7 @@ export class Replay {
       credKnown: parent?.credKnown ?? 0,
       bsetKnown: parent?.bsetKnown ?? 0n,
       actionsKnown: new KnownSet(parent?.actionsKnown),
+      actionsUnseen: new KnownSet(parent?.actionsUnseen),
     };
     this.enter(task);
     this.result.tasks += 1;

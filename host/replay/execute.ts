@@ -87,7 +87,10 @@ export function execute(r: Replay, task: ReplayTask, call: Call, moment: Moment 
   const child = childOf(r, call);
   if (child) forkOthersFirst(r, call);
   leaveBefore(r, call);
-  if (moment === 'end') closeOthersFirst(r, call);
+  if (moment === 'end') {
+    closeOthersFirst(r, call);
+    r.flows.beforeClose(call);
+  }
   const flow = r.flows.concerns(call);
   if (flow && !r.flows.settle(call, moment)) return false;
   if (moment === 'end' && r.files.leadsOut(call, () => r.flows.fits(call))) {

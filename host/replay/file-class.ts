@@ -44,6 +44,8 @@ const BETWEEN = new Map<number, readonly [number, number]>([
   [OP.OP_VMSPLICE, [0, 0]],
 ]);
 const OWN_IOCTLS = /^FIO(CLEX|NCLEX|NBIO)$/;
+const SEEK_CUR = 1n;
+const SEEK_END = 2n;
 const LOCK_COMMANDS = /^F_(OFD_)?(GETLK|SETLKW?)(64)?$/;
 /** Commands of fcntl that the kernel decides. */
 const FCNTL =
@@ -78,6 +80,14 @@ export function askedFds(call: Call): number[] | undefined {
     for (const item of set.items) fds.add(fdOf(item));
   }
   return [...fds].filter((fd) => fd >= 0);
+}
+
+/** What a descriptor table has room for at first. */
+const NR_OPEN_DEFAULT = 64;
+
+/** Does a select name a descriptor beyond that, which only a larger table is searched for? */
+export function isBeyondTable(call: Call): boolean {
+  return call.errno === 'EBADF' && (askedFds(call) ?? []).some((fd) => fd >= NR_OPEN_DEFAULT);
 }
 
 /** By the kinds of several files: closed ones are the kernel's to see. */
@@ -170,7 +180,12 @@ export function classByCommand(kernel: Kernel, call: Call): CallClass {
   const file = kernel.file(call.pid, fdOf(call.args[0]));
   const text = command?.kind === 'sym' ? command.text : '';
   if (!file && call.errno === 'EBADF') return 'emulated';
-  if (LOCK_COMMANDS.test(text)) return file?.inode ? 'emulated' : 'unmodelled';
+  if (LOCK_COMMANDS.test(text)) {
+    // where a file ends, or its offset is, the world knows
+    const whence = valueOf(fieldOf(call.args[2], 'l_whence')) ?? 0n;
+    const placed = whence !== SEEK_CUR && whence !== SEEK_END;
+    return file?.inode && placed ? 'emulated' : 'unmodelled';
+  }
   if (/PIPE_SZ$/.test(text)) return file && isWorlds(file) ? 'unmodelled' : 'emulated';
   return FCNTL.test(text) ? 'emulated' : 'unmodelled';
 }

@@ -95,6 +95,8 @@ export class Files {
   readonly #attaches: boolean;
   /** addresses of open files that are the world's sockets */
   readonly #sockets = new Set<number>();
+  /** addresses of epoll files of which it is not known what they watch */
+  readonly #blurred = new Set<number>();
   /** calls whose other end lies outside the log */
   readonly #outside = new WeakSet<Call>();
   /** locks were taken on files that the log does not tell apart */
@@ -122,6 +124,9 @@ export class Files {
   classOf(call: Call): CallClass {
     const { kernel } = this.#r;
     if (this.#outside.has(call)) return 'assisted';
+    if (EPOLL_WAITS.has(call.row!.op) && this.#blurred.size && this.#isBlurred(call)) {
+      return 'unmodelled';
+    }
     if (call.row!.op === OP.OP_SOCKET && !this.#trusted) return 'assisted';
     const ipc = this.ipc.classOf(call) ?? classOfQueue(kernel, call);
     if (ipc) return ipc;
@@ -130,6 +135,10 @@ export class Files {
     const cls = classByFile(kernel, call);
     const waits = TIMEOUT_AT.has(call.row!.op);
     return waits && !this.#trusted ? 'unmodelled' : cls;
+  }
+
+  #isBlurred(call: Call): boolean {
+    return this.#blurred.has(this.#r.kernel.file(call.pid, fdOf(call.args[0]))?.address ?? 0);
   }
 
   /** Kind of the file that a call's first descriptor is; empty where it takes none. */
@@ -305,6 +314,7 @@ export class Files {
         break;
       case OP.OP_INOTIFY_ADD_WATCH: {
         if (errno) frame.assistErrno(errno);
+        else frame.assistRet(ret);
         const id = this.#same.ofPath(call.args[1]);
         if (id) frame.assistFile(0, id);
         break;
@@ -363,6 +373,11 @@ export class Files {
     }
     if (failed(call) || !call.row) return;
     if (this.#attaches && touchesMemory(call.name)) learnMemory(kernel, call);
+    if (this.#blurred.size) {
+      for (const fd of madeFds(call) ?? []) {
+        this.#blurred.delete(kernel.file(call.pid, fd)?.address ?? 0);
+      }
+    }
     const makesSocket = SOCKETS.has(call.name);
     if (makesSocket || this.#sockets.size) {
       for (const fd of madeFds(call) ?? []) {
@@ -409,6 +424,9 @@ export class Files {
   /** After a difference what was counted wrong is not counted any more. */
   taintCall(call: Call): void {
     const { kernel } = this.#r;
+    if (call.row!.op === OP.OP_EPOLL_CTL) {
+      this.#blurred.add(kernel.file(call.pid, fdOf(call.args[0]))?.address ?? 0);
+    }
     for (const i of [0, 1, 2]) {
       const file = kernel.file(call.pid, fdOf(call.args[i]));
       if (call.row!.kinds[i]?.kind === 'fd') this.#taint(file);

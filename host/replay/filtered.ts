@@ -4,17 +4,27 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { failed } from './call.ts';
+import { valueOf } from './value.ts';
 import type { Replay } from './engine.ts';
 import { addReason, countCall } from './result.ts';
 
 const SIGKILL = 9;
+const PR_SET_SECCOMP = 22n;
 const SIGSYS = 31;
 const INSTALLS = /\bSECCOMP_(MODE|SET_MODE)_(STRICT|FILTER)\b/;
+
+/** The same where the recorder prints numbers. */
+function rawMode(call: Call): string | undefined {
+  const at = call.name === 'prctl' ? 1 : 0;
+  if (at && valueOf(call.args[0]) !== PR_SET_SECCOMP) return undefined;
+  const mode = call.args[at]?.kind === 'int' ? Number(valueOf(call.args[at])) - at : -1;
+  return ['STRICT', 'FILTER'][mode];
+}
 
 /** A call has ended: does its task have a filter from now on, or all threads of its process? */
 export function learnFilter(r: Replay, task: ReplayTask, call: Call): void {
   if ((call.name !== 'prctl' && call.name !== 'seccomp') || call.retKind !== 'value') return;
-  const mode = INSTALLS.exec(call.text)?.[2];
+  const mode = INSTALLS.exec(call.text)?.[2] ?? rawMode(call);
   if (!mode || /\bPR_GET_SECCOMP\b/.test(call.text)) return;
   const filter = mode === 'STRICT' ? 'strict' : 'filter';
   task.filter = filter;

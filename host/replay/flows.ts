@@ -236,6 +236,17 @@ export class Flows {
     return true;
   }
 
+  /** Writes that the log shows to have gone in come before the reader is closed. */
+  beforeClose(call: Call): void {
+    const object = call.row!.op === OP.OP_CLOSE ? this.#objectOf(call) : 0;
+    if (!object) return;
+    for (const { open } of this.#r.living) {
+      if (!open || open === call || open.done || !open.row || !this.puts(open)) continue;
+      if (this.#objectOf(open) !== object || fdOf(open.args[0]) < 0) continue;
+      if (runNow(this.#r, open)) this.#r.reordered('a write came before its reader was closed');
+    }
+  }
+
   /** One step towards what `call` needs: those at the other end first. */
   help(call: Call): boolean {
     const r = this.#r;

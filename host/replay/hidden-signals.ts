@@ -13,6 +13,8 @@ import { take } from './ends.ts';
 
 const USER = 0x1000;
 const ACTION_BYTES = 32;
+/** Calls that fetch a signal, of which no line tells. */
+const FETCHES = ['rt_sigtimedwait', 'signalfd', 'signalfd4'];
 /** More signals than these do not wait for one task. */
 const STEPS = 64;
 /** What is ignored by default. */
@@ -31,7 +33,10 @@ function handlerOf(r: Replay, pid: number, signo: number): number {
 
 /** Does this log leave out signal lines of `signo`? */
 function isHidden(r: Replay, signo: number): boolean {
-  return r.traced && !r.sparse && !r.index.signals.has(signo);
+  const { signals, names } = r.index;
+  if (!r.traced || r.sparse || signals.has(signo)) return false;
+  // where lines of other signals stand, this one may only ever have been waited for
+  return signals.size === 0 || !FETCHES.some((name) => names.has(name));
 }
 
 /** Before a call: what its task has taken since the last one, without a line of the log. */

@@ -1,6 +1,6 @@
 // Guest memory of a replayed call: what the log shows of it goes into windows before the trap,
 // what the kernel wrote is compared afterwards. A value that the log doesn't show is unknown.
-import { SI_QUEUE } from '../../assembly/uapi/signal.ts';
+import { SI_QUEUE, SI_USER } from '../../assembly/uapi/signal.ts';
 import type { Frame } from '../frame.ts';
 import type { ArgNode } from '../trace/args.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
@@ -66,16 +66,17 @@ function bytesOfAction(node: ArgNode, compat: boolean): Uint8Array | undefined {
   return bytes;
 }
 
-function bytesOfSiginfo(node: ArgNode): Uint8Array | undefined {
+function bytesOfSiginfo(node: ArgNode, refused: boolean): Uint8Array | undefined {
   if (node.kind !== 'struct') return undefined;
   const info = sigInfoOf(node);
   const bytes = new Uint8Array(128);
   const view = new DataView(bytes.buffer);
   view.setInt32(0, info.signo, true);
   view.setInt32(4, info.errno ?? 0, true);
-  // shown as {}: its si_signo, which nobody reads, is 0; it was a program's to send
+  // shown as {}: its si_signo, which nobody reads, is 0; it was a program's to send, or was not
+  const hidden = refused ? SI_USER : SI_QUEUE;
   const none = node.fields.length === 0;
-  view.setInt32(8, none ? SI_QUEUE : (info.code ?? 0), true);
+  view.setInt32(8, none ? hidden : (info.code ?? 0), true);
   view.setInt32(16, info.pid ?? 0, true);
   view.setInt32(20, info.uid ?? 0, true);
   view.setBigUint64(24, BigInt.asUintN(64, info.value ?? 0n), true);
@@ -163,6 +164,7 @@ function inputBytes(
   compat: boolean,
   size: number,
   fault: boolean,
+  refused: boolean,
 ): Uint8Array | undefined {
   switch (type) {
     case 'str': {
@@ -179,7 +181,7 @@ function inputBytes(
     case 'sigaction':
       return bytesOfAction(node, compat);
     case 'siginfo':
-      return bytesOfSiginfo(node);
+      return bytesOfSiginfo(node, refused);
     case 'timespec':
       return bytesOfTimespec(node);
     case 'clone_args':
@@ -203,6 +205,7 @@ export function encodeArg(
   compat: boolean,
   fault: boolean,
   size = 0,
+  refused = false,
 ): Encoded {
   const colon = kind.indexOf(':');
   if (colon < 0) {
@@ -215,7 +218,7 @@ export function encodeArg(
   const type = kind.slice(colon + 1);
   const at = addressOf(i);
   if (direction !== 'out') {
-    const bytes = inputBytes(frame, type, node, compat, size, fault);
+    const bytes = inputBytes(frame, type, node, compat, size, fault, refused);
     if (bytes) {
       frame.window(at, bytes, direction === 'in' ? 'r' : 'rw');
       return { value: BigInt(at), unknown: false };

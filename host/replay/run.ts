@@ -124,11 +124,13 @@ function encodeByKinds(frame: Frame, call: Call): boolean {
   const row = call.row!;
   if (row.op === OP.OP_CLONE) return encodeClone(frame, call);
   const fault = call.errno === 'EFAULT';
+  const refused = call.errno === 'EPERM';
+  const { compat } = call.table;
   const size = row.op === OP.OP_CLONE3 ? Number(valueOf(call.args[1]) ?? 88n) : 0;
   let known = true;
   row.args.forEach((kind, i) => {
     const node = call.args[i];
-    const { value, unknown } = encodeArg(frame, i, kind, node, call.table.compat, fault, size);
+    const { value, unknown } = encodeArg(frame, i, kind, node, compat, fault, size, refused);
     // memory that is not shown: whether the call gets as far as reading it is to be seen
     if (unknown && !kind.includes(':')) known = false;
     frame.setArg(i, value ?? 0n);
@@ -211,12 +213,15 @@ function assist(frame: Frame, call: Call, childPid: number): void {
 
 /** prctl(PR_GET_DUMPABLE) where fs.suid_dumpable says so. */
 const SUID_DUMP_ROOT = 2;
-/** Refusals that may be the world's: a cgroup without real-time, a mask without a CPU. */
+/** Refusals that may be the world's: a cgroup without real-time, a mask without a CPU, a queue. */
 const REFUSALS = new Map([
   [OP.OP_SCHED_SETSCHEDULER, /^(EPERM|EBUSY)$/],
   [OP.OP_SCHED_SETPARAM, /^(EPERM|EBUSY)$/],
   [OP.OP_SCHED_SETATTR, /^(EPERM|EBUSY)$/],
   [OP.OP_SCHED_SETAFFINITY, /^EINVAL$/],
+  [OP.OP_RT_SIGQUEUEINFO, /^EAGAIN$/],
+  [OP.OP_RT_TGSIGQUEUEINFO, /^EAGAIN$/],
+  [OP.OP_TIMER_CREATE, /^EAGAIN$/],
 ]);
 
 function worldRefuses(call: Call): boolean {

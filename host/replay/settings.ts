@@ -36,13 +36,15 @@ const RAISING = new Set([
   OP.OP_SCHED_SETATTR,
 ]);
 
+const SETS_LIMIT = new Set([OP.OP_PRLIMIT64, OP.OP_SETRLIMIT]);
+
 const number = (call: Call, i: number): number | undefined => {
   const value = valueOf(call.args[i]);
   return value === undefined ? undefined : Number(value);
 };
 
 /** The machine's init, which may do everything, sets the limits of a task. */
-function setLimit(k: Kernel, pid: number, resource: number, cur: bigint, max: bigint): void {
+export function setLimit(k: Kernel, pid: number, resource: number, cur: bigint, max: bigint): void {
   const bytes = new Uint8Array(BigUint64Array.of(cur, max).buffer);
   const frame = k.frame.begin(INIT, 0, OP.OP_PRLIMIT64).setArg(0, pid).setArg(1, resource);
   frame.setArg(2, USER).window(USER, bytes, 'r');
@@ -133,8 +135,21 @@ export function adoptSetting(
   }
 }
 
+/** A limit that a user may not raise was below what the call asks for. */
+function lowerLimit(k: Kernel, task: ReplayTask, call: Call): string | undefined {
+  const four = call.row!.op === OP.OP_PRLIMIT64;
+  const resource = number(call, four ? 1 : 0);
+  const asked = limitOf(fieldOf(call.args[four ? 2 : 1], 'rlim_max'));
+  const own = !four || number(call, 0) === 0 || number(call, 0) === task.pid;
+  if (resource === undefined || !asked || asked < 0n || !own) return undefined;
+  if (task.limitsKnown.has(resource) || k.task(task.pid)?.euid === 0) return undefined;
+  setLimit(k, task.pid, resource, asked - 1n, asked - 1n);
+  return 'limit from before the log';
+}
+
 /** A success that needs a limit which the log does not show: it is as high as need be. */
 export function prepareSetting(k: Kernel, task: ReplayTask, call: Call): string | undefined {
+  if (call.errno === 'EPERM' && SETS_LIMIT.has(call.row!.op)) return lowerLimit(k, task, call);
   if (!RAISING.has(call.row!.op) || failed(call)) return undefined;
   if (k.task(task.pid)?.uid === 0) return undefined;
   const unknown = [RLIMIT_NICE, RLIMIT_RTPRIO].filter((limit) => !task.limitsKnown.has(limit));

@@ -7,11 +7,16 @@ import type { SyscallRow } from '../syscall-abi.ts';
 import { Lately } from '../trace/lately.ts';
 import type { Call } from './call.ts';
 
+/** EFAULT and EPERM tell what memory was there that is not shown. */
+function refusalOf(call: Call): string {
+  return call.errno === 'EFAULT' || call.errno === 'EPERM' ? call.errno : '';
+}
+
 export class Stencil {
   readonly row: SyscallRow;
   readonly tableIndex: number;
-  /** the call was refused with EFAULT, which changes what is put into the frame */
-  readonly fault: boolean;
+  /** an errno that changes what is put into the frame */
+  readonly fault: string;
   readonly image: FrameImage;
   /** what the kernel wrote when that was found to be what the log shows, and its answer */
   #agreed: Uint32Array | undefined = undefined;
@@ -20,7 +25,7 @@ export class Stencil {
   constructor(call: Call, tableIndex: number, image: FrameImage) {
     this.row = call.row!;
     this.tableIndex = tableIndex;
-    this.fault = call.errno === 'EFAULT';
+    this.fault = refusalOf(call);
     this.image = image;
   }
 
@@ -57,7 +62,7 @@ export class Stencils {
   find(call: Call, tableIndex: number): Stencil | undefined {
     const found = isFleeting(call) ? undefined : this.#known.get(keyOf(call));
     if (!found || found.row !== call.row || found.tableIndex !== tableIndex) return undefined;
-    return found.fault === (call.errno === 'EFAULT') ? found : undefined;
+    return found.fault === refusalOf(call) ? found : undefined;
   }
 
   /** Keeps what has been put into `frame` for this call, if it is not the first of its sort. */

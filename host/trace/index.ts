@@ -378,7 +378,7 @@ export class IndexBuilder {
   #filtered(line: TraceLine, start: number): void {
     if (!this.#filters) {
       const sets = line.name === 'seccomp' || line.name === 'prctl';
-      this.#filters = sets && line.argText.includes('SECCOMP');
+      this.#filters = sets && /SECCOMP|^0x16,|^0x?[01], /.test(line.argText);
     }
     if (this.#filters) this.#lastCalls.set(line.pid, start);
   }

@@ -175,6 +175,11 @@ class SentBy implements SigInfoFields {
   }
 }
 
+/** Raw numbers of ints are printed without a sign. */
+function signed(value: number | undefined): number | undefined {
+  return value === undefined ? undefined : value | 0;
+}
+
 /** The fields of a siginfo as strace shows them, wherever it does (signal lines, waitid, ...). */
 export function sigInfoOf(node: StructNode): SigInfoFields {
   const fields = new Map<string, ArgNode>();
@@ -193,7 +198,7 @@ export function sigInfoOf(node: StructNode): SigInfoFields {
   const big = numberOf(shownValue) ?? numberOf(asInt);
   return {
     signo: smallOf(fields.get('si_signo')) ?? 0,
-    code: code?.kind === 'sym' ? codeNumber(code.text) : smallOf(code),
+    code: code?.kind === 'sym' ? codeNumber(code.text) : signed(smallOf(code)),
     codeName,
     errno: smallOf(fields.get('si_errno')),
     pid: smallOf(pid),

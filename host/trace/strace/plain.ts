@@ -243,6 +243,7 @@ export class PlainReader implements PlainCall {
     if (bytes[end - 1] !== CLOSE || end - 1 <= p + 3) return false;
     const errno = errnos.find(bytes, name, p, hashOf(bytes, name, p));
     if (errno === undefined || errno.text === 'EINTR') return false;
+    if (errno.text.startsWith('ERESTART')) return false;
     this.ret = -1;
     this.errno = errno.text;
     return true;

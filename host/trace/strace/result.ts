@@ -104,6 +104,11 @@ export function readResult(out: StraceLine, from: number, end: number): boolean 
     if (name !== null) {
       out.retKind = 'error';
       out.errno = name[1] ?? name[2];
+      // printed raw, a restart looks like an error
+      if (out.errno?.startsWith('ERESTART')) {
+        out.retKind = 'restart';
+        out.ret = undefined;
+      }
     }
   }
   return true;
