@@ -153,9 +153,7 @@ export class VfsChecker {
   #home(at: number): void {
     const N = L.mnt_namespace;
     const ns = this.#word(at + L.mount.ns);
-    if (!ns) return;
-    if (this.#word(ns + N.moving)) this.#c.say('a tree of mounts is still on its way');
-    if (!this.#word(ns + N.anon)) return;
+    if (!ns || !this.#word(ns + N.anon)) return;
     const root = this.#word(ns + N.root);
     if (root === at) this.#c.ref('namespace', ns);
     if (root === at && this.#word(at + L.mount.parent) !== at) {

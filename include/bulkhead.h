@@ -2915,7 +2915,6 @@ struct bh_mnt_namespace {
   uint32_t pending;
   uint32_t anon;
   uint32_t origin;
-  uint32_t moving;
 };
 _Static_assert(offsetof(struct bh_mnt_namespace, root) == 28, "root");
 _Static_assert(offsetof(struct bh_mnt_namespace, mounts_next) == 32, "mounts_next");
@@ -2924,7 +2923,6 @@ _Static_assert(offsetof(struct bh_mnt_namespace, nr_mounts) == 40, "nr_mounts");
 _Static_assert(offsetof(struct bh_mnt_namespace, pending) == 44, "pending");
 _Static_assert(offsetof(struct bh_mnt_namespace, anon) == 48, "anon");
 _Static_assert(offsetof(struct bh_mnt_namespace, origin) == 52, "origin");
-_Static_assert(offsetof(struct bh_mnt_namespace, moving) == 56, "moving");
 
 struct bh_mount {
   int32_t count;

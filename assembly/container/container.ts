@@ -37,9 +37,10 @@ import { wake_up_all } from "../process/waitqueue.ts";
 /**
  * struct container.
  *
- * Lifetime: one reference per open file, one per member process, one per child container.
+ * Lifetime: one reference per open file, one per member process, one per child container, one per
+ * context of a file system that is for it (fsopen).
  * Invariant: INIT_STARTED is never cleared once a first process has entered; DEAD implies that
- * init is null; `usage` == open files + live members + children.
+ * init is null; `usage` == open files + live members + children + contexts.
  */
 @unmanaged
 export class container {

@@ -85,6 +85,11 @@ export function lend_tree(p: task_struct, top: mount): void {
   T.lock_mnt_tree(top);
 }
 
+/** Is the place, or the mount that it is in, gone? */
+export function cant_mount(m: mount, d: dentry): bool {
+  return d_unlinked(d) || nil(m.ns);
+}
+
 /** Something is going to be mounted there: a place that is there, of the right kind. */
 function graft_tree(p: task_struct, made: mount, m: mount, d: dentry): i32 {
   if (is_dir(d.inode) != is_dir(made.root.inode)) return -E.ENOTDIR;
@@ -111,9 +116,9 @@ export function do_add_mount(
   d: dentry,
   bound: bool,
 ): i32 {
-  if (d_unlinked(d)) return drop_mount(made, -E.ENOENT);
   const top = topmost_at(m, d);
   const at = same(top, m) ? d : top.root;
+  if (cant_mount(top, at)) return drop_mount(made, -E.ENOENT);
   if (!in_ns(top, ns)) return drop_mount(made, -E.EINVAL);
   const again = !bound && same(top.sb, made.sb) && path_mounted(top, at);
   if (again) return drop_mount(made, -E.EBUSY);
@@ -155,8 +160,8 @@ export function do_loopback(
   d: dentry,
   recurse: bool,
 ): i32 {
-  if (d_unlinked(d)) return -E.ENOENT;
   const top = topmost_at(m, d);
+  if (cant_mount(top, same(top, m) ? d : top.root)) return -E.ENOENT;
   if (!in_ns(top, ns)) return -E.EINVAL;
   const made = clone_place(p, ns, old_mnt, old, recurse);
   return IS_ERR(made) ? PTR_ERR(made) : do_add_mount(p, ns, made, m, d, true);
@@ -314,7 +319,7 @@ function chroot_fs_refs(old_mnt: mount, old: dentry, m: mount, d: dentry): void 
 function may_pivot(p: task_struct, m: mount, d: dentry, old_mnt: mount, old: dentry): i32 {
   const fs = cold(p).fs;
   const top = fs.root_mnt;
-  if (d_unlinked(old)) return -E.ENOENT;
+  if (cant_mount(old_mnt, old)) return -E.ENOENT;
   if (P.is_shared(old_mnt) || P.is_shared(m.parent) || P.is_shared(top.parent)) return -E.EINVAL;
   if (!check_mnt(p, top) || !check_mnt(p, m) || !check_mnt(p, old_mnt)) return -E.EINVAL;
   if (m.flags & F.MNT_LOCKED) return -E.EINVAL;
@@ -327,13 +332,9 @@ function may_pivot(p: task_struct, m: mount, d: dentry, old_mnt: mount, old: den
 }
 
 /** pivot_root(2): the mount at one place becomes the root, the old root is put at the other. */
-export function do_pivot_root(
-  p: task_struct,
-  m: mount,
-  d: dentry,
-  old_mnt: mount,
-  old: dentry,
-): i32 {
+export function do_pivot_root(p: task_struct, m: mount, d: dentry, to_mnt: mount, to: dentry): i32 {
+  const old_mnt = topmost_at(to_mnt, to);
+  const old = same(old_mnt, to_mnt) ? to : old_mnt.root;
   const bad = may_pivot(p, m, d, old_mnt, old);
   if (bad) return bad;
   const top = cold(p).fs.root_mnt;

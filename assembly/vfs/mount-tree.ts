@@ -1,6 +1,6 @@
 // Trees of mounts: copied, attached where peers see it too, taken away (fs/namespace.c, pnode.c).
 // What can fail is done on trees that nobody sees yet.
-import { dentry, is_subdir } from "./dcache.ts";
+import { d_unlinked, dentry, is_subdir } from "./dcache.ts";
 import { ERR_PTR, IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
 import { list_head } from "../lib/list.ts";
 import * as M from "./mount.ts";
@@ -8,7 +8,7 @@ import { mnt_namespace, mount } from "./mount.ts";
 import * as P from "./pnode.ts";
 import { put_ns } from "../namespace/namespace.ts";
 import { root } from "../lib/root.ts";
-import { EINVAL, ENOMEM, ENOSPC, EPERM } from "../uapi/errno.ts";
+import { EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM } from "../uapi/errno.ts";
 import * as F from "../uapi/mount.ts";
 
 // How a copy of a mount propagates.
@@ -110,16 +110,19 @@ function take_room(ns: mnt_namespace, n: u32): bool {
   return true;
 }
 
-/** Does `m`, which receives from `dest`, show the place that something is mounted on? */
+/**
+ * Does `m`, which receives from `dest`, show the place that something is mounted on? A tree that is
+ * attached nowhere receives nothing.
+ */
 function receives(m: mount, at: dentry): bool {
-  return !nil(m.ns) && !m.ns.moving && is_subdir(at, m.root);
+  return !nil(m.ns) && !m.ns.anon && is_subdir(at, m.root);
 }
 
 /** A peer of `m` that has its copy already; null: none. */
 function peer_with_copy(m: mount): mount {
   let at = m;
   do {
-    if (!nil(at.ns) && !at.ns.moving && !nil(at.copy)) return at;
+    if (!nil(at.ns) && !at.ns.anon && !nil(at.copy)) return at;
     at = P.next_peer(at);
   } while (!same(at, m));
   return NULL<mount>();
@@ -247,6 +250,8 @@ export const TREE_BENEATH: u32 = 2;
  * namespace leaves it. Return: 0, -ENOSPC, -ENOMEM: nothing has changed then.
  */
 export function attach_recursive_mnt(source: mount, dest: mount, at: dentry, how: u32): i32 {
+  // nothing could be mounted on what it shows
+  if (d_unlinked(source.root)) return -ENOENT;
   const n = count_tree(source);
   const ns = dest.ns;
   const moved = (how & TREE_MOVE) != 0;
@@ -256,9 +261,7 @@ export function attach_recursive_mnt(source: mount, dest: mount, at: dentry, how
   const shared = P.is_shared(dest);
   if (shared) {
     share_tree(source, false);
-    if (!nil(home)) home.moving = 1;
     const bad = propagate_mnt(dest, at, source, n);
-    if (!nil(home)) home.moving = 0;
     if (bad) {
       share_tree(source, true);
       return bad;

@@ -102,7 +102,6 @@ export class mnt_namespace extends ns_common {
   pending: u32; // mounts that the attachment under way is going to add
   anon: u32; // [C] 1: holds a tree that is attached nowhere, which is its only reference
   origin: u32; // [C] of such a one: inum of the namespace that it was copied from, 0: none
-  moving: u32; // 1: its tree is being attached elsewhere, and receives nothing meanwhile
 
   get mounts(): list_head {
     return list_at(changetype<usize>(this), offsetof<mnt_namespace>("mounts_next"));

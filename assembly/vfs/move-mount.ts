@@ -1,7 +1,7 @@
 // What move_mount(2) and MS_MOVE come down to (fs/namespace.c): a tree goes to another place, or
 // beneath what is there; a mount joins another one's peers.
 import { cred_ns_capable } from "../cred/cred.ts";
-import { d_unlinked, dentry, is_subdir } from "./dcache.ts";
+import { dentry, is_subdir } from "./dcache.ts";
 import * as D from "./do-mount.ts";
 import { nil, same } from "../lib/err.ts";
 import { is_dir } from "./inode.ts";
@@ -33,10 +33,9 @@ function would_overmount(from: mount, to: mount, d: dentry): bool {
   return false;
 }
 
-/** May something be put between `m`, whose place is `d`, and what it is mounted on? */
-function can_move_beneath(p: task_struct, old: mount, at: dentry, m: mount, d: dentry): i32 {
-  if (!has_parent(m) || !D.path_mounted(m, d) || m.flags & F.MNT_LOCKED) return -E.EINVAL;
-  if (!nil(lookup_mnt(old, at))) return -E.EINVAL;
+/** May something be put between `m` and what it is mounted on? */
+function can_move_beneath(p: task_struct, old: mount, at: dentry, m: mount): i32 {
+  if (m.flags & F.MNT_LOCKED || !nil(lookup_mnt(old, at))) return -E.EINVAL;
   const ns = mnt_ns_of_task(p);
   if (same(m, cold(p).fs.root_mnt) || (!nil(ns) && same(m.parent, ns.root))) return -E.EINVAL;
   for (let up = old; has_parent(up); up = up.parent) if (same(up, m)) return -E.EINVAL;
@@ -73,17 +72,18 @@ export function do_move_mount(
   place: dentry,
   beneath: bool,
 ): i32 {
+  if (!D.path_mounted(old, at) || is_dir(place.inode) != is_dir(at.inode)) return -E.EINVAL;
   let m = D.topmost_at(to, place);
   let d = same(m, to) ? place : m.root;
-  if (d_unlinked(beneath && has_parent(m) ? m.mountpoint : d) || nil(m.ns)) return -E.ENOENT;
+  if (beneath && (!has_parent(m) || !D.path_mounted(m, d))) return -E.EINVAL;
+  if (D.cant_mount(m, beneath ? m.mountpoint : d)) return -E.ENOENT;
   const attached = has_parent(old);
-  if (!may_move(p, ns, old, m) || !D.path_mounted(old, at)) return -E.EINVAL;
-  if (is_dir(d.inode) != is_dir(at.inode)) return -E.EINVAL;
+  if (!may_move(p, ns, old, m)) return -E.EINVAL;
   if (attached && P.is_shared(old.parent)) return -E.EINVAL;
   if (beneath) {
     // what is on top would be lent along with it
     if (!D.in_ns(m, mnt_ns_of_task(p)) && !m.ns.anon) return -E.EINVAL;
-    const bad = can_move_beneath(p, old, at, m, d);
+    const bad = can_move_beneath(p, old, at, m);
     if (bad) return bad;
     d = m.mountpoint;
     m = m.parent;

@@ -24,7 +24,7 @@ import { task_struct } from "../process/task.ts";
 import { copy_from_user, copy_to_user, strncpy_from_user } from "../lib/uaccess.ts";
 import { CAP_SYS_ADMIN } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
-import { AT_FDCWD, O_CLOEXEC, O_RDWR } from "../uapi/fcntl.ts";
+import { AT_FDCWD, O_CLOEXEC, O_PATH, O_RDWR } from "../uapi/fcntl.ts";
 import { PAGE_SIZE } from "../uapi/limits.ts";
 import * as F from "../uapi/mount.ts";
 import { cred_ns_capable } from "../cred/cred.ts";
@@ -252,7 +252,8 @@ function set_container(p: task_struct, fc: fs_context, fd: i32): i32 {
 /** The context of a descriptor. ERR_PTR of EBADF, EINVAL. */
 export function context_of_fd(p: task_struct, fd: i32): fs_context {
   const at = FD.fget(p, fd);
-  if (nil(at)) return ERR_PTR<fs_context>(-E.EBADF);
+  // a place alone (O_PATH) is no open file
+  if (nil(at) || at.flags & O_PATH) return ERR_PTR<fs_context>(-E.EBADF);
   return at.kind == FD.FILE_FSCONTEXT ? at.fs_context : ERR_PTR<fs_context>(-E.EINVAL);
 }
 

@@ -136,7 +136,8 @@ export function sys_fsmount(p: task_struct, f: frame): i32 {
   const made = mount_of_context(p, fc, attr_flags_to_mnt_flags(attr) | (<u32>atime));
   if (IS_ERR(made)) return PTR_ERR(made);
   const fd = install_tree(p, open_detached(p, made, 0), flags != 0);
-  if (fd >= 0) C.vfs_clean_context(fc);
+  // the context is used up, even where there is no descriptor left for what was made of it
+  if (fd >= 0 || fd == -E.EMFILE) C.vfs_clean_context(fc);
   return fd;
 }
 
@@ -279,12 +280,13 @@ export function sys_move_mount(p: task_struct, f: frame): i32 {
     return closed ? closed : worlds_error(f);
   }
   const to = lookup_of((flags & F.MOVE_MOUNT_T_SYMLINKS) != 0, to_empty);
-  bad = mount_path_at(p, f, <i32>f.a2, f.r10, to);
-  if (bad) return bad;
+  const nowhere = mount_path_at(p, f, <i32>f.a2, f.r10, to);
+  // a file that has no place is found to be none when both are known
+  if (nowhere && nowhere != -E.EINVAL) return nowhere;
   const m = L.nd_first().mnt;
   const d = L.nd_first().dentry;
   bad = mount_path_at(p, f, <i32>f.a0, f.a1, from);
-  if (bad) return bad;
+  if (bad || nowhere) return bad ? bad : nowhere;
   const nd = L.nd_first();
   if (flags & F.MOVE_MOUNT_SET_GROUP) return do_set_group(p, nd.mnt, nd.dentry, m, d);
   const ns = ns_of_dirfd(p, <i32>f.a2);

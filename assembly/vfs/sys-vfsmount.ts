@@ -306,7 +306,9 @@ export function vfs_umount2(p: task_struct, f: frame): i32 {
   const bad = L.user_path_at(p, f, AT_FDCWD, f.a0, follow);
   if (bad) return bad;
   const nd = L.nd_first();
-  return D.path_umount(p, nd.mnt, nd.dentry, flags);
+  // of a stack of mounts the uppermost goes, also where the path is the root itself
+  const top = D.topmost_at(nd.mnt, nd.dentry);
+  return D.path_umount(p, top, same(top, nd.mnt) ? nd.dentry : top.root, flags);
 }
 
 /** pivot_root(2): the new root, and where the old one goes. */

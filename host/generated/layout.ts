@@ -661,7 +661,7 @@ export const layout = {
     prev: 4,
   },
   mnt_namespace: {
-    size: 60,
+    size: 56,
     root: 28,
     mounts_next: 32,
     mounts_prev: 36,
@@ -669,7 +669,6 @@ export const layout = {
     pending: 44,
     anon: 48,
     origin: 52,
-    moving: 56,
   },
   mount: {
     size: 120,

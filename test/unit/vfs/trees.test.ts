@@ -99,6 +99,34 @@ describe('move_mount', () => {
     expect([fs.call(OP.OP_UMOUNT2, '/b', 0), mounts()]).toEqual([0, 2]);
   });
 
+  it('takes neither what has no name any more nor a place that has none', () => {
+    const gone = m.tree('/c', OPEN_TREE_CLONE);
+    expect([fs.rmdir('/c'), m.put(gone, '/a'), fs.check()]).toEqual([0, -E.ENOENT, []]);
+    const at = m.made();
+    const place = fs.open('/b', O.O_DIRECTORY);
+    expect([fs.rmdir('/b'), m.move(at, '', place, '.', M.MOVE_MOUNT_F_EMPTY_PATH)]).toEqual([
+      0,
+      -E.ENOENT,
+    ]);
+  });
+
+  it('is used up by fsmount, even where there is no descriptor left', () => {
+    const fd = m.open('tmpfs');
+    expect(m.create(fd)).toBe(0);
+    while (fs.call(OP.OP_DUP, 0) >= 0);
+    expect([m.mount(fd), fs.close(20), m.mount(fd), fs.check()]).toEqual([
+      -E.EMFILE,
+      0,
+      -E.EBUSY,
+      [],
+    ]);
+  });
+
+  it('and configuring take no descriptor that is a place alone', () => {
+    const at = m.made();
+    expect([m.mount(at), m.create(at)]).toEqual([-E.EBADF, -E.EBADF]);
+  });
+
   it('attaches a tree to another one that is attached nowhere', () => {
     const [outer, inner] = [m.made(), m.made()];
     expect(fs.call(OP.OP_MKDIRAT, outer, 'in', 0o755)).toBe(0);
@@ -118,6 +146,13 @@ describe('move_mount', () => {
     expect([fs.call(OP.OP_UMOUNT2, '/a', 0), there('/a/two')]).toEqual([-E.EBUSY, true]);
     fs.close(two);
     expect([fs.call(OP.OP_UMOUNT2, '/a', 0), there('/a/two'), fs.check()]).toEqual([0, false, []]);
+    // also of what lies over the root, which a path does not lead to
+    expect([m.put(m.made(), '/'), fs.call(OP.OP_UMOUNT2, '/', M.MNT_EXPIRE)]).toEqual([
+      0,
+      -E.EBUSY,
+    ]);
+    expect(fs.call(OP.OP_UMOUNT2, '/', M.MNT_DETACH)).toBe(0);
+    expect([there('/a'), fs.check()]).toEqual([true, []]);
   });
 
   it('refuses what is shared above, unbindable below, or of a place that is no mount', () => {
@@ -130,19 +165,19 @@ describe('move_mount', () => {
     expect(fs.check()).toEqual([]);
   });
 
-  it('is seen by peers of the place, and by none that moves', () => {
+  it('is seen by peers of the place, and by none that is attached nowhere', () => {
     expect([m.put(m.made(), '/a'), change('/a', M.MS_SHARED), fs.mkdir('/a/y')]).toEqual([0, 0, 0]);
     expect(bind('/a', '/b')).toBe(0);
     // a copy of a shared mount is its peer: mounting it on itself must not go on for ever
     const copy = m.tree('/a', OPEN_TREE_CLONE);
     expect([m.put(copy, '/a/y'), there('/b/y/y'), there('/a/y/y')]).toEqual([0, true, true]);
     expect(fs.check()).toEqual([]);
-    // a tree that is attached nowhere receives too
+    // a tree that is attached nowhere receives nothing
     const free = m.tree('/b', OPEN_TREE_CLONE);
     fs.mkdir('/a/z');
     expect(m.put(m.made(), '/a/z')).toBe(0);
     touch('/a/z/f');
-    expect(fs.call(OP.OP_FACCESSAT, free, 'z/f', 0)).toBe(0);
+    expect(fs.call(OP.OP_FACCESSAT, free, 'z/f', 0)).toBe(-E.ENOENT);
     expect(fs.check()).toEqual([]);
     fs.close(free);
     expect(fs.check()).toEqual([]);
