@@ -42,6 +42,7 @@ import * as G from "./signal/sys-signal.ts";
 import * as T from "./process/task.ts";
 import { rare, task_struct } from "./process/task.ts";
 import * as E from "./uapi/errno.ts";
+import { AT_FDCWD } from "./uapi/fcntl.ts";
 import * as F from "./uapi/frame.ts";
 import { MAX_ERRNO } from "./uapi/limits.ts";
 import * as O from "./uapi/op.ts";
@@ -77,9 +78,9 @@ function do_op(op: u32, p: task_struct, f: frame, compat: bool): i32 {
     case O.OP_WAITID:
       return kernel_waitid(p, f, f.i0, f.i1, f.a2, <i32>f.r10, f.r8, compat);
     case O.OP_EXECVE:
-      return do_execve(p, f, f.a0);
+      return do_execve(p, f, AT_FDCWD, f.a0, 0);
     case O.OP_EXECVEAT:
-      return do_execve(p, f, f.a1);
+      return do_execve(p, f, f.i0, f.a1, <u32>f.r8);
     case O.OP_RESTART_SYSCALL:
       return restart_syscall(p, f, compat);
     case O.OP_GETPID:

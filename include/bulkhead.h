@@ -4315,7 +4315,7 @@ struct bh_vfs_inode {
   uint32_t proc; /* address of a proc_inode */
   uint32_t mq; /* address of a mqueue_inode_info */
   uint32_t xattrs; /* address of a xattr */
-  uint32_t pad;
+  uint32_t writers;
 };
 _Static_assert(offsetof(struct bh_vfs_inode, count) == 0, "count");
 _Static_assert(offsetof(struct bh_vfs_inode, mode) == 4, "mode");
@@ -4341,7 +4341,7 @@ _Static_assert(offsetof(struct bh_vfs_inode, state) == 100, "state");
 _Static_assert(offsetof(struct bh_vfs_inode, proc) == 104, "proc");
 _Static_assert(offsetof(struct bh_vfs_inode, mq) == 108, "mq");
 _Static_assert(offsetof(struct bh_vfs_inode, xattrs) == 112, "xattrs");
-_Static_assert(offsetof(struct bh_vfs_inode, pad) == 116, "pad");
+_Static_assert(offsetof(struct bh_vfs_inode, writers) == 116, "writers");
 
 struct bh_wait_opts {
   int32_t type;

@@ -29,6 +29,7 @@ import { RLIMIT_NPROC } from "../uapi/resource.ts";
 import { nproc_over } from "../cred/ucounts.ts";
 import { SIGCHLD, SIGKILL } from "../uapi/signal.ts";
 import { sleep_on } from "./waitqueue.ts";
+import { vfs_may_exec } from "../vfs/exec-file.ts";
 
 /** Marks every thread but `p` for death; exec or exit_group waits for them. */
 function zap_other_threads(p: task_struct): void {
@@ -174,10 +175,12 @@ function prepare_exec(p: task_struct): bool {
 
 /**
  * execve(2) and execveat(2): `path` is the guest address of the file's name (0: none given). The
- * world's refusal comes as ASSIST_ERRNO.
+ * world's refusal comes as ASSIST_ERRNO; a file of the kernel's it looks into itself.
  */
-export function do_execve(p: task_struct, f: frame, path: u64): i32 {
+export function do_execve(p: task_struct, f: frame, dirfd: i32, path: u64, flags: u32): i32 {
   if (f.assist & ASSIST_ERRNO) return -f.assist_val;
+  const refused = f.phase ? 0 : vfs_may_exec(p, f, dirfd, path, flags);
+  if (refused) return refused;
   const len = strncpy_from_user(f, SCRATCH_USER, path, SCRATCH_USER_BYTES);
   if (len == RET_NEED || len == -EFAULT) return len;
   if (len == <i32>SCRATCH_USER_BYTES) return -ENAMETOOLONG;

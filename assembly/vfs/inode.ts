@@ -59,7 +59,7 @@ export class vfs_inode {
   proc: proc_inode; // of proc: what it stands for; belongs to it
   mq: mqueue_inode_info; // of a message queue; belongs to it
   xattrs: xattr; // extended attributes, by their names; belong to it
-  pad: u32;
+  writers: u32; // open files that may write to it
 
   get children(): list_head {
     return list_at(changetype<usize>(this), offsetof<vfs_inode>("child_next"));

@@ -309,12 +309,14 @@ export function count_writer(v: vfs_file): void {
   v.writer = 1;
   v.mnt.writers += 1;
   v.mnt.sb.writers += 1;
+  v.dentry.inode.writers += 1;
 }
 
 export function free_vfs_file(v: vfs_file): void {
   if (v.writer) {
     v.mnt.writers -= 1;
     v.mnt.sb.writers -= 1;
+    v.dentry.inode.writers -= 1;
   }
   if (v.unmount) dissolve_on_fput(v.mnt);
   path_put(v.mnt, v.dentry);

@@ -1465,7 +1465,7 @@ export const layout = {
     proc: 104,
     mq: 108,
     xattrs: 112,
-    pad: 116,
+    writers: 116,
   },
   wait_opts: {
     size: 28,

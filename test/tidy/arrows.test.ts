@@ -26,7 +26,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
   ['objects', /^(inet|net-namespace|sock)\.ts$/],
   ['objects', /^(super|inode|xattr|dcache|mount|pnode|fifo|permission|d-path)\.ts$/],
   ['objects', /^(mnt-namespace|mount-tree|fs-context|fs-params)\.ts$/],
-  ['operations', /^(namei|lookup|mnt-visible|ops|open|rw|sock-node|do-mount)\.ts$/],
+  ['operations', /^(exec-file|namei|lookup|mnt-visible|ops|open|rw|sock-node|do-mount)\.ts$/],
   ['operations', /^(furnish|mount-path|move-mount)\.ts$/],
   [
     'operations',
