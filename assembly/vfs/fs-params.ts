@@ -29,7 +29,6 @@ const NOLAZYTI: u64 = 0x6974797a616c6f6e;
 const ME: u64 = 0x656d;
 const MAND: u64 = 0x646e616d;
 const NOMAND: u64 = 0x646e616d6f6e;
-const SILENT: u64 = 0x746e656c6973;
 export const SOURCE: u64 = 0x656372756f73;
 const SIZE: u64 = 0x657a6973;
 const MODE: u64 = 0x65646f6d;
@@ -158,8 +157,7 @@ function parse_sb_flag(o: fs_options, key: usize, len: u32): i32 {
     else if (word == DIRSYNC) flag = F.MS_DIRSYNC;
     else if (word == LAZYTIME) flag = F.MS_LAZYTIME;
     else if (word == MAND || word == NOMAND) flag = F.MS_MANDLOCK;
-    else if (word == SILENT) flag = F.MS_SILENT;
-    clears = word == RW || word == ASYNC || word == NOMAND || word == SILENT;
+    clears = word == RW || word == ASYNC || word == NOMAND;
   }
   if (!flag) return ENOPARAM;
   o.sb_flags = clears ? o.sb_flags & ~flag : o.sb_flags | flag;
