@@ -32,7 +32,7 @@ export interface ReplayOptions {
   mutate?: (line: TraceLine) => void;
   /** called before and after each line */
   watch?: (line: TraceLine, replay: Replay, after: boolean) => void;
-  /** gets the `seq` of the first line of everything that was compared and matched */
+  /** gets the `seq` of the first line of what matched and could have differed */
   compared?: Map<number, Compared>;
   /** writes the audit log of the replay */
   audit?: AuditOptions;

@@ -15,7 +15,7 @@ import type { TraceLine } from '../trace/event.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
-import { adoptCred, forgetByExec, learnCred, prepareCred } from './creds.ts';
+import { adoptCred, forgetByExec, isFirstId, learnCred, prepareCred } from './creds.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { isBeyondTable } from './file-class.ts';
 import { valueOf } from './value.ts';
@@ -418,6 +418,15 @@ export class Adopter {
     }
     task[known] = true;
     return change(task.pid) ? 'process group from before the log' : undefined;
+  }
+
+  /** Does a call show what began before the log, and that for the first time? */
+  isFirst(task: ReplayTask, call: Call): boolean {
+    const { op } = call.row!;
+    const whom = op === OP.OP_GETPGRP ? 0 : (numberArg(call, 0) ?? 0);
+    if (op === OP.OP_GETPPID) return !task.ppidKnown;
+    if (op === OP.OP_GETPGRP || (op === OP.OP_GETPGID && !whom)) return !task.groupKnown;
+    return op === OP.OP_GETSID && !whom ? !task.sidKnown : isFirstId(task, call);
   }
 
   /** What a call that agreed has made known. */

@@ -255,6 +255,14 @@ function refusal(
   return 'privileges from before the log';
 }
 
+/** Does this call show an id for the first time, so that any would be taken? */
+export function isFirstId(task: ReplayTask, call: Call): boolean {
+  const op = plain(call.row!.op);
+  const one = ONE_ID.get(op);
+  const fields = one === undefined ? THREE_IDS.get(op) : [one];
+  return fields !== undefined && !fields.every((field) => knows(task, field));
+}
+
 /** A signal shows the uid of the task that sent it. Return: whether it was taught. */
 export function adoptSender(k: Kernel, task: ReplayTask | undefined, uid: number): boolean {
   if (!task || knows(task, UID) || !k.task(task.pid)) return false;

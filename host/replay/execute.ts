@@ -322,7 +322,9 @@ function conclude(
   countCall(r.result, call.name, cls, verdict, { listed: isListed(r, call), given });
   const compared = verdict === 'matched' && !given;
   if (compared) {
-    r.compared?.set(call.seq, comparedOf(call, outcome));
+    if (r.compared && !r.adopter.isFirst(task, call)) {
+      r.compared.set(call.seq, comparedOf(call, outcome));
+    }
     r.repeats.matched(call, outcome);
   }
   remember(r, task, call, registerOf(call) ?? outcome.rax);

@@ -157,9 +157,12 @@ export async function perturb(
         if (line.seq === change.seq) change.apply(line);
       },
     });
-    const seen = result.divergences.some(
-      (d) => !known.has(d.line) && d.line >= change.line && d.line <= change.line + NEAR,
-    );
+    // lines of another file of a set have numbers of their own
+    const elsewhere = change.seq !== change.line;
+    const seen = result.divergences.some((d) => {
+      const near = d.line >= change.line && d.line <= change.line + NEAR;
+      return near ? !known.has(d.line) : elsewhere && base.divergences.length === 0;
+    });
     if (seen) noticed += 1;
     else missed.push(`line ${change.line}: ${change.what}`);
   }
