@@ -327,7 +327,9 @@ export class Adopter {
 
   #adoptAction(task: ReplayTask, call: Call): string | undefined {
     const signo = numberArg(call, 0);
-    if (signo === undefined || task.actionsKnown.has(signo)) return undefined;
+    if (signo === undefined) return undefined;
+    if (this.#r.gaps.wasReset(call)) return 'an exec that the log does not show';
+    if (task.actionsKnown.has(signo)) return undefined;
     task.actionsKnown.add(signo);
     return 'signal action from before the log';
   }
@@ -337,7 +339,8 @@ export class Adopter {
     const op = call.row!.op;
     if (op !== OP.OP_WAIT4 && op !== OP.OP_WAITPID) return false;
     const child = typeof call.ret === 'number' ? call.ret : 0;
-    return child > 0 && this.endUnseen(child, statusOf(call.args[1]) ?? 0);
+    const seq = this.#r.index.splits.endOf(call.seq) || call.seq;
+    return child > 0 && this.endUnseen(child, statusOf(call.args[1]) ?? 0, seq);
   }
 
   /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2): the log leaves it out. */
@@ -352,10 +355,14 @@ export class Adopter {
     this.#r.adopted('a reboot that the log does not show');
   }
 
-  /** The world says that an unrecorded task has ended. Return: whether the kernel learned it. */
-  endUnseen(pid: number, status: number): boolean {
+  /**
+   * Line `seq` says that a task has ended whose end is not recorded, nor maybe anything of it.
+   * Return: whether that was news to the kernel.
+   */
+  endUnseen(pid: number, status: number, seq: number): boolean {
     const k = this.#r.kernel;
-    if (pid <= 1 || this.#r.index.tasks.has(pid) || (k.views.state(pid) ?? 'Z') === 'Z')
+    const stopped = (status & 0x7f) === 0x7f;
+    if (pid <= 1 || stopped || this.#isSeen(pid, seq) || (k.views.state(pid) ?? 'Z') === 'Z')
       return false;
     if (status & 0x7f) {
       k.raise(pid, true, { signo: status & 0x7f });
@@ -369,6 +376,13 @@ export class Adopter {
     if (task) this.#r.bury(task);
     this.#r.adopted('end of a task that is not recorded');
     return true;
+  }
+
+  /** Does the log show what becomes of a task behind line `seq`, or how it ended before? */
+  #isSeen(pid: number, seq: number): boolean {
+    const last = this.#r.index.tasks.get(pid)?.at(-1);
+    const { unordered, traced } = this.#r;
+    return last !== undefined && (last.exit > 0 || unordered || !traced || last.last > seq);
   }
 
   /** A child from before the log that was waited for: it is gone now. */
@@ -435,7 +449,10 @@ export class Adopter {
     if (!this.hidesIds()) learnCred(task, call, outcome.unknown);
     learnSetting(task, call);
     this.#r.namespaces.learn(call, outcome.rax);
-    if (EXECS.has(call.row!.op) && outcome.rax === 0n) forgetByExec(this.#r.kernel, task);
+    if (EXECS.has(call.row!.op) && outcome.rax === 0n) {
+      forgetByExec(this.#r.kernel, task);
+      this.#r.gaps.bear(task.pid);
+    }
     if (outcome.unknown || outcome.unseen) {
       if (call.row!.op === OP.OP_RT_SIGPROCMASK) task.mask = { known: false };
       if (call.row!.op === OP.OP_RT_SIGACTION) task.actionsUnseen.add(numberArg(call, 0) ?? 0);

@@ -64,8 +64,10 @@ function compareInfo(have: SigInfo, want: SigInfoFields | undefined): string | u
 export function worldly(r: Replay, info: SigInfoFields | undefined, signo: number): boolean {
   if (!info) return true;
   const code = info.code ?? 0;
-  if (signo === 17 && code > 0) return info.pid === undefined || !r.tasks.has(info.pid);
+  if (signo === 17 && code > 0)
+    return info.pid === undefined || !r.tasks.has(info.pid) || r.gaps.forks;
   if (code === SI_KERNEL || code === SI_TIMER || code > 0) return true;
+  if (r.gaps.sent(info)) return true;
   return info.pid === undefined || info.pid === 0 || !r.tasks.has(info.pid) || signo === 14;
 }
 
@@ -221,7 +223,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   let unseen = false;
   if (isDeath(info) && info) {
     const status = info.status ?? 0;
-    unseen = r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status);
+    unseen = r.adopter.endUnseen(info.pid ?? 0, info.code === 1 ? status << 8 : status, line.seq);
   }
   if (!deliverable(r, task.pid, line.signo) && !fireBySignal(r, task.pid, info)) {
     bring(r, task, line.signo, info);
@@ -231,6 +233,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   if (isDeath(info) && outOfTurn(r, task, line)) return;
   continuedByWorld(r, task, line);
   if (!deliverable(r, task.pid, line.signo) && !letThrough(r, task, line)) return;
+  r.gaps.beforeSignal(task, line);
   const taken = take(r, task, line.signo);
   if (taken) addReason(r.result.signals, signalName(line.signo));
   let wrong = taken ? compareInfo(taken, info) : 'not taken';
@@ -322,6 +325,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
     if (other && pendingStatus(r, task.pid) < 0 && exitNow(r, other)) {
       r.reordered("an end needed another thread's exit");
     }
+    if (pendingStatus(r, task.pid) < 0) r.gaps.endUnasked(task, line);
     for (let tries = 0; tries < 64 && pendingStatus(r, task.pid) < 0; ++tries) {
       if (r.kernel.views.state(task.pid) === 'Z' || !help(r, undefined, task.pid)) break;
       r.reordered('an end needed an open call');
@@ -330,6 +334,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
     if (pendingStatus(r, task.pid) < 0 && line.kind === 'killed') {
       killedByFilter(r, task, line.signo);
     }
+    if (pendingStatus(r, task.pid) < 0) r.gaps.killUnasked(task, line);
     if ((r.kernel.views.state(task.pid) ?? 'Z') === 'Z') {
       r.kernel.events();
       finishEnd(r, task, line, status);

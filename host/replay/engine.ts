@@ -16,6 +16,7 @@ import { onExitLine, onSignalLine, onSuperseded } from './ends.ts';
 import { execute, note, recheck, runNow, wake } from './execute.ts';
 import { Files } from './files.ts';
 import { Flows } from './flows.ts';
+import { Gaps } from './gaps.ts';
 import { History } from './history.ts';
 import { KnownSet } from './known-set.ts';
 import { MergedEnds } from './merged.ts';
@@ -70,8 +71,11 @@ export class Replay {
   /** the log shows no signals, and of ends only what was called for */
   sparse = false;
   readonly namespaces: Namespaces;
+  #gaps: Gaps | undefined;
   readonly timers: boolean;
   readonly #childSignals = new Map<number, number>();
+  /** tasks whose parents are being looked for */
+  readonly #adopting = new Set<number>();
   /** told of each task that gets a record */
   onTask: ((pid: number) => void) | undefined = undefined;
   /** open calls that a signal is known to end */
@@ -176,8 +180,15 @@ export class Replay {
       task = this.tasks.get(pid);
       if (task && !task.dead) return task;
     }
-    task = this.newTask(pid);
-    this.#adopt(pid);
+    const maker = this.gaps.parentOf(pid);
+    if (maker && !this.#adopting.has(pid)) {
+      this.#adopting.add(pid);
+      this.task(maker, seq);
+      this.#adopting.delete(pid);
+    }
+    task = this.newTask(pid, undefined, maker);
+    this.#adopt(pid, maker);
+    this.gaps.bear(pid, maker);
     return task;
   }
 
@@ -192,7 +203,7 @@ export class Replay {
   }
 
   /** A record for a new task; what it inherits of knowledge is its parent's. */
-  newTask(pid: number, parent?: ReplayTask): ReplayTask {
+  newTask(pid: number, parent?: ReplayTask, ppid = parent?.pid ?? 0): ReplayTask {
     const known = parent !== undefined;
     const task: ReplayTask = {
       pid,
@@ -225,21 +236,27 @@ export class Replay {
     };
     this.enter(task);
     this.result.tasks += 1;
-    this.processes.add(pid, parent?.pid ?? 0);
+    this.processes.add(pid, ppid);
     this.onTask?.(pid);
     return task;
   }
 
   /** A task from outside the log: it appears under its recorded number. */
-  #adopt(pid: number): void {
+  #adopt(pid: number, parent: number): void {
     // the recorder's init is the kernel's
     if (pid === 1) this.kernel.exports.set_traced(pid, this.traced ? 1 : 0);
     else {
       if (this.kernel.task(pid)) this.adopter.removeStale(pid);
-      this.kernel.adopt({ pid, traced: this.traced });
+      const alive = (this.kernel.views.state(parent) ?? 'Z') !== 'Z';
+      this.kernel.adopt({ pid, traced: this.traced, ppid: alive ? parent : 1 });
     }
     this.adopted(this.#first ? 'first process' : 'task whose fork the log does not show');
     this.#first = false;
+  }
+
+  /** What the log leaves out. */
+  get gaps(): Gaps {
+    return (this.#gaps ??= new Gaps(this));
   }
 
   /** Where the SIGCHLD line at hand stands in the index's list of `pid`. */

@@ -376,7 +376,10 @@ function born(r: Replay, task: ReplayTask, call: Call): void {
   const state = child ? r.kernel.views.state(child) : undefined;
   const old = r.tasks.get(child);
   // a vfork's child may be dead when its parent goes on
-  if (state && state !== 'Z' && (!old || old.dead)) r.newTask(child, task);
+  if (state && state !== 'Z' && (!old || old.dead)) {
+    r.newTask(child, task);
+    r.gaps.bear(child, task.pid);
+  }
   // what it does with its descriptors nobody will see
   if (state && !r.index.tasks.has(child)) r.files.taintAll(child);
 }

@@ -118,7 +118,8 @@ export class Files {
   }
 
   get #trusted(): boolean {
-    return this.#complete && !this.#r.sparse;
+    // whom forks gave descriptors nobody knows where they are not shown
+    return this.#complete && !this.#r.sparse && !this.#r.gaps.forks;
   }
 
   classOf(call: Call): CallClass {

@@ -99,19 +99,24 @@ export function beforeKill(r: Replay, call: Call): void {
   }
 }
 
-/** A signal that was delivered has a handler, though the log does not show which one. */
-export function adoptHandler(r: Replay, pid: number, signo: number): void {
+/** The action of a signal: SIG_DFL, SIG_IGN or the handler's address. */
+export function handlerOf(r: Replay, pid: number, signo: number): number {
   const frame = r.kernel.frame.begin(pid, 0, OP.OP_RT_SIGACTION).setArg(0, signo);
   frame.setArg(2, USER).setArg(3, 8).window(USER, ACTION_BYTES, 'w');
-  if (r.kernel.trap() !== DISP_DONE) return;
-  const handler = frame.output(USER, ACTION_BYTES)?.subarray(0, 8);
-  if (handler?.some((byte, i) => byte > (i ? 0 : SIG_IGN))) return;
+  const bytes = r.kernel.trap() === DISP_DONE ? frame.output(USER, 8) : undefined;
+  return bytes ? Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)) : 0;
+}
+
+/** A signal that was delivered has a handler, though the log does not show which one. */
+export function adoptHandler(r: Replay, pid: number, signo: number): void {
+  if (handlerOf(r, pid, signo) > SIG_IGN) return;
   if (setAction(r, pid, signo, HANDLER)) r.adopted('handler of a signal that was delivered');
 }
 
-function setAction(r: Replay, pid: number, signo: number, handler: number): boolean {
+/** Return: whether the task has got this action. */
+export function setAction(r: Replay, pid: number, signo: number, handler: number): boolean {
   const action = new Uint8Array(ACTION_BYTES);
-  new DataView(action.buffer).setUint32(0, handler, true);
+  new DataView(action.buffer).setBigUint64(0, BigInt(handler), true);
   const frame = r.kernel.frame.begin(pid, 0, OP.OP_RT_SIGACTION);
   frame.setArg(0, signo).setArg(1, USER).setArg(3, 8).window(USER, action, 'r');
   return r.kernel.trap() === DISP_DONE;

@@ -2,6 +2,7 @@
 // before its parent's fork returns, and options of a call may stand only in its second half.
 import { isInterrupted, type SigInfoFields, type TraceLine } from './event.ts';
 import type { PlainCall } from './sink.ts';
+import { SignalsTaken } from './signals-taken.ts';
 import { SplitCalls } from './splits.ts';
 
 /** A fork, vfork, clone or clone3 that made a task, by the `seq` of its first line. */
@@ -59,8 +60,10 @@ export interface TraceIndex {
   childSignals: Map<number, number[]>;
   /** where each descriptor number is first seen to be made, by whomever */
   fdsMade: Map<number, number>;
-  /** numbers of the signals that lines show */
-  signals: Set<number>;
+  /** what became of tasks that took signals */
+  signals: SignalsTaken;
+  /** who was told of a task's end, by its pid */
+  parents: Map<number, number>;
   /** spans by pid, in order */
   tasks: Map<number, TaskSpan[]>;
   /** number of the first process (also where its lines don't show it); 0 when no line tells */
@@ -85,6 +88,7 @@ const MAKES_FDS = new Set(
 const PAIRS_AT: Readonly<Record<string, number>> = { pipe: 0, pipe2: 0, socketpair: 3 };
 
 const SIGCHLD = 17;
+const WAITS = new Set(['wait4', 'waitpid']);
 const SIGSYS = 31;
 
 /** Calls whose splits carry nothing that the first half doesn't say. */
@@ -167,7 +171,8 @@ export class IndexBuilder {
     trapped: new Set(),
     childSignals: new Map(),
     fdsMade: new Map(),
-    signals: new Set(),
+    signals: new SignalsTaken(),
+    parents: new Map(),
     tasks: new Map(),
     firstPid: 0,
     names: new Map(),
@@ -193,6 +198,8 @@ export class IndexBuilder {
     this.index.lines++;
     this.#name(call.name);
     this.#span(call.pid, call.seq);
+    this.index.signals.outlivedBy(call.pid);
+    if (call.ret > 0 && WAITS.has(call.name)) this.index.parents.set(call.ret, call.pid);
     if (this.#restarts.size) this.#restarts.delete(call.pid);
     if (this.#filters) this.#lastCalls.set(call.pid, call.seq);
   }
@@ -200,6 +207,7 @@ export class IndexBuilder {
   add(line: TraceLine): void {
     this.index.lines++;
     this.#task(line);
+    this.index.signals.add(line);
     switch (line.kind) {
       case 'call':
         this.#name(line.name);
@@ -207,6 +215,7 @@ export class IndexBuilder {
         this.#makesFd(line, line.seq);
         this.#filtered(line, line.seq);
         if (FORKS.has(line.name)) this.#fork(line, line.seq);
+        this.#waited(line);
         break;
       case 'unfinished':
         if (line.start === undefined) this.#name(line.name);
@@ -221,13 +230,13 @@ export class IndexBuilder {
       case 'resumed':
         if (line.start === undefined) this.#name(line.name);
         if (FORKS.has(line.name)) this.#fork(line, line.start?.seq ?? line.seq);
+        this.#waited(line);
         if (line.start !== undefined && this.#keep(line.name)) this.#split(line, line.start);
         this.#restart(line, line.start?.seq ?? line.seq);
         this.#makesFd(line, line.start?.seq ?? line.seq);
         this.#filtered(line, line.start?.seq ?? line.seq);
         break;
       case 'signal':
-        this.index.signals.add(line.signo);
         this.#interrupt(line);
         if (line.signo === SIGSYS) this.#trap(line);
         if (line.signo === SIGCHLD) this.#childSignal(line);
@@ -326,6 +335,10 @@ export class IndexBuilder {
     }
   }
 
+  #waited({ name, ret, pid }: TraceLine): void {
+    if (WAITS.has(name) && typeof ret === 'number' && ret > 0) this.index.parents.set(ret, pid);
+  }
+
   #fork(line: TraceLine, start: number): void {
     const failed = line.retKind === 'error' || line.retKind === 'restart';
     if (failed || (typeof line.ret === 'number' && line.ret <= 0)) {
@@ -391,9 +404,11 @@ export class IndexBuilder {
   #childSignal(line: TraceLine): void {
     const info = line.siginfo;
     if (!info) return;
+    const child = info.pidInRecorderNs ?? info.pid ?? 0;
+    if ((info.code ?? 0) > 0) this.index.parents.set(child, line.pid);
     let list = this.index.childSignals.get(line.pid);
     if (!list) this.index.childSignals.set(line.pid, (list = []));
-    list.push(info.code ?? 0, info.pidInRecorderNs ?? info.pid ?? 0);
+    list.push(info.code ?? 0, child);
   }
 
   #interrupt(line: TraceLine): void {

@@ -13,8 +13,10 @@ export interface Replayed {
   adopted: Record<string, number>;
 }
 
-/** Every line is of task 100 unless it begins with a number. */
-export async function replayLog(text: string): Promise<Replayed> {
+const EXEC = 'execve("/bin/x", ["x"], 0x7ffd00000000 /* 5 vars */) = 0';
+
+/** Every line is of task 100 unless it begins with a number. `first` is one more, in front. */
+export async function replayLog(text: string, first = EXEC): Promise<Replayed> {
   const lines = text
     .trim()
     .split('\n')
@@ -23,10 +25,7 @@ export async function replayLog(text: string): Promise<Replayed> {
   const folder = mkdtempSync(join(tmpdir(), 'log-'));
   try {
     const path = join(folder, 'log.strace');
-    writeFileSync(
-      path,
-      `100 execve("/bin/x", ["x"], 0x7ffd00000000 /* 5 vars */) = 0\n${lines.join('\n')}\n`,
-    );
+    writeFileSync(path, `100 ${first}\n${lines.join('\n')}\n`);
     const source = await openSource([path]);
     const { result, kernel } = await replayTrace(source, path);
     source.close();
