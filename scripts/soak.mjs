@@ -7,4 +7,6 @@ await buildAll();
 const env = { BULKHEAD_RUNS: '20000', ...process.env };
 const named = process.argv.slice(2);
 const suites = named.length > 0 ? named : ['test/model', 'test/hostile'];
-run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...suites], { env });
+// a soak takes as long as it takes
+const args = ['run', '--testTimeout=0', ...suites];
+run(process.execPath, ['node_modules/vitest/vitest.mjs', ...args], { env });

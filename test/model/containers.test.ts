@@ -172,7 +172,7 @@ async function machine(): Promise<[Kernel, Counts]> {
 // spec: random programs of all calls
 it(
   `agrees with the model in ${ALL_STEPS} steps, seed ${SEED}`,
-  { timeout: 3_600_000 },
+  { timeout: 7_200_000 },
   async () => {
     const [k, empty] = await machine();
     let left = ALL_STEPS;

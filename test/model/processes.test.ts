@@ -195,11 +195,15 @@ function compare(k: Kernel, program: readonly Step[]): void {
 }
 
 describe.each(['release', 'debug'] as const)('%s kernel', (target) => {
-  it(`agrees with the model in ${RUNS} programs, seed ${SEED}`, { timeout: 600_000 }, async () => {
-    const k = await createKernel({ target });
-    fc.assert(
-      fc.property(steps, (program) => compare(k, program)),
-      { numRuns: RUNS, seed: SEED },
-    );
-  });
+  it(
+    `agrees with the model in ${RUNS} programs, seed ${SEED}`,
+    { timeout: 7_200_000 },
+    async () => {
+      const k = await createKernel({ target });
+      fc.assert(
+        fc.property(steps, (program) => compare(k, program)),
+        { numRuns: RUNS, seed: SEED },
+      );
+    },
+  );
 });

@@ -201,7 +201,7 @@ const step = fc.record({
 const nameOf = (inet: boolean, name: number): Uint8Array =>
   inet ? in4('127.0.0.1', 2000 + name) : un(`@${name}`);
 
-it('random programs agree with the model', { timeout: 60_000 }, async () => {
+it('random programs agree with the model', { timeout: 7_200_000 }, async () => {
   const n = await net('debug');
   const start = n.k.snapshot();
   fc.assert(
@@ -291,7 +291,7 @@ function tryCall(n: Net, op: number, args: number[], memory: Uint8Array): number
   }
 }
 
-it('random names and messages do no harm', { timeout: 60_000 }, async () => {
+it('random names and messages do no harm', { timeout: 7_200_000 }, async () => {
   const n: Net = await net('debug');
   const start = n.k.snapshot();
   const OPS = [OP.OP_BIND, OP.OP_CONNECT, OP.OP_SENDTO, OP.OP_SETSOCKOPT, OP.OP_IOCTL];
