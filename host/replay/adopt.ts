@@ -3,11 +3,6 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import { INR_OPEN_MAX } from '../../assembly/uapi/limits.ts';
 import { EBADF, ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
-import {
-  LINUX_REBOOT_CMD_POWER_OFF,
-  LINUX_REBOOT_CMD_RESTART,
-  LINUX_REBOOT_MAGIC1,
-} from '../../assembly/uapi/reboot.ts';
 import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
 import { SIG_SETMASK, SIGCHLD } from '../../assembly/uapi/signal.ts';
 import { DISP_DONE } from '../kernel.ts';
@@ -52,11 +47,6 @@ const NAMES_PROCESS = new Map([
   [OP.OP_SCHED_GETSCHEDULER, 0],
   [OP.OP_SCHED_GETPARAM, 0],
   [OP.OP_SCHED_GETATTR, 0],
-]);
-/** What ends a namespace's init by which signal. */
-const REBOOTS = new Map([
-  [1, LINUX_REBOOT_CMD_RESTART],
-  [2, LINUX_REBOOT_CMD_POWER_OFF],
 ]);
 /** Calls that change who a task is. */
 const SETS_IDS = ['setuid', 'setresuid', 'setreuid', 'setgid', 'setresgid', 'setregid'];
@@ -341,18 +331,6 @@ export class Adopter {
     const child = typeof call.ret === 'number' ? call.ret : 0;
     const seq = this.#r.index.splits.endOf(call.seq) || call.seq;
     return child > 0 && this.endUnseen(child, statusOf(call.args[1]) ?? 0, seq);
-  }
-
-  /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2): the log leaves it out. */
-  hiddenReboot(task: ReplayTask, line: TraceLine): void {
-    const view = this.#r.kernel.task(task.pid);
-    const command = REBOOTS.get(line.kind === 'killed' ? line.signo : 0);
-    if (command === undefined || !this.#filtered || !view) return;
-    if (view.nspid !== 1 || view.nsLevel === 0 || this.#r.index.names.has('reboot')) return;
-    const frame = this.#r.kernel.frame.begin(task.pid, 0, OP.OP_REBOOT);
-    frame.setArg(0, LINUX_REBOOT_MAGIC1).setArg(2, command);
-    this.#r.kernel.trap();
-    this.#r.adopted('a reboot that the log does not show');
   }
 
   /**

@@ -330,7 +330,7 @@ export function onExitLine(r: Replay, line: TraceLine): void {
       if (r.kernel.views.state(task.pid) === 'Z' || !help(r, undefined, task.pid)) break;
       r.reordered('an end needed an open call');
     }
-    if (pendingStatus(r, task.pid) < 0) r.adopter.hiddenReboot(task, line);
+    if (pendingStatus(r, task.pid) < 0) r.gaps.hiddenReboot(task, line);
     if (pendingStatus(r, task.pid) < 0 && line.kind === 'killed') {
       killedByFilter(r, task, line.signo);
     }

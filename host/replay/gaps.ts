@@ -3,6 +3,11 @@
 // call sent, or is survived that no handler was set for; a parent waits for a child that it never
 // made. All of that is adopted, and only where the log shows none of those calls at all.
 import * as OP from '../../assembly/uapi/op.ts';
+import {
+  LINUX_REBOOT_CMD_POWER_OFF,
+  LINUX_REBOOT_CMD_RESTART,
+  LINUX_REBOOT_MAGIC1,
+} from '../../assembly/uapi/reboot.ts';
 import { SI_QUEUE, SI_TKILL, SI_USER, SIG_DFL, SIG_IGN } from '../../assembly/uapi/signal.ts';
 import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
@@ -21,6 +26,11 @@ const SENDS = new Map([
   [SI_USER, ['kill', 'pidfd_send_signal']],
   [SI_TKILL, ['tgkill', 'tkill']],
   [SI_QUEUE, ['rt_sigqueueinfo', 'rt_tgsigqueueinfo', 'pidfd_send_signal']],
+]);
+/** What ends a namespace's init by which signal. */
+const REBOOTS = new Map([
+  [1, LINUX_REBOOT_CMD_RESTART],
+  [2, LINUX_REBOOT_CMD_POWER_OFF],
 ]);
 /** Some address of user code. */
 const HANDLER = 0x1000;
@@ -115,6 +125,19 @@ export class Gaps {
     if (line.kind !== 'killed' || this.#sends.size < SENDS.size) return;
     this.#r.kernel.raise(task.pid, true, { signo: line.signo });
     this.#r.adopted('an end that no shown call asked for');
+  }
+
+  /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2): the log leaves it out. */
+  hiddenReboot(task: ReplayTask, line: TraceLine): void {
+    const { kernel, adopter } = this.#r;
+    const view = kernel.task(task.pid);
+    const command = REBOOTS.get(line.kind === 'killed' ? line.signo : 0);
+    if (command === undefined || !adopter.hides('reboot') || !view) return;
+    if (view.nspid !== 1 || view.nsLevel === 0) return;
+    const frame = kernel.frame.begin(task.pid, 0, OP.OP_REBOOT);
+    frame.setArg(0, LINUX_REBOOT_MAGIC1).setArg(2, command);
+    kernel.trap();
+    this.#r.adopted('a reboot that the log does not show');
   }
 
   /** Does this rt_sigaction show an action that an exec, which is not shown, has reset? */
