@@ -6,7 +6,6 @@ import { EBADF, ERESTARTNOHAND } from '../../assembly/uapi/errno.ts';
 import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
 import { SIG_SETMASK, SIGCHLD } from '../../assembly/uapi/signal.ts';
 import { DISP_DONE } from '../kernel.ts';
-import type { TraceLine } from '../trace/event.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
