@@ -3,6 +3,7 @@ import { frame } from "./lib/frame.ts";
 import { task_struct } from "./process/task.ts";
 import { ENOSYS } from "./uapi/errno.ts";
 import * as O from "./uapi/op.ts";
+import { sys_name_to_handle_at, sys_open_by_handle_at } from "./vfs/sys-handle.ts";
 import * as X from "./vfs/sys-xattr.ts";
 
 export function do_op_xattr(op: u32, p: task_struct, f: frame): i32 {
@@ -25,6 +26,10 @@ export function do_op_xattr(op: u32, p: task_struct, f: frame): i32 {
       return X.sys_listxattr(p, f, X.XATTR_LINK);
     case O.OP_FLISTXATTR:
       return X.sys_listxattr(p, f, X.XATTR_FD);
+    case O.OP_NAME_TO_HANDLE_AT:
+      return sys_name_to_handle_at(p, f);
+    case O.OP_OPEN_BY_HANDLE_AT:
+      return sys_open_by_handle_at(p, f);
     case O.OP_REMOVEXATTR:
       return X.sys_removexattr(p, f, X.XATTR_PATH);
     case O.OP_LREMOVEXATTR:

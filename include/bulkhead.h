@@ -1239,7 +1239,9 @@
 #define BH_OP_REMOVEXATTR (445)
 #define BH_OP_LREMOVEXATTR (446)
 #define BH_OP_FREMOVEXATTR (447)
-#define BH_XATTR_OPS_LAST (447)
+#define BH_OP_NAME_TO_HANDLE_AT (448)
+#define BH_OP_OPEN_BY_HANDLE_AT (449)
+#define BH_XATTR_OPS_LAST (449)
 #define BH_NR_OPS (512)
 #define BH_OP_ID16 (4096)
 
@@ -1702,6 +1704,11 @@
 #define BH_HANDLE_HEAD (8)
 #define BH_HANDLE_BYTES (12)
 #define BH_HANDLE_TYPE (1)
+#define BH_HANDLE_FID (0x81)
+#define BH_HANDLE_INVALID (0xff)
+#define BH_HANDLE_TYPE_MAX (0xffff)
+#define BH_AT_HANDLE_MNT_ID_UNIQUE (1)
+#define BH_AT_HANDLE_FID (0x200)
 
 /*
  * Structs in the memory of the module. Fields are little-endian, addresses are

@@ -329,7 +329,9 @@ export const OP_FLISTXATTR = 444;
 export const OP_REMOVEXATTR = 445;
 export const OP_LREMOVEXATTR = 446;
 export const OP_FREMOVEXATTR = 447;
-export const XATTR_OPS_LAST = 447;
+export const OP_NAME_TO_HANDLE_AT = 448;
+export const OP_OPEN_BY_HANDLE_AT = 449;
+export const XATTR_OPS_LAST = 449;
 // areas have room to grow: numbers between them are no operation.
 export const NR_OPS = 512;
 // Added to the number of a call about ids: its old form with ids of 16 bits (i386).

@@ -16,3 +16,9 @@ export const HANDLE_HEAD = 8;
 /** What tmpfs makes of an inode: its generation and number. */
 export const HANDLE_BYTES = 12;
 export const HANDLE_TYPE = 1;
+/** What any file system makes of one that is not to be opened. */
+export const HANDLE_FID = 0x81;
+export const HANDLE_INVALID = 0xff;
+export const HANDLE_TYPE_MAX = 0xffff;
+export const AT_HANDLE_MNT_ID_UNIQUE = 1;
+export const AT_HANDLE_FID = 0x200;

@@ -1,7 +1,7 @@
 // struct dentry - a name in a directory (fs/dcache.c). Every name of a file system in memory has
 // one for as long as it is there; a file that is open keeps its own after that.
 import { nil, same } from "../lib/err.ts";
-import { inode_caches_init, iput, vfs_inode } from "./inode.ts";
+import { inode_caches_init, iput, is_dir, vfs_inode } from "./inode.ts";
 import { list_at, list_head } from "../lib/list.ts";
 import { mount } from "./mount.ts";
 import {
@@ -216,6 +216,24 @@ export function is_subdir(d: dentry, top: dentry): bool {
     d = d.parent;
   }
   return true;
+}
+
+/** The name of inode `ino` at or below the root of a file system; null: it has none. */
+export function d_find_ino(top: dentry, ino: u32): dentry {
+  let d = top;
+  while (true) {
+    if (d.inode.ino == ino) return d;
+    const children = d.inode.children;
+    if (is_dir(d.inode) && !list_head.empty(children)) {
+      d = dentry.from_child(children.next);
+      continue;
+    }
+    // the next one behind it, or behind one that it is in
+    while (!same(d, top) && d.child.next === d.parent.inode.children) d = d.parent;
+    if (same(d, top)) return changetype<dentry>(0);
+    d = dentry.from_child(d.child.next);
+  }
+  return changetype<dentry>(0);
 }
 
 /** Everything below and including the root of a file system goes; nobody uses it. */

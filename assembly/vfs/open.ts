@@ -118,7 +118,7 @@ function do_open(
   mode: u32,
   resolve: u32,
 ): i32 {
-  if (f.phase) return fifo_opened(p, f);
+  if (f.phase) return vfs_opened(p, f);
   let bad = check_flags(flags);
   if (bad) return bad;
   let lookup = resolve;
@@ -141,15 +141,33 @@ function do_open(
   if (nd.flags & N.LOOKUP_MAGIC) return open_magic(p, nd.dentry, nd.flags, fd, flags);
   bad = made ? 0 : may_open_last(p, nd, flags);
   if (bad) return bad;
-  if (flags & O.O_TRUNC && !made && is_reg(nd.dentry.inode)) {
-    const i = nd.dentry.inode;
-    I.truncate_pages(i, 0);
-    i.length = 0;
-    I.touch(i);
-  }
+  if (flags & O.O_TRUNC && !made) truncate_found(nd.dentry.inode);
   const r = open_file(p, f, nd, fd, flags);
   if (r < 0 && made) unmake(nd.dentry);
   return r;
+}
+
+function truncate_found(i: I.vfs_inode): void {
+  if (!is_reg(i)) return;
+  I.truncate_pages(i, 0);
+  i.length = 0;
+  I.touch(i);
+}
+
+/** open_by_handle_at(2) has found what `nd` stands at: it is opened as by its name. */
+export function vfs_open_found(p: task_struct, f: frame, nd: nameidata, flags: u32): i32 {
+  flags &= VALID;
+  if (flags & O.O_PATH) flags &= PATH_FLAGS;
+  if (flags & (O.O_CREAT | TMPFILE_BIT)) return flags & O.O_CREAT ? -E.EISDIR : -E.EOPNOTSUPP;
+  if (flags & O.O_DIRECTORY) nd.flags |= N.LOOKUP_DIRECTORY;
+  const fd = FD.get_unused_fd(p, 0);
+  if (fd < 0) return fd;
+  if (!(flags & O.O_PATH)) {
+    const bad = may_open_last(p, nd, flags);
+    if (bad) return bad;
+    if (flags & O.O_TRUNC) truncate_found(nd.dentry.inode);
+  }
+  return open_file(p, f, nd, fd, flags);
 }
 
 /** A file that was made for an open which then failed has never been. */
@@ -359,7 +377,7 @@ function open_fifo(p: task_struct, f: frame, nd: nameidata, fd: i32, flags: u32)
 }
 
 /** An open of a fifo goes on: its partner has come, or a signal. */
-function fifo_opened(p: task_struct, f: frame): i32 {
+export function vfs_opened(p: task_struct, f: frame): i32 {
   const at = awaited_file(p);
   const pipe = at.pipe;
   const reads = (at.flags & O.O_ACCMODE) == O.O_RDONLY;

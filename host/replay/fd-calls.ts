@@ -8,6 +8,7 @@ import { valueOf } from './value.ts';
 /** Calls that open a file of the world's, or one of the kernel's by name. */
 export const OPENS: ReadonlySet<number> = new Set([
   OP.OP_WORLD_FD,
+  OP.OP_OPEN_BY_HANDLE_AT,
   OP.OP_SOCKET,
   OP.OP_ACCEPT,
   OP.OP_ACCEPT4,

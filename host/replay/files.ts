@@ -335,6 +335,7 @@ export class Files {
         else frame.assistRet(ret);
         break;
       case OP.OP_WORLD_FD:
+      case OP.OP_OPEN_BY_HANDLE_AT:
       case OP.OP_CREAT:
       case OP.OP_OPEN:
       case OP.OP_OPENAT:

@@ -4,7 +4,16 @@ import * as O from '../../assembly/uapi/fcntl.ts';
 import * as OP from '../../assembly/uapi/op.ts';
 import * as S from '../../assembly/uapi/stat.ts';
 import { type Fs } from '../unit/vfs/driver.ts';
-import { type Attempts, attempts, bind, call, mount, type Prison } from './prison.ts';
+import {
+  type Attempts,
+  attempts,
+  bind,
+  call,
+  mount,
+  type Prison,
+  receiveFile,
+  sendFile,
+} from './prison.ts';
 
 /** A directory of the container's with a name in it that leads nowhere outside. */
 function tree(by: Fs): void {
@@ -17,6 +26,15 @@ function tree(by: Fs): void {
 function uncovered(p: Prison, file: string): string {
   p.root.call(OP.OP_UMOUNT2, '/proc', 0);
   return `/proc/1/${file}`;
+}
+
+/** open_by_handle_at(2) of a guessed inode of tmpfs, on the mount of a descriptor. */
+function byHandle(by: Fs, fd: number, ino: number, size = 12): number {
+  const handle = Buffer.alloc(20);
+  handle.writeUInt32LE(size, 0);
+  handle.writeUInt32LE(1, 4);
+  handle.writeUInt32LE(ino, 12);
+  return call(by, OP.OP_OPEN_BY_HANDLE_AT, fd, new Uint8Array(handle), O.O_RDONLY);
 }
 
 /** openat2(2) of a path from the container's root directory. */
@@ -341,5 +359,32 @@ export const PATHS: Attempts = {
       'EPERM',
       (p) => p.root.open('secret/key', 0, 0, p.kept.other),
     ],
+  ),
+  'Handles of files': attempts(
+    [
+      'a guessed inode, by the root directory',
+      'EPERM',
+      (p) => byHandle(p.root, p.root.open('/'), 2),
+    ],
+    ['a guessed inode, by the working directory', 'EPERM', (p) => byHandle(p.root, O.AT_FDCWD, 1)],
+    [
+      'a guessed inode of a tmpfs of its own',
+      'EPERM',
+      (p) => {
+        mount(p.root, 'tmpfs', '/tmp');
+        return byHandle(p.root, p.root.open('/tmp'), 1);
+      },
+    ],
+    [
+      'a guessed inode, by a directory of the outside that was sent',
+      'EPERM',
+      (p) => {
+        sendFile(p.outer, p.kept.ours, p.outer.open('/public'));
+        return byHandle(p.root, receiveFile(p.root, p.kept.theirs), 2);
+      },
+    ],
+    ['without privilege', 'EPERM', (p) => byHandle(p.user, p.user.open('/'), 2)],
+    ['of no size', 'EINVAL', (p) => byHandle(p.root, p.root.open('/'), 2, 0)],
+    ['by a descriptor that is not open', 'EBADF', (p) => byHandle(p.root, 99, 2)],
   ),
 };

@@ -8,7 +8,10 @@ export const OPENING_CALLS: Readonly<Record<string, CallDef>> = {
   creat: { ...opens('str mode', PLAIN), op: OP.OP_CREAT },
   openat: { ...opens('dirfd str flags:open mode', by(2)), op: OP.OP_OPENAT },
   openat2: { ...opens('dirfd str in:open_how@3 ulong', HOW), op: OP.OP_OPENAT2 },
-  open_by_handle_at: opens('dirfd addr flags:open', by(2)),
+  open_by_handle_at: {
+    ...opens('dirfd addr flags:open', by(2)),
+    op: OP.OP_OPEN_BY_HANDLE_AT,
+  },
   memfd_create: opens('str flags:memfd', by(1, 1n, 0n)),
   memfd_secret: opens('flags:open', by(0, O_CLOEXEC, 0n)),
   userfaultfd: opens('flags:open', by(0)),

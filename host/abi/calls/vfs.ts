@@ -8,7 +8,7 @@ const onPath = (op: number, args: string, result: CallDef['result'] = 'zero'): C
   return { op, args, result, class: 'unmodelled', support: 'partial', note: NOTE };
 };
 
-/** Extended attributes. */
+/** Extended attributes, handles. */
 const XATTRS: Readonly<Record<string, CallDef>> = {
   setxattr: onPath(OP.OP_SETXATTR, 'str str addr ulong uint'),
   lsetxattr: onPath(OP.OP_LSETXATTR, 'str str addr ulong uint'),
@@ -22,6 +22,7 @@ const XATTRS: Readonly<Record<string, CallDef>> = {
   removexattr: onPath(OP.OP_REMOVEXATTR, 'str str'),
   lremovexattr: onPath(OP.OP_LREMOVEXATTR, 'str str'),
   fremovexattr: onPath(OP.OP_FREMOVEXATTR, 'fd str'),
+  name_to_handle_at: onPath(OP.OP_NAME_TO_HANDLE_AT, 'dirfd str addr addr flags:at'),
 };
 
 /** Names in directories. */
