@@ -7,6 +7,7 @@ import { PRIO_PROCESS } from '../../assembly/uapi/sched.ts';
 import { SIG_SETMASK, SIGCHLD } from '../../assembly/uapi/signal.ts';
 import { DISP_DONE } from '../kernel.ts';
 import { fieldOf, sigsetOf, statusOf } from '../trace/values.ts';
+import { adoptTask } from './adopt-task.ts';
 import { type Call, expectedRax, failed, type ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { adoptCred, forgetByExec, isFirstId, learnCred, prepareCred } from './creds.ts';
@@ -175,7 +176,7 @@ export class Adopter {
   #adoptOutside(pid: number | undefined): void {
     const k = this.#r.kernel;
     if (!pid || pid < 0 || k.task(pid) || this.#r.index.tasks.has(pid)) return;
-    k.adopt({ pid });
+    if (!adoptTask(k, { pid })) return;
     this.#r.adopted('process outside the log');
   }
 
@@ -379,7 +380,7 @@ export class Adopter {
   #adoptParent(task: ReplayTask, call: Call): string | undefined {
     if (task.ppidKnown || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
     const k = this.#r.kernel;
-    if (!k.task(call.ret)) k.adopt({ pid: call.ret });
+    if (!k.task(call.ret)) adoptTask(k, { pid: call.ret });
     task.ppidKnown = true;
     return k.setParent(task.pid, call.ret) ? 'parent from before the log' : undefined;
   }
@@ -391,7 +392,7 @@ export class Adopter {
     const task = whom ? this.#r.tasks.get(whom) : caller;
     const known = op === OP.OP_GETSID ? 'sidKnown' : 'groupKnown';
     if (!task || task[known] || typeof call.ret !== 'number' || call.ret <= 0) return undefined;
-    if (!k.task(call.ret)) k.adopt({ pid: call.ret });
+    if (!k.task(call.ret)) adoptTask(k, { pid: call.ret });
     const before = k.task(task.pid);
     const shown = call.ret;
     const change = (pid: number): boolean => {
@@ -460,8 +461,8 @@ export class Adopter {
     const op = call.row!.op;
     const ret = typeof call.ret === 'number' ? call.ret : -1;
     if (isFork(op) && ret > 0 && outcome.rax <= 0n && !k.task(ret)) {
-      k.adopt({ pid: ret, ppid: task.pid, traced: this.#r.traced });
-      this.#r.newTask(ret, task);
+      const child = { pid: ret, ppid: task.pid, traced: this.#r.traced };
+      if (adoptTask(k, child)) this.#r.newTask(ret, task);
     }
     if ((op === OP.OP_WAIT4 || op === OP.OP_WAITPID) && this.#isChild(task, ret))
       this.removeStale(ret);

@@ -8,6 +8,7 @@ import { isInterrupted, type TraceLine } from '../trace/event.ts';
 import type { TraceIndex } from '../trace/index.ts';
 import type { PlainCall } from '../trace/sink.ts';
 import { SplitCall } from '../trace/splits.ts';
+import { adoptTask } from './adopt-task.ts';
 import { Adopter } from './adopt.ts';
 import type { AuditLog } from './audit-log.ts';
 import { Call, type ReplayTask, rowOf, type Tables } from './call.ts';
@@ -248,7 +249,11 @@ export class Replay {
     else {
       if (this.kernel.task(pid)) this.adopter.removeStale(pid);
       const alive = (this.kernel.views.state(parent) ?? 'Z') !== 'Z';
-      this.kernel.adopt({ pid, traced: this.traced, ppid: alive ? parent : 1 });
+      const ppid = alive ? parent : 1;
+      if (!adoptTask(this.kernel, { pid, traced: this.traced, ppid })) {
+        this.adopted('number that another task bears in the kernel');
+        return;
+      }
     }
     this.adopted(this.#first ? 'first process' : 'task whose fork the log does not show');
     this.#first = false;

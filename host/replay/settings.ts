@@ -5,6 +5,7 @@ import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../../assembly/uapi/resource.ts';
 import { PRIO_PGRP, PRIO_PROCESS, PRIO_USER } from '../../assembly/uapi/sched.ts';
 import { DISP_DONE, type Kernel } from '../kernel.ts';
 import { fieldOf } from '../trace/values.ts';
+import { adoptTask } from './adopt-task.ts';
 import { type Call, failed, type ReplayTask } from './call.ts';
 import { limitOf } from './structs.ts';
 import { valueOf } from './value.ts';
@@ -82,7 +83,7 @@ function adoptNicer(k: Kernel, task: ReplayTask, call: Call, shown: number): str
   if (k.trap() !== DISP_DONE || asked.resultBig >= BigInt(shown)) return undefined;
   task.limitsKnown.add(mark);
   const pid = OUTSIDER - which;
-  if (!k.task(pid)) k.adopt({ pid });
+  if (!k.task(pid)) adoptTask(k, { pid });
   const group = which === PRIO_PGRP ? number(call, 1) || view.pgid : pid;
   k.setGroup(pid, group, which === PRIO_PGRP ? view.sid : pid);
   if (which === PRIO_USER) k.setCred(pid, UID, BigInt(number(call, 1) || view.uid));

@@ -6,6 +6,7 @@ import { WCONTINUED, WUNTRACED } from '../../assembly/uapi/wait.ts';
 import { signalName } from '../abi/constants.ts';
 import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
+import { adoptTask } from './adopt-task.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { exitNow } from './deaths.ts';
 import { MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
@@ -71,7 +72,7 @@ export function checkParent(r: Replay, task: ReplayTask, line: TraceLine): void 
     r.adopted('parent that the record names');
   }
   if (r.kernel.task(ppid)?.state === 'Z') r.adopter.removeStale(ppid);
-  if (!r.kernel.task(ppid)) r.kernel.adopt({ pid: ppid });
+  if (!r.kernel.task(ppid)) adoptTask(r.kernel, { pid: ppid });
   if (!isAncestor(r, line.pid, ppid)) r.kernel.setParent(line.pid, ppid);
   task.ppidKnown = true;
 }

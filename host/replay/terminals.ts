@@ -8,6 +8,7 @@ import type { FileView, TerminalView } from '../file-views.ts';
 import type { Frame } from '../frame.ts';
 import { type Kernel } from '../kernel.ts';
 import type { ArgNode } from '../trace/args.ts';
+import { adoptTask } from './adopt-task.ts';
 import type { Buffers } from './buffers.ts';
 import type { Call } from './call.ts';
 import type { Replay } from './engine.ts';
@@ -157,7 +158,7 @@ export function prepareTerminal(kernel: Kernel, call: Call): string | undefined 
 function ensureGroup(r: Replay, pid: number, pgrp: number): void {
   const { kernel } = r;
   if (r.index.tasks.has(pgrp)) return;
-  if (!kernel.task(pgrp)) kernel.adopt({ pid: pgrp });
+  if (!kernel.task(pgrp)) adoptTask(kernel, { pid: pgrp });
   if (kernel.task(pgrp)?.pgid !== pgrp) kernel.setGroup(pgrp, pgrp, kernel.task(pid)?.sid ?? 1);
 }
 

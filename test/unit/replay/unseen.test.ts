@@ -262,3 +262,16 @@ it('the return of a handler tells nothing of a call that a hidden signal ended',
   expect(wrong).toEqual([]);
   expect(result.byCall.rt_sigreturn).toMatchObject({ calls: 1, predicted: 0 });
 });
+
+it('a number that cannot be free yet is no new task, and no fault', async () => {
+  // the init of a pid namespace ends after everybody in it
+  const { adopted } = await replayLog(`
+    clone(child_stack=NULL, flags=CLONE_NEWPID|SIGCHLD) = 101
+    101 ${FORK} = 2 /* 102 in strace's PID NS */
+    102 getpid() = 2
+    101 exit_group(0) = ?
+    101 +++ exited with 0 +++
+    101 getpid() = 101
+  `);
+  expect(adopted['number that another task bears in the kernel']).toBe(1);
+});
