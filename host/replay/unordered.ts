@@ -13,7 +13,7 @@ import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { numberFits } from './order.ts';
 import { valueOf } from './value.ts';
 import { nextFds, waitFits } from './peek.ts';
-import { isFork } from './run.ts';
+import { isFork, numberArg } from './run.ts';
 
 /** Numbers lines as the first pass did, file by file. */
 export interface FirstPass {
@@ -67,6 +67,8 @@ class Schedule {
   #at = 0;
   /** the file of each task */
   readonly #files = new Map<number, FileCursor>();
+  /** tasks that have executed a program */
+  readonly #executed = new Set<number>();
   /** lines that have their number and have been offered for change */
   readonly #seen = new WeakSet<TraceLine>();
 
@@ -130,6 +132,7 @@ class Schedule {
     this.#hooks.watch?.(line, r, false);
     if (!r.feed(line, tentative)) return false;
     this.#hooks.watch?.(line, r, true);
+    if (line.name === 'execve' && line.ret === 0) this.#executed.add(line.pid);
     cursor.take();
     return true;
   }
@@ -215,6 +218,9 @@ class Schedule {
       case 'exit':
       case 'killed':
         return this.#endFit(line);
+      case 'superseded':
+        // the thread that takes over this number has to be there, in its exec
+        return !this.#files.has(line.otherPid) || r.tasks.get(line.otherPid)?.open ? 'now' : 'no';
       default:
         return 'now';
     }
@@ -239,6 +245,8 @@ class Schedule {
     if (isFork(row.op)) return numberFits(r, call) ? 'now' : 'no';
     if (WAITS.has(row.op)) return waitFits(r, call) ? 'now' : 'no';
     if (MAKES_FD.has(row.op) || MAKES_PAIR.has(row.op)) return this.#fdFits(call) ? 'now' : 'no';
+    if (row.op === OP.OP_SETPGID) return this.#groupFit(call);
+    if (row.op === OP.OP_EXECVE && line.ret === 0 && this.#isMoved(line.pid)) return 'soon';
     const at = KILLS.get(row.op);
     if (at !== undefined && line.ret === 0) return this.#killFit(line, at);
     return 'now';
@@ -269,12 +277,39 @@ class Schedule {
     const sig = line.args[at + 1];
     const number = target?.kind === 'int' ? Number(target.value) : 0;
     const signo = Number(valueOf(sig) ?? 0n);
-    if (!signo || number <= 0 || number === line.pid) return 'now';
+    if (!signo || number === line.pid) return 'now';
+    if (number <= 0) return this.#takenByAll(signo, line.pid) ? 'now' : 'soon';
     const to = at === 1 ? [number] : this.#groupOf(number);
     const next = to.map((pid) => this.#takesNext(pid, signo));
     const all = signo === SIGKILL || at === 1;
     const ready = all ? next.every(Boolean) : next.some(Boolean);
     return ready || to.length === 0 ? 'now' : 'soon';
+  }
+
+  /** Whoever shows at all to take this signal, and is not over: does each of them do so next? */
+  #takenByAll(signo: number, sender: number): boolean {
+    const { index, tasks } = this.#r;
+    for (const pid of this.#files.keys()) {
+      if (pid === sender || !index.signals.took(pid, signo) || tasks.get(pid)?.dead) continue;
+      if (this.#unborn.has(pid) || !this.#takesNext(pid, signo)) return false;
+    }
+    return true;
+  }
+
+  /** A process is moved to a group before it executes a program; afterwards that is refused. */
+  #groupFit(call: Call): Fit {
+    const pid = numberArg(call, 0) ?? 0;
+    if (call.errno !== 'EACCES' || !this.#files.has(pid)) return 'now';
+    return this.#executed.has(pid) ? 'now' : 'soon';
+  }
+
+  /** Does somebody else show next to move this process to a group? */
+  #isMoved(pid: number): boolean {
+    return this.#live.some((cursor) => {
+      const line = this.#peek(cursor);
+      if (line?.name !== 'setpgid' || line.pid === pid || line.ret !== 0) return false;
+      return Number(valueOf(line.args[0]) ?? 0n) === pid;
+    });
   }
 
   /** Recorded threads of a process that are still there. */
@@ -305,6 +340,9 @@ class Schedule {
     }
     // a fault that ends its task is the CPU's doing
     if (line.kind === 'killed' && FAULTS.has(line.signo)) return 'end';
+    // nor does anybody send what a filter or a reboot ends it with
+    const own = task?.filter !== undefined || task?.open?.row?.op === OP.OP_REBOOT;
+    if (line.kind === 'killed' && own) return 'end';
     if (!task?.exiting) return r.kernel.exports.fatal_pending(line.pid) >= 0 ? 'end' : 'no';
     if (!task.exiting.group) return this.#threadEndFit(view, task.exiting.code);
     const others = this.#groupOf(view.tgid).filter((pid) => pid !== line.pid);

@@ -3,6 +3,7 @@
 import { isInterrupted, type SigInfoFields, type TraceLine } from './event.ts';
 import type { PlainCall } from './sink.ts';
 import { SignalsTaken } from './signals-taken.ts';
+import { orderOverlapping, sortByBirth } from './births.ts';
 import { SplitCalls } from './splits.ts';
 
 /** A fork, vfork, clone or clone3 that made a task, by the `seq` of its first line. */
@@ -136,30 +137,6 @@ export function spanAt(index: TraceIndex, pid: number, seq: number): TaskSpan | 
   let found: TaskSpan | undefined;
   for (const span of spans) if (span.first <= seq || found === undefined) found = span;
   return found;
-}
-
-/** Numbers grow from fork to fork, which tells more than first lines do, unless they wrapped. */
-function sortByBirth(spans: TaskSpan[]): void {
-  let low = Infinity;
-  let high = 0;
-  for (const span of spans) {
-    low = Math.min(low, span.pid);
-    high = Math.max(high, span.pid);
-  }
-  const wrapped = high - low > 16000;
-  spans.sort((a, b) => (wrapped ? a.first - b.first : a.pid - b.pid));
-}
-
-/** Forks that were under way at once, with neighbouring results, came about in that order. */
-function orderOverlapping(forks: ForkEntry[]): void {
-  for (let i = 1; i < forks.length; i++) {
-    const a = forks[i - 1] as ForkEntry;
-    const b = forks[i] as ForkEntry;
-    if (a.end > b.start && a.ret === b.ret + 1) {
-      forks[i - 1] = b;
-      forks[i] = a;
-    }
-  }
 }
 
 /** Builds an index line by line. */
@@ -444,12 +421,14 @@ export class IndexBuilder {
     for (const spans of this.index.tasks.values()) {
       for (const span of spans) if (span.fork === undefined && span.pid !== 0) free.push(span);
     }
-    sortByBirth(free);
+    const grow = sortByBirth(free);
     orderOverlapping(left);
     const open = new Set(left);
     for (const span of free) {
       for (const fork of open) {
         if (fork.start >= span.first && this.#ordered) break;
+        // where no order of lines tells, a child's number is above its parent's
+        if (!this.#ordered && grow && span.pid <= fork.pid) continue;
         // the child appears before its parent's call is over, or soon after
         if (fork.end === 0 && this.#lastOf(fork.pid) < fork.start) continue;
         fork.child = span.pid;
