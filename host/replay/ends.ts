@@ -412,8 +412,6 @@ export function onSuperseded(r: Replay, line: TraceLine): void {
   const leader = r.task(line.pid, line.seq);
   const call = task?.open;
   if (!task || !call) return;
-  // this line says so, where the one with the result is in another file
-  if (call.retKind === 'unknown') [call.retKind, call.ret] = ['value', 0];
   if (!call.done) runNow(r, call);
   const view = r.kernel.task(leader.pid);
   if (view && view.state !== 'Z' && pendingStatus(r, leader.pid) >= 0)

@@ -9,6 +9,7 @@ import { Call, rowOf } from './call.ts';
 import type { TaskView } from '../views.ts';
 import type { Replay } from './engine.ts';
 import { FAULTS, worldly } from './ends.ts';
+import { runNow } from './execute.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import { numberFits } from './order.ts';
 import { valueOf } from './value.ts';
@@ -133,6 +134,7 @@ class Schedule {
     if (!r.feed(line, tentative)) return false;
     this.#hooks.watch?.(line, r, true);
     if (line.name === 'execve' && line.ret === 0) this.#executed.add(line.pid);
+    if (line.kind === 'unfinished' && line.name.startsWith('execve')) this.#beginExec(line);
     cursor.take();
     return true;
   }
@@ -219,8 +221,7 @@ class Schedule {
       case 'killed':
         return this.#endFit(line);
       case 'superseded':
-        // the thread that takes over this number has to be there, in its exec
-        return !this.#files.has(line.otherPid) || r.tasks.get(line.otherPid)?.open ? 'now' : 'no';
+        return this.#isSuperseded(line.otherPid, view) ? 'now' : 'no';
       default:
         return 'now';
     }
@@ -284,6 +285,20 @@ class Schedule {
     const all = signo === SIGKILL || at === 1;
     const ready = all ? next.every(Boolean) : next.some(Boolean);
     return ready || to.length === 0 ? 'now' : 'soon';
+  }
+
+  /** Is the thread that takes over a leader's number in its exec, and are all others gone? */
+  #isSuperseded(thread: number, leader: TaskView): boolean {
+    if (!this.#files.has(thread)) return true;
+    return this.#r.tasks.get(thread)?.open !== undefined && leader.threads <= 2;
+  }
+
+  /** An exec by a thread that takes over its leader's number: it succeeds, and ends the others. */
+  #beginExec(line: TraceLine): void {
+    const call = this.#r.tasks.get(line.pid)?.open;
+    if (!call || call.done || !line.otherPid || line.detached) return;
+    [call.retKind, call.ret] = ['value', 0];
+    runNow(this.#r, call);
   }
 
   /** Whoever shows at all to take this signal, and is not over: does each of them do so next? */
