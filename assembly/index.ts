@@ -2,12 +2,14 @@
 // dispositions (DISP_*), actions (ACTION_*), addresses, counts, or a negative errno.
 import {
   adopt_cred,
+  adopt_file,
   adopt_group,
   adopt_ns,
   adopt_parent,
   adopt_task,
   adopt_tty,
   find_task,
+  living_task,
 } from "./process/adopt.ts";
 import { audit_ctl, audit_mark_tables } from "./audit/auditsc.ts";
 import { start_kernel } from "./boot.ts";
@@ -15,8 +17,7 @@ import { do_batch } from "./batch.ts";
 import * as K from "./calls.ts";
 import { nil } from "./lib/err.ts";
 import { begin_group_exit, die_now, fatal_signal } from "./process/exit.ts";
-import { alloc_file, fd_install, file, FILE_FLAGS_UNKNOWN, FILE_WORLD } from "./fs/file.ts";
-import { get_unused_fd } from "./fs/file.ts";
+import { file } from "./fs/file.ts";
 import { expire_sleep, run_timers, tell_file } from "./fs/hostfile.ts";
 import { boot_config, frame, syscall_table, MAX_TABLES } from "./lib/frame.ts";
 import { run_itimers } from "./signal/itimer.ts";
@@ -34,8 +35,7 @@ import { do_resume, do_syscall } from "./syscall.ts";
 import { is_fault, unprotect } from "./signal/fault.ts";
 import { fire_itimer } from "./signal/sys-timer.ts";
 import * as T from "./process/task.ts";
-import { EMFILE, ENOMEM, ESRCH } from "./uapi/errno.ts";
-import { O_RDWR } from "./uapi/fcntl.ts";
+import { ENOMEM, ESRCH } from "./uapi/errno.ts";
 import { forget_upcall, host_answer } from "./container/upcall.ts";
 import { adopt_name } from "./namespace/uts.ts";
 import { abort_sleep } from "./process/waitqueue.ts";
@@ -269,15 +269,7 @@ export function adopt(tid: i32, parent: i32, flags: i32): i32 {
 
 /** An open descriptor that the host knows and the kernel does not. `fd` or a negative errno. */
 export function adopt_fd(tid: i32, fd: i32, cloexec: i32): i32 {
-  const p = find_task(tid);
-  if (nil(p)) return -ESRCH;
-  const got = get_unused_fd(p, fd);
-  if (got != fd) return got < 0 ? got : -EMFILE;
-  const at = alloc_file(FILE_WORLD, O_RDWR, 0);
-  if (nil(at)) return -ENOMEM;
-  at.opaque = FILE_FLAGS_UNKNOWN;
-  fd_install(p, fd, at, cloexec != 0);
-  return fd;
+  return adopt_file(living_task(tid), fd, cloexec != 0);
 }
 
 /** What the host knows of the open file at `at`: see FILE_EVENT_*. 0 or -EINVAL. */
@@ -317,22 +309,22 @@ export function set_cred(tid: i32, field: i32, lo: u32, hi: u32): i32 {
 
 /** Descriptor `fd` of `tid` is a namespace's file, as the host knows (see adopt_ns). 0 or errno. */
 export function set_ns(tid: i32, fd: i32, type: i32, inum: u32): i32 {
-  return adopt_ns(find_task(tid), fd, type, inum);
+  return adopt_ns(living_task(tid), fd, type, inum);
 }
 
 /** What the host knows of `tid`'s terminal: TTY_* (see adopt_tty). 0 or errno. */
 export function set_tty(tid: i32, fd: i32, what: i32, value: i32): i32 {
-  return adopt_tty(find_task(tid), fd, what, value);
+  return adopt_tty(living_task(tid), fd, what, value);
 }
 
 /** What the host knows of `tid`'s memory: MEMORY_* (see adopt_memory). 0 or errno. */
 export function set_memory(tid: i32, what: i32, lo: u32, hi: u32, n: u32, to: u32, up: u32): i32 {
-  return adopt_memory(find_task(tid), what, lo | ((<u64>hi) << 32), n, to | ((<u64>up) << 32));
+  return adopt_memory(living_task(tid), what, lo | ((<u64>hi) << 32), n, to | ((<u64>up) << 32));
 }
 
 /** The name of `tid`'s machine (or domain), as the host knows: `len` bytes at `at`. 0 or errno. */
 export function set_name(tid: i32, domain: i32, at: usize, len: u32): i32 {
-  return adopt_name(find_task(tid), domain, at, len);
+  return adopt_name(living_task(tid), domain, at, len);
 }
 
 /** The end that is pending for `tid`'s group leaves a core: its status says so. */

@@ -5,7 +5,8 @@ import { replace_cred, set_cred_ucounts } from "../cred/cred.ts";
 import { IS_ERR, NULL, nil, PTR_ERR, same } from "../lib/err.ts";
 import { copy_process, kernel_clone_args } from "./fork.ts";
 import { list_head } from "../lib/list.ts";
-import { fget, file, FILE_NSFS, FILE_WORLD } from "../fs/file.ts";
+import { alloc_file, fd_install, fget, file, FILE_FLAGS_UNKNOWN } from "../fs/file.ts";
+import { FILE_NSFS, FILE_WORLD, get_unused_fd } from "../fs/file.ts";
 import { create_ns, get_ns, ns_common } from "../namespace/namespace.ts";
 import {
   create_pid_namespace,
@@ -24,7 +25,8 @@ import { PF_EXITING, PF_TRACED, rare_for_write, task_struct, TIF_SIGPENDING } fr
 import * as Y from "../tty/tty.ts";
 import { tty_struct } from "../tty/tty.ts";
 import { TTY_CONTROLS, TTY_FOREGROUND, TTY_GONE, TTY_IS_ONE } from "../uapi/tty.ts";
-import { EBADF, EINVAL, ENOMEM, ESRCH } from "../uapi/errno.ts";
+import { EBADF, EINVAL, EMFILE, ENOMEM, ESRCH } from "../uapi/errno.ts";
+import { O_RDWR } from "../uapi/fcntl.ts";
 import * as C from "../uapi/sched.ts";
 import { SIGCHLD } from "../uapi/signal.ts";
 import { refcount_inc } from "../lib/refcount.ts";
@@ -34,6 +36,12 @@ import { create_uts_ns } from "../namespace/uts.ts";
 
 export function find_task(nr: i32): task_struct {
   return find_task_by_pid_ns(nr, changetype<pid_namespace>(<usize>root().init_pid_ns));
+}
+
+/** A task that still has files and namespaces; null: its number is nobody's, or a dead one's. */
+export function living_task(tid: i32): task_struct {
+  const p = find_task(tid);
+  return nil(p) || p.flags & PF_EXITING ? NULL<task_struct>() : p;
 }
 
 /**
@@ -82,6 +90,18 @@ export function adopt_parent(p: task_struct, parent: task_struct): i32 {
   leader.real_parent = parent;
   list_head.add_tail(leader.sibling, parent.children);
   return 0;
+}
+
+/** Descriptor `fd` of `p` is a file of the world's. Return: `fd`, -ESRCH, -EMFILE, -ENOMEM. */
+export function adopt_file(p: task_struct, fd: i32, cloexec: bool): i32 {
+  if (nil(p)) return -ESRCH;
+  const got = get_unused_fd(p, fd);
+  if (got != fd) return got < 0 ? got : -EMFILE;
+  const at = alloc_file(FILE_WORLD, O_RDWR, 0);
+  if (nil(at)) return -ENOMEM;
+  at.opaque = FILE_FLAGS_UNKNOWN;
+  fd_install(p, fd, at, cloexec);
+  return fd;
 }
 
 /** `p`'s process joins the group and session that bear the numbers of `group` and `session`. */
