@@ -66,6 +66,7 @@ export class FileChecker {
   readonly #items = new Set<number>();
   readonly #inodes = new Map<number, number>();
   #timers = 0;
+  #fasyncs = 0;
   #inotifies = 0;
   #watches = 0;
   #locks = 0;
@@ -102,6 +103,7 @@ export class FileChecker {
     this.#checkInodes();
     const inflight = [...this.net.inflight.values()].reduce((sum, n) => sum + n, 0);
     if (inflight !== this.#c.word(this.#c.rootAt('nr_inflight'))) this.#c.say('files in flight');
+    if (this.#fasyncs !== this.#c.word(this.#c.rootAt('nr_fasync'))) this.#c.say('O_ASYNC places');
     const live: [string, number, number][] = [
       ['pipes', counts.pipes, this.#pipes.size],
       ['epolls', counts.epolls, this.#epolls.length],
@@ -121,6 +123,7 @@ export class FileChecker {
     const c = this.#c;
     const data = c.word(file + L.file.private_data);
     const inode = c.word(file + L.file.inode);
+    this.#owner(c.word(file + L.file.f_owner));
     if (inode) this.#inodes.set(inode, (this.#inodes.get(inode) ?? 0) + 1);
     switch (c.word(file + L.file.kind)) {
       case WORLD: {
@@ -184,6 +187,20 @@ export class FileChecker {
         break;
       default:
         break;
+    }
+  }
+
+  /** Who is told of a file, and where the file stands to hear of events. */
+  #owner(fown: number): void {
+    if (!fown) return;
+    const c = this.#c;
+    const who = c.word(fown + L.fown_struct.pid);
+    if (who) c.ref('pid', who);
+    let fa = c.word(fown + L.fown_struct.fasync);
+    for (; fa; fa = c.word(fa + L.fasync_struct.next)) {
+      this.#fasyncs += 1;
+      if (c.word(fa + L.fasync_struct.fown) !== fown) c.say("a file's place is another's");
+      if (c.word(c.word(fa) + 4) !== fa) c.say('a file with O_ASYNC is on no queue');
     }
   }
 

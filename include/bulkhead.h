@@ -1447,6 +1447,10 @@
 #define BH_SI_ASYNCIO (-4)
 #define BH_SI_SIGIO (-5)
 #define BH_SI_TKILL (-6)
+#define BH_POLL_IN (1)
+#define BH_POLL_OUT (2)
+#define BH_POLL_ERR (4)
+#define BH_POLL_HUP (6)
 #define BH_CLD_EXITED (1)
 #define BH_CLD_KILLED (2)
 #define BH_CLD_DUMPED (3)
@@ -2126,15 +2130,40 @@ _Static_assert(offsetof(struct bh_eventpoll, file) == 24, "file");
 _Static_assert(offsetof(struct bh_eventpoll, walk) == 28, "walk");
 _Static_assert(offsetof(struct bh_eventpoll, depth) == 32, "depth");
 
+struct bh_fasync_struct {
+  uint32_t link_next;
+  uint32_t link_prev;
+  uint32_t task; /* address of a task_struct */
+  uint32_t fown; /* address of a fown_struct */
+  int32_t fd;
+  uint32_t next; /* address of a fasync_struct */
+  uint64_t pad0;
+  uint32_t ep;
+  uint32_t pad1;
+  uint64_t pad2;
+  uint32_t events;
+};
+_Static_assert(offsetof(struct bh_fasync_struct, link_next) == 0, "link_next");
+_Static_assert(offsetof(struct bh_fasync_struct, link_prev) == 4, "link_prev");
+_Static_assert(offsetof(struct bh_fasync_struct, task) == 8, "task");
+_Static_assert(offsetof(struct bh_fasync_struct, fown) == 12, "fown");
+_Static_assert(offsetof(struct bh_fasync_struct, fd) == 16, "fd");
+_Static_assert(offsetof(struct bh_fasync_struct, next) == 20, "next");
+_Static_assert(offsetof(struct bh_fasync_struct, pad0) == 24, "pad0");
+_Static_assert(offsetof(struct bh_fasync_struct, ep) == 32, "ep");
+_Static_assert(offsetof(struct bh_fasync_struct, pad1) == 36, "pad1");
+_Static_assert(offsetof(struct bh_fasync_struct, pad2) == 40, "pad2");
+_Static_assert(offsetof(struct bh_fasync_struct, events) == 48, "events");
+
 struct bh_file {
   int32_t count;
   uint32_t kind;
   uint32_t flags;
   uint32_t private_data;
   uint64_t pos;
-  int32_t owner;
-  int32_t signum;
-  uint32_t owner_type;
+  uint32_t f_owner; /* address of a fown_struct */
+  uint32_t pad0;
+  uint32_t pad1;
   uint32_t inode; /* address of a inode */
   uint32_t items; /* address of a epitem */
   int32_t inflight;
@@ -2148,9 +2177,9 @@ _Static_assert(offsetof(struct bh_file, kind) == 4, "kind");
 _Static_assert(offsetof(struct bh_file, flags) == 8, "flags");
 _Static_assert(offsetof(struct bh_file, private_data) == 12, "private_data");
 _Static_assert(offsetof(struct bh_file, pos) == 16, "pos");
-_Static_assert(offsetof(struct bh_file, owner) == 24, "owner");
-_Static_assert(offsetof(struct bh_file, signum) == 28, "signum");
-_Static_assert(offsetof(struct bh_file, owner_type) == 32, "owner_type");
+_Static_assert(offsetof(struct bh_file, f_owner) == 24, "f_owner");
+_Static_assert(offsetof(struct bh_file, pad0) == 28, "pad0");
+_Static_assert(offsetof(struct bh_file, pad1) == 32, "pad1");
 _Static_assert(offsetof(struct bh_file, inode) == 36, "inode");
 _Static_assert(offsetof(struct bh_file, items) == 40, "items");
 _Static_assert(offsetof(struct bh_file, inflight) == 44, "inflight");
@@ -2209,6 +2238,21 @@ _Static_assert(offsetof(struct bh_flock_request, whence) == 4, "whence");
 _Static_assert(offsetof(struct bh_flock_request, start) == 8, "start");
 _Static_assert(offsetof(struct bh_flock_request, end) == 16, "end");
 _Static_assert(offsetof(struct bh_flock_request, pid) == 24, "pid");
+
+struct bh_fown_struct {
+  uint32_t pid; /* address of a pid */
+  uint32_t type;
+  int32_t signum;
+  int32_t uid;
+  int32_t euid;
+  uint32_t fasync; /* address of a fasync_struct */
+};
+_Static_assert(offsetof(struct bh_fown_struct, pid) == 0, "pid");
+_Static_assert(offsetof(struct bh_fown_struct, type) == 4, "type");
+_Static_assert(offsetof(struct bh_fown_struct, signum) == 8, "signum");
+_Static_assert(offsetof(struct bh_fown_struct, uid) == 12, "uid");
+_Static_assert(offsetof(struct bh_fown_struct, euid) == 16, "euid");
+_Static_assert(offsetof(struct bh_fown_struct, fasync) == 20, "fasync");
 
 struct bh_frame {
   uint64_t r15;
@@ -2672,6 +2716,7 @@ struct bh_kernel_root {
   uint32_t audit_pending;
   uint32_t ttys;
   uint32_t nr_ttys;
+  uint32_t nr_fasync;
   uint32_t super_blocks;
   uint32_t ramfs_root;
   uint32_t fs_pages_max;
@@ -2680,7 +2725,6 @@ struct bh_kernel_root {
   int32_t mnt_id;
   int32_t mnt_group;
   uint32_t fs_dev;
-  uint8_t gap_388[4];
   uint64_t fs_random;
   uint32_t sem_undos;
   uint32_t shm_attaches;
@@ -2772,14 +2816,15 @@ _Static_assert(offsetof(struct bh_kernel_root, inodes) == 340, "inodes");
 _Static_assert(offsetof(struct bh_kernel_root, audit_pending) == 344, "audit_pending");
 _Static_assert(offsetof(struct bh_kernel_root, ttys) == 348, "ttys");
 _Static_assert(offsetof(struct bh_kernel_root, nr_ttys) == 352, "nr_ttys");
-_Static_assert(offsetof(struct bh_kernel_root, super_blocks) == 356, "super_blocks");
-_Static_assert(offsetof(struct bh_kernel_root, ramfs_root) == 360, "ramfs_root");
-_Static_assert(offsetof(struct bh_kernel_root, fs_pages_max) == 364, "fs_pages_max");
-_Static_assert(offsetof(struct bh_kernel_root, fs_inodes_max) == 368, "fs_inodes_max");
-_Static_assert(offsetof(struct bh_kernel_root, mounts_max) == 372, "mounts_max");
-_Static_assert(offsetof(struct bh_kernel_root, mnt_id) == 376, "mnt_id");
-_Static_assert(offsetof(struct bh_kernel_root, mnt_group) == 380, "mnt_group");
-_Static_assert(offsetof(struct bh_kernel_root, fs_dev) == 384, "fs_dev");
+_Static_assert(offsetof(struct bh_kernel_root, nr_fasync) == 356, "nr_fasync");
+_Static_assert(offsetof(struct bh_kernel_root, super_blocks) == 360, "super_blocks");
+_Static_assert(offsetof(struct bh_kernel_root, ramfs_root) == 364, "ramfs_root");
+_Static_assert(offsetof(struct bh_kernel_root, fs_pages_max) == 368, "fs_pages_max");
+_Static_assert(offsetof(struct bh_kernel_root, fs_inodes_max) == 372, "fs_inodes_max");
+_Static_assert(offsetof(struct bh_kernel_root, mounts_max) == 376, "mounts_max");
+_Static_assert(offsetof(struct bh_kernel_root, mnt_id) == 380, "mnt_id");
+_Static_assert(offsetof(struct bh_kernel_root, mnt_group) == 384, "mnt_group");
+_Static_assert(offsetof(struct bh_kernel_root, fs_dev) == 388, "fs_dev");
 _Static_assert(offsetof(struct bh_kernel_root, fs_random) == 392, "fs_random");
 _Static_assert(offsetof(struct bh_kernel_root, sem_undos) == 400, "sem_undos");
 _Static_assert(offsetof(struct bh_kernel_root, shm_attaches) == 404, "shm_attaches");

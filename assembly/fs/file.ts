@@ -8,6 +8,7 @@ import { frame } from "../lib/frame.ts";
 import { inotify_device, inotify_release } from "./inotify.ts";
 import { inode, known_inode, locks_release, locks_remove_posix } from "./locks.ts";
 import { mqueue_flush, mqueue_of } from "../ipc/mqueue.ts";
+import { f_owner_release, fown_struct } from "./fasync.ts";
 import { list_at, list_head } from "../lib/list.ts";
 import { pid, put_pid } from "../process/pid.ts";
 import { pipe_inode_info, pipe_release } from "./pipe.ts";
@@ -79,9 +80,9 @@ export class file {
   flags: u32; // O_* as F_GETFL gives them
   private_data: u32; // [C] pipe, pid, socket, ...: holds a reference; a world's file: its terminal
   pos: u64; // offset, counter, set; a terminal's hangups when opened; a fifo's vfs_file
-  owner: i32; // F_SETOWN: a number of the initial pid namespace, negative for a group
-  signum: i32; // F_SETSIG
-  owner_type: u32; // F_OWNER_*
+  f_owner: fown_struct; // [C] once made: who is told of events; owned; null: nobody ever was
+  pad0: u32;
+  pad1: u32;
   inode: inode; // what locks are taken on; holds a reference; null: the world's business
   items: epitem; // epoll items that watch this file, by epitem.file_next; no reference
   inflight: i32; // of count: references held by messages between sockets
@@ -196,6 +197,7 @@ function vfs_release(f: file): void {
 export function fput(f: file): void {
   if (!refcount_dec_and_test(changetype<usize>(f))) return;
   if (!nil(f.items)) eventpoll_release(f);
+  if (!nil(f.f_owner)) f_owner_release(f);
   if (!nil(f.inode)) locks_release(f);
   const kind = f.kind;
   if (kind == FILE_PIPE) {

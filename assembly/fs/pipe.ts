@@ -3,7 +3,9 @@
 // whole. The bytes themselves are nobody's business here.
 import { seeded_fault } from "../lib/bug.ts";
 import { nil } from "../lib/err.ts";
+import { kill_fasync } from "./fasync.ts";
 import { list_at, list_head } from "../lib/list.ts";
+import { root } from "../lib/root.ts";
 import {
   CACHE_PIPE,
   kfree,
@@ -14,6 +16,7 @@ import {
 } from "../lib/slab.ts";
 import * as O from "../uapi/fcntl.ts";
 import { PAGE_SIZE, PIPE_DEF_BUFFERS } from "../uapi/limits.ts";
+import { POLL_IN, POLL_OUT } from "../uapi/signal.ts";
 import { wake_up_poll } from "../process/waitqueue.ts";
 
 // Seeded faults (debug builds only): small writes never share a slot; the last writer's close is
@@ -99,6 +102,20 @@ export function pipe_release(p: pipe_inode_info, flags: u32): void {
   if (seeded_fault(F_PIPE_HANGUP)) return;
   wake_up_poll(p.rd_wait, READABLE | O.POLLERR | O.POLLHUP);
   wake_up_poll(p.wr_wait, WRITABLE | O.POLLERR | O.POLLHUP);
+  if (root().nr_fasync && !p.readers != !p.writers) {
+    kill_readers(p);
+    kill_writers(p);
+  }
+}
+
+/** SIGIO for who wants to know that there may be something to read. */
+function kill_readers(p: pipe_inode_info): void {
+  if (root().nr_fasync && !p.opaque) kill_fasync(p.rd_wait, POLL_IN);
+}
+
+/** The same of room: a read says so even if it found nothing, a splice where a slot is free. */
+export function kill_writers(p: pipe_inode_info): void {
+  if (root().nr_fasync && !p.opaque) kill_fasync(p.wr_wait, POLL_OUT);
 }
 
 function slot_at(p: pipe_inode_info, position: u32): usize {
@@ -185,7 +202,10 @@ function append(p: pipe_inode_info, n: u32, flags: u32): void {
  */
 export function pipe_put(p: pipe_inode_info, total: u32, first: bool, packet: bool): u32 {
   const n = pipe_room(p, total, first);
-  if (!n) return 0;
+  if (!n) {
+    kill_readers(p);
+    return 0;
+  }
   const merged = first ? mergeable(p, total) : 0;
   if (merged) {
     const last = slot_at(p, p.head - 1);
@@ -194,6 +214,7 @@ export function pipe_put(p: pipe_inode_info, total: u32, first: bool, packet: bo
   }
   append(p, n - merged, packet ? SLOT_PACKET : SLOT_MERGE);
   wake_up_poll(p.rd_wait, READABLE);
+  kill_readers(p);
   return n;
 }
 
@@ -201,6 +222,7 @@ export function pipe_put(p: pipe_inode_info, total: u32, first: bool, packet: bo
 export function pipe_move(from: pipe_inode_info, to: pipe_inode_info, total: u32): u32 {
   let n: u32 = 0;
   let was_full = false;
+  const tail = from.tail;
   while (!pipe_empty(from) && !pipe_full(to) && n < total) {
     const place = slot_at(from, from.tail);
     const slot = load<u32>(place);
@@ -222,8 +244,20 @@ export function pipe_move(from: pipe_inode_info, to: pipe_inode_info, total: u32
       n = total;
     }
   }
-  if (n) wake_up_poll(to.rd_wait, READABLE);
+  if (n) {
+    wake_up_poll(to.rd_wait, READABLE);
+    kill_readers(to);
+  }
   if (was_full) wake_up_poll(from.wr_wait, WRITABLE);
+  if (from.tail != tail) kill_writers(from);
+  return n;
+}
+
+/** Takes bytes out for a splice, of which writers hear where a slot has become free. */
+export function pipe_splice(p: pipe_inode_info, total: u32): u32 {
+  const tail = p.tail;
+  const n = pipe_take(p, total);
+  if (p.tail != tail) kill_writers(p);
   return n;
 }
 
@@ -247,7 +281,10 @@ export function pipe_copy(from: pipe_inode_info, to: pipe_inode_info, total: u32
     append(to, part, slot & SLOT_PACKET);
     n += part;
   }
-  if (n) wake_up_poll(to.rd_wait, READABLE);
+  if (n) {
+    wake_up_poll(to.rd_wait, READABLE);
+    kill_readers(to);
+  }
   return n;
 }
 
@@ -256,6 +293,7 @@ export function pipe_fill(p: pipe_inode_info, n: u32): void {
   if (!n) return;
   append(p, n, 0);
   wake_up_poll(p.rd_wait, READABLE);
+  kill_readers(p);
 }
 
 /** A ring of `slots` slots; false when memory is exhausted. What lies in the pipe fits. */

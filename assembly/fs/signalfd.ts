@@ -5,7 +5,7 @@ import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
 import { root, SCRATCH_USER } from "../lib/root.ts";
-import { KERNEL_ONLY } from "../signal/signal.ts";
+import { KERNEL_ONLY, tells_file } from "../signal/signal.ts";
 import { dequeue_signal, taken_signal } from "../signal/sigdeliver.ts";
 import { siginfo } from "../signal/sigqueue.ts";
 import { call_file } from "./sys-rw.ts";
@@ -52,6 +52,11 @@ function fill_record(at: usize, info: siginfo): void {
   store<i32>(at, info.signo);
   store<i32>(at, info.errno, 4);
   store<i32>(at, info.code, 8);
+  if (tells_file(info)) {
+    store<i32>(at, <i32>info.value, 20);
+    store<i32>(at, info.pid, 28);
+    return;
+  }
   store<i32>(at, info.pid, 12);
   store<i32>(at, info.uid, 16);
   if (info.signo == SIGCHLD) {

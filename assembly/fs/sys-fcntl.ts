@@ -3,10 +3,19 @@ import { cred_ns_capable } from "../cred/cred.ts";
 import { nil, same } from "../lib/err.ts";
 import * as FD from "./file.ts";
 import { file } from "./file.ts";
+import { f_owner_release, fasync_insert, fasync_remove, file_f_owner_allocate } from "./fasync.ts";
 import { frame } from "../lib/frame.ts";
-import { find_pid_ns, pid_namespace, pid_nr_ns, task_active_pid_ns } from "../process/pid.ts";
+import { list_head } from "../lib/list.ts";
+import {
+  find_pid_ns,
+  get_pid,
+  pid,
+  pid_nr_ns,
+  put_pid,
+  task_active_pid_ns,
+} from "../process/pid.ts";
 import { pipe_resize } from "./pipe.ts";
-import { root, SCRATCH_USER } from "../lib/root.ts";
+import { SCRATCH_USER } from "../lib/root.ts";
 import { fcntl_getlk, fcntl_setlk } from "./sys-lock.ts";
 import { task_struct } from "../process/task.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
@@ -15,10 +24,11 @@ import * as E from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
 import * as F from "../uapi/frame.ts";
 import { PAGE_SIZE, PIPE_MAX_SIZE } from "../uapi/limits.ts";
+import { SOCK_ASYNC_NOSPACE } from "../net/sock.ts";
 import { awaited_file } from "../process/waitqueue.ts";
 import { init_user_ns } from "../namespace/user-namespace.ts";
 
-/** Flags that F_SETFL changes; O_ASYNC besides, where the file can tell an owner. */
+/** Flags that F_SETFL changes; O_ASYNC besides: set_fasync(). */
 const SETFL_MASK: u32 = O.O_APPEND | O.O_NONBLOCK | O.O_DIRECT | O.O_NOATIME;
 
 /** What a descriptor of a mere path (O_PATH) allows. */
@@ -52,34 +62,92 @@ function has_fasync(at: file): bool {
   return own || kind == FD.FILE_WORLD;
 }
 
-function setfl(at: file, arg: u32): i32 {
-  const direct = (arg & O.O_DIRECT) != 0;
-  const world = at.kind == FD.FILE_WORLD;
-  if (direct && !world && at.kind != FD.FILE_PIPE) return -E.EINVAL;
-  const mask = has_fasync(at) ? SETFL_MASK | O.O_ASYNC : SETFL_MASK;
-  at.flags = (at.flags & ~mask) | (arg & mask);
+/**
+ * Puts a file on the queues of what may happen to it; of the world's files and of inotify the world
+ * knows when that is. 0 or -ENOMEM.
+ */
+function fasync_on(at: file, fd: i32): i32 {
+  if (at.kind != FD.FILE_SOCKET && at.kind != FD.FILE_PIPE) return 0;
+  const had = !nil(at.f_owner);
+  const fown = file_f_owner_allocate(at);
+  if (nil(fown)) return -E.ENOMEM;
+  const access = at.flags & O.O_ACCMODE;
+  let error = 0;
+  if (at.kind == FD.FILE_SOCKET) {
+    at.sock.options &= ~SOCK_ASYNC_NOSPACE;
+    error = fasync_insert(fown, fd, at.sock.wait);
+  } else {
+    if (access != O.O_WRONLY) error = fasync_insert(fown, fd, at.pipe.rd_wait);
+    if (!error && access != O.O_RDONLY) error = fasync_insert(fown, fd, at.pipe.wr_wait);
+  }
+  if (error && had) fasync_remove(fown);
+  else if (error) f_owner_release(at);
+  return error;
+}
+
+/** Sets or clears O_ASYNC, by descriptor `fd`. 0, -ENOMEM; -ENOTTY: the file can't tell. */
+export function set_fasync(at: file, fd: i32, on: bool): i32 {
+  if (((at.flags & O.O_ASYNC) != 0) == on) return 0;
+  if (!has_fasync(at)) return -E.ENOTTY;
+  if (on) {
+    const error = fasync_on(at, fd);
+    if (error) return error;
+    at.flags |= O.O_ASYNC;
+  } else {
+    if (!nil(at.f_owner)) fasync_remove(at.f_owner);
+    at.flags &= ~O.O_ASYNC;
+  }
   return 0;
 }
 
-/** Who is told of events: a number of the caller's namespace becomes one of the initial one. */
+function setfl(at: file, fd: i32, arg: u32): i32 {
+  const direct = (arg & O.O_DIRECT) != 0;
+  const world = at.kind == FD.FILE_WORLD;
+  if (direct && !world && at.kind != FD.FILE_PIPE) return -E.EINVAL;
+  const error = set_fasync(at, fd, (arg & O.O_ASYNC) != 0);
+  if (error == -E.ENOMEM) return error;
+  at.flags = (at.flags & ~SETFL_MASK) | (arg & SETFL_MASK);
+  return 0;
+}
+
+/** Who is told of events, by a number of the caller's namespace; 0: nobody any more. */
 function set_owner(p: task_struct, f: frame, at: file, type: u32, nr: i32): i32 {
-  let number = 0;
-  if (nr) {
-    const who = find_pid_ns(nr, task_active_pid_ns(p));
-    // a process that only the world knows
-    if (nil(who)) return f.assist & F.ASSIST_RET ? 0 : -E.ESRCH;
-    number = pid_nr_ns(who, changetype<pid_namespace>(<usize>root().init_pid_ns));
+  const who = nr ? find_pid_ns(nr, task_active_pid_ns(p)) : changetype<pid>(0);
+  // a process that only the world knows
+  if (nr && nil(who)) return f.assist & F.ASSIST_RET ? 0 : -E.ESRCH;
+  const fown = file_f_owner_allocate(at);
+  if (nil(fown)) return -E.ENOMEM;
+  const old = fown.pid;
+  fown.pid = nil(who) ? who : get_pid(who);
+  if (!nil(old)) put_pid(old);
+  fown.type = type;
+  if (!nil(who)) {
+    fown.uid = p.cred.uid;
+    fown.euid = p.cred.euid;
   }
-  at.owner = number;
-  at.owner_type = type;
   return 0;
 }
 
 /** The owner's number in the caller's namespace; 0: none, or it is gone. */
 function get_owner(p: task_struct, at: file): i32 {
-  if (!at.owner) return 0;
-  const who = find_pid_ns(at.owner, changetype<pid_namespace>(<usize>root().init_pid_ns));
-  return nil(who) ? 0 : pid_nr_ns(who, task_active_pid_ns(p));
+  if (nil(at.f_owner) || nil(at.f_owner.pid)) return 0;
+  const who = at.f_owner.pid;
+  const group = at.f_owner.type == O.F_OWNER_PGRP;
+  const gone = group ? list_head.empty(who.members) : nil(who.task);
+  return gone ? 0 : pid_nr_ns(who, task_active_pid_ns(p));
+}
+
+function owner_type(at: file): u32 {
+  return nil(at.f_owner) ? 0 : at.f_owner.type;
+}
+
+/** F_SETSIG: 0: SIGIO, which says nothing of the file. */
+function setsig(at: file, sig: u64): i32 {
+  if (sig > 64) return -E.EINVAL;
+  const fown = file_f_owner_allocate(at);
+  if (nil(fown)) return -E.ENOMEM;
+  fown.signum = <i32>sig;
+  return 0;
 }
 
 function setown(p: task_struct, f: frame, at: file, arg: i32): i32 {
@@ -99,7 +167,7 @@ function setown_ex(p: task_struct, f: frame, at: file, addr: u64): i32 {
 function getown_ex(p: task_struct, f: frame, at: file, addr: u64): i32 {
   const need = prepare_write(f, addr, 8);
   if (need) return need;
-  store<u32>(SCRATCH_USER, at.owner_type);
+  store<u32>(SCRATCH_USER, owner_type(at));
   store<i32>(SCRATCH_USER, get_owner(p, at), 4);
   return copy_to_user(f, addr, SCRATCH_USER, 8);
 }
@@ -157,23 +225,21 @@ export function sys_fcntl(p: task_struct, f: frame, fd: i32, cmd: i32, compat: b
       }
       return <i32>at.flags;
     case O.F_SETFL:
-      return setfl(at, <u32>arg);
+      return setfl(at, fd, <u32>arg);
     case O.F_SETOWN:
       return setown(p, f, at, <i32>arg);
     case O.F_GETOWN: {
       const nr = get_owner(p, at);
-      return at.owner_type == O.F_OWNER_PGRP ? -nr : nr;
+      return owner_type(at) == O.F_OWNER_PGRP ? -nr : nr;
     }
     case O.F_SETOWN_EX:
       return setown_ex(p, f, at, arg);
     case O.F_GETOWN_EX:
       return getown_ex(p, f, at, arg);
     case O.F_SETSIG:
-      if (arg > 64) return -E.EINVAL;
-      at.signum = <i32>arg;
-      return 0;
+      return setsig(at, arg);
     case O.F_GETSIG:
-      return at.signum;
+      return nil(at.f_owner) ? 0 : at.f_owner.signum;
     case O.F_GETLK:
     case O.F_OFD_GETLK:
       return fcntl_getlk(p, f, at, cmd, compat);

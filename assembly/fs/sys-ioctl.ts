@@ -5,6 +5,7 @@ import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
 import { ns_ioctl } from "../namespace/nsfs.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
+import { set_fasync } from "./sys-fcntl.ts";
 import { call_file } from "./sys-rw.ts";
 import { task_struct } from "../process/task.ts";
 import { copy_from_user, copy_to_user, prepare_write } from "../lib/uaccess.ts";
@@ -16,10 +17,11 @@ import { tty_ioctl } from "../tty/sys-tty.ts";
 import { first_skb } from "../net/sock.ts";
 import { NO_IFIOCTL, sock_ioctl } from "../net/sys-ifioctl.ts";
 
-/** FIONBIO, FIOASYNC: a status flag by the int at `addr`. */
-function set_status(f: frame, at: file, addr: u64, flag: u32): i32 {
-  const bad = copy_from_user(f, SCRATCH_USER, addr, 4);
+/** FIONBIO, FIOASYNC: a status flag by the int of the argument. */
+function set_status(f: frame, at: file, fd: i32, flag: u32): i32 {
+  const bad = copy_from_user(f, SCRATCH_USER, f.a2, 4);
   if (bad) return bad;
+  if (flag == O.O_ASYNC) return set_fasync(at, fd, load<i32>(SCRATCH_USER) != 0);
   if (load<i32>(SCRATCH_USER)) at.flags |= flag;
   else at.flags &= ~flag;
   return 0;
@@ -45,7 +47,10 @@ export function sys_ioctl(p: task_struct, f: frame, fd: i32, cmd: u32, compat: b
     case N.FIONCLEX:
       return FD.set_cloexec(p, fd, false);
     case N.FIONBIO:
-      return set_status(f, at, f.a2, O.O_NONBLOCK);
+      return set_status(f, at, fd, O.O_NONBLOCK);
+    case N.FIOASYNC:
+      if (at.kind == FD.FILE_WORLD) break;
+      return set_status(f, at, fd, O.O_ASYNC);
     case N.FIONREAD: {
       const n = readable_bytes(at);
       if (n < 0) break;

@@ -6,7 +6,7 @@ import * as FD from "./file.ts";
 import { file } from "./file.ts";
 import { frame } from "../lib/frame.ts";
 import { mqueue_read } from "../ipc/mqueue-text.ts";
-import { pipe_peek, pipe_put, pipe_room, pipe_take } from "./pipe.ts";
+import { kill_writers, pipe_peek, pipe_put, pipe_room, pipe_take } from "./pipe.ts";
 import * as G from "../signal/signal.ts";
 import { proc_text_read, proc_text_seek, proc_text_write } from "../proc/proc-text.ts";
 import { proc_is_kernels, proc_read, proc_write } from "../proc/proc-userns.ts";
@@ -65,10 +65,16 @@ function pipe_read(p: task_struct, f: frame, at: file, total: u32, nr: u32): i32
   const n = pipe_peek(pipe, total);
   if (n) {
     if (vector_faults(f, nr)) return -E.EFAULT;
-    return f.assist & F.ASSIST_PEEK ? <i32>n : <i32>pipe_take(pipe, total);
+    if (f.assist & F.ASSIST_PEEK) return <i32>n;
+    const taken = <i32>pipe_take(pipe, total);
+    kill_writers(pipe);
+    return taken;
   }
   if (!pipe.writers) return 0;
-  if (at.flags & O.O_NONBLOCK) return -E.EAGAIN;
+  if (at.flags & O.O_NONBLOCK) {
+    if (!(f.assist & F.ASSIST_PEEK)) kill_writers(pipe);
+    return -E.EAGAIN;
+  }
   if (signal_pending(p)) return -E.ERESTARTSYS;
   return wait_on_file(p, f, pipe.rd_wait, at);
 }

@@ -92,7 +92,7 @@ function pipe_to_world(p: task_struct, f: frame, from: file, len: u32, flags: u3
   const readable = wait_readable(p, f, from, flags);
   if (readable <= 0) return readable;
   const part = P.pipe_peek(from.pipe, min<u32>(<u32>n, len));
-  return peeks(f) ? <i32>part : <i32>P.pipe_take(from.pipe, part);
+  return peeks(f) ? <i32>part : <i32>P.pipe_splice(from.pipe, part);
 }
 
 /** Into a pipe: as much as the world gave, as far as there is room. */
@@ -162,7 +162,7 @@ export function sys_vmsplice(p: task_struct, f: frame, compat: bool): i32 {
   if ((at.flags & O.O_ACCMODE) == O.O_RDONLY) {
     const readable = wait_readable(p, f, at, how);
     if (readable <= 0) return end_wait(p, readable);
-    const n = peeks(f) ? P.pipe_peek(at.pipe, len) : P.pipe_take(at.pipe, len);
+    const n = peeks(f) ? P.pipe_peek(at.pipe, len) : P.pipe_splice(at.pipe, len);
     return end_wait(p, <i32>n);
   }
   const writable = wait_writable(p, f, at, how);

@@ -119,6 +119,7 @@ export class kernel_root {
   audit_pending: u32; // 1: there are audit records that the call under way has to log, or drop
   ttys: u32; // terminals, by tty_struct.next
   nr_ttys: u32;
+  nr_fasync: u32; // places of files with O_ASYNC on queues (fasync.ts)
   // file systems (assembly/vfs)
   super_blocks: u32; // super_block, by super_block.next
   ramfs_root: u32; // [C] boot parameter: the first process has a root of the kernel's

@@ -22,6 +22,7 @@ import { has_room, join, new_child, queue_child } from "./unix.ts";
 import { CAP_NET_BIND_SERVICE } from "../uapi/capability.ts";
 import * as E from "../uapi/errno.ts";
 import * as N from "../uapi/net.ts";
+import { POLL_OUT } from "../uapi/signal.ts";
 import * as K from "../uapi/socket.ts";
 import { user_namespace } from "../namespace/user-namespace.ts";
 
@@ -311,6 +312,8 @@ export function establish(s: sock, listener: sock): i32 {
   child.dport = s.num;
   hash_port(child, listener.num);
   join(s, child);
+  // the answer comes before the listener hears of the connection
+  S.sock_wake_async(s, POLL_OUT);
   queue_child(listener, child);
   return 0;
 }

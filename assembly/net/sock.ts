@@ -3,6 +3,7 @@
 // contents. What a family makes of it is in unix.ts, inet.ts, netlink.ts.
 import { seeded_fault } from "../lib/bug.ts";
 import { NULL, nil } from "../lib/err.ts";
+import { kill_fasync } from "../fs/fasync.ts";
 import { file, FILE_SOCKET, fput, get_file } from "../fs/file.ts";
 import { group_info, put_group_info } from "../cred/groups.ts";
 import { list_at, list_head } from "../lib/list.ts";
@@ -21,11 +22,14 @@ import {
   kmem_cache_init,
   kmem_cache_zalloc,
 } from "../lib/slab.ts";
+import { rare } from "../process/task.ts";
 import * as O from "../uapi/fcntl.ts";
 import { vfs_file } from "../vfs/mount.ts";
 import { PAGE_SIZE } from "../uapi/limits.ts";
+import { OP_READ, OP_READV, OP_RECVFROM, OP_RECVMMSG, OP_RECVMSG } from "../uapi/op.ts";
+import { POLL_IN, POLL_OUT } from "../uapi/signal.ts";
 import * as K from "../uapi/socket.ts";
-import { wake_up_poll } from "../process/waitqueue.ts";
+import { waiter, wake_up_poll } from "../process/waitqueue.ts";
 
 // Seeded fault (debug builds only): files in flight are not counted.
 const F_INFLIGHT = 142;
@@ -53,6 +57,8 @@ export const SOCK_OOBINLINE: u32 = 128;
 export const SOCK_BINDPORT: u32 = 256;
 /** connect(2) has gone without the connection; the next one tells of it. */
 export const SOCK_CONNECTING: u32 = 1024;
+/** A file with O_ASYNC has found no room: it is to be told of some. */
+export const SOCK_ASYNC_NOSPACE: u32 = 1 << 16;
 /** Its address was chosen by bind(2). */
 export const SOCK_ADDR_BOUND: u32 = 2048;
 /** Whoever opened it had CAP_NET_ADMIN over its namespace. */
@@ -368,7 +374,10 @@ export function free_skb(skb: sk_buff): void {
   land(skb);
   const s = skb.sender;
   s.wmem -= skb.truesize;
-  if (sock_writable(s)) wake_up_poll(s.wait, WRITABLE);
+  if (sock_writable(s)) {
+    wake_up_poll(s.wait, WRITABLE);
+    if (root().nr_fasync && !(s.shutdown & SEND_SHUTDOWN)) wake_space(s);
+  }
   put_sock(s);
   put_pid(skb.pid);
   for (let i: u32 = 0; i < skb.nr_fds; ++i) fput(skb_file(skb, i));
@@ -383,6 +392,42 @@ export function queue_skb(to: sock, skb: sk_buff): void {
   to.bytes += skb.len;
   to.qlen += 1;
   wake_up_poll(to.wait, READABLE);
+  sock_wake_data(to, POLL_IN);
+}
+
+/** Tells of `reason` (POLL_*) whoever wants signals of `s`. */
+export function sock_wake_async(s: sock, reason: i32): void {
+  if (root().nr_fasync && !s.opaque) kill_fasync(s.wait, reason);
+}
+
+/** The same of what a reader waits for: a stream's that sleeps for it makes the signal needless. */
+export function sock_wake_data(s: sock, reason: i32): void {
+  if (!root().nr_fasync) return;
+  if (s.type == K.SOCK_STREAM && reader_sleeps(s.wait)) return;
+  sock_wake_async(s, reason);
+}
+
+/** Does a task stand on the queue whose call reads? */
+function reader_sleeps(queue: list_head): bool {
+  for (let at = queue.next; at !== queue; at = at.next) {
+    const p = changetype<waiter>(changetype<usize>(at)).task;
+    if (nil(p) || nil(rare(p).frame)) continue;
+    const op = rare(p).frame.op;
+    if (op == OP_READ || op == OP_READV || op == OP_RECVFROM) return true;
+    if (op == OP_RECVMSG || op == OP_RECVMMSG) return true;
+  }
+  return false;
+}
+
+/** `s` has found no room: it hears when there is some. */
+export function sock_nospace(s: sock): void {
+  if (root().nr_fasync) s.options |= SOCK_ASYNC_NOSPACE;
+}
+
+function wake_space(s: sock): void {
+  if (!(s.options & SOCK_ASYNC_NOSPACE)) return;
+  s.options &= ~SOCK_ASYNC_NOSPACE;
+  sock_wake_async(s, POLL_OUT);
 }
 
 /** The first message to be read, null when there is none. */

@@ -25,11 +25,12 @@ import * as O from "../uapi/fcntl.ts";
 import * as F from "../uapi/frame.ts";
 import * as N from "../uapi/net.ts";
 import { MAX_LINKS, NETLINK_ROUTE } from "../uapi/netlink.ts";
+import { POLL_ERR } from "../uapi/signal.ts";
 import * as K from "../uapi/socket.ts";
 import * as U from "./unix.ts";
 import { unix_bind, unix_connect } from "./unix-name.ts";
 import { user_namespace } from "../namespace/user-namespace.ts";
-import { wake_up_all, wake_up_poll } from "../process/waitqueue.ts";
+import { signal_pending, wake_up_all, wake_up_poll } from "../process/waitqueue.ts";
 
 function may(p: task_struct, net: net_namespace, cap: i32): bool {
   return cred_ns_capable(p.cred, changetype<user_namespace>(<usize>net.user_ns), cap);
@@ -355,9 +356,13 @@ function tcp_connect(p: task_struct, f: frame, at: file, len: i32): i32 {
     return waits ? A.wait_on_sock(p, f, at, s.sndtimeo) : -E.EINPROGRESS;
   }
   if (nil(listener)) {
-    if (waits) I.inet_disconnect(s);
-    else refuse_later(s);
-    return waits ? -E.ECONNREFUSED : -E.EINPROGRESS;
+    S.sock_wake_async(s, POLL_ERR);
+    if (waits && !signal_pending(p)) {
+      I.inet_disconnect(s);
+      return -E.ECONNREFUSED;
+    }
+    refuse_later(s);
+    return waits ? A.wait_on_sock(p, f, at, s.sndtimeo) : -E.EINPROGRESS;
   }
   const worlds = !nil(listener) && listener.opaque;
   const error = worlds ? lead_out(s) : I.establish(s, listener);
@@ -371,10 +376,11 @@ function tcp_connect(p: task_struct, f: frame, at: file, len: i32): i32 {
   }
   s.sndbuf = max<u32>(s.sndbuf, K.TCP_SNDBUF_CONNECTED);
   if (!worlds) s.peer.sndbuf = max<u32>(s.peer.sndbuf, K.TCP_SNDBUF_CONNECTED);
-  if (waits) return 0;
+  if (waits && (worlds || !signal_pending(p))) return 0;
+  // a signal ends even the wait for an answer that is there: the next connect(2) tells of it
   s.options |= S.SOCK_CONNECTING;
   wake_up_poll(s.wait, S.WRITABLE);
-  return -E.EINPROGRESS;
+  return waits ? A.wait_on_sock(p, f, at, s.sndtimeo) : -E.EINPROGRESS;
 }
 
 /** Whoever accepts at the other end is the world's: so is `s` from now on. Return: 0. */

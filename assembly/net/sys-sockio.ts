@@ -18,6 +18,7 @@ import { copy_to_vector, vector_faults } from "../lib/uio.ts";
 import * as E from "../uapi/errno.ts";
 import * as F from "../uapi/frame.ts";
 import * as N from "../uapi/net.ts";
+import { POLL_ERR } from "../uapi/signal.ts";
 import * as K from "../uapi/socket.ts";
 import * as U from "./unix.ts";
 import { found, unix_autobind, unix_target, wait_for_room } from "./unix-name.ts";
@@ -66,6 +67,7 @@ function write_to_gone(s: sock): void {
   s.shutdown = S.SHUTDOWN_MASK;
   s.state = S.TCP_CLOSE;
   wake_up_all(s.wait);
+  S.sock_wake_async(s, POLL_ERR);
 }
 
 /** What a stream that cannot send says. `sent`: what went before counts. */
@@ -93,6 +95,7 @@ function stream_send(p: task_struct, f: frame, at: file, total: u32, flags: u32)
     if (s.shutdown & S.SEND_SHUTDOWN) return stream_error(p, f, s, sent, flags);
     if (s.err) return sent ? <i32>sent : sock_error(f, s);
     if ((wmem >= s.sndbuf && !told) || s.state == S.TCP_SYN_SENT) {
+      if (!peek) S.sock_nospace(s);
       if (nonblock(at, flags)) return sent ? <i32>sent : -E.EAGAIN;
       const r = wait_on_sock(p, f, at, s.sndtimeo);
       if (r == RET_BLOCKED) f.cookie = sent;
@@ -117,6 +120,7 @@ function stream_send(p: task_struct, f: frame, at: file, total: u32, flags: u32)
 function wait_wmem(p: task_struct, f: frame, at: file, flags: u32): i32 {
   const s = at.sock;
   if (s.wmem < s.sndbuf) return 0;
+  if (!(f.assist & F.ASSIST_PEEK)) S.sock_nospace(s);
   return nonblock(at, flags) ? -E.EAGAIN : wait_on_sock(p, f, at, s.sndtimeo);
 }
 
@@ -210,6 +214,7 @@ function udp_deliver(s: sock, to: I.inet_addr, total: u32): i32 {
     if (s.dport == to.port && s.daddr1 == to.addr1) {
       s.err = E.ECONNREFUSED;
       wake_up_all(s.wait);
+      S.sock_wake_async(s, POLL_ERR);
     }
     return <i32>total;
   }

@@ -26,6 +26,8 @@ import {
   skb_file,
   sock,
   sock_of,
+  sock_wake_async,
+  sock_wake_data,
   sock_writable,
   TCP_CLOSE,
   TCP_ESTABLISHED,
@@ -37,6 +39,7 @@ import {
 } from "./sock.ts";
 import { ECONNREFUSED, ECONNRESET, EPIPE } from "../uapi/errno.ts";
 import * as O from "../uapi/fcntl.ts";
+import { POLL_ERR, POLL_HUP, POLL_IN } from "../uapi/signal.ts";
 import * as K from "../uapi/socket.ts";
 import { free_vfs_file, vfs_file } from "../vfs/mount.ts";
 import { wake_up_all, wake_up_poll } from "../process/waitqueue.ts";
@@ -102,6 +105,7 @@ export function queue_child(listener: sock, child: sock): void {
   enlist(child, listener, listener.children);
   listener.nr_children += 1;
   wake_up_poll(listener.wait, READ_NORMAL);
+  sock_wake_data(listener, POLL_IN);
 }
 
 /** `s` is connected to a unix listener with room. `child` is new. */
@@ -153,12 +157,22 @@ export function set_name(s: sock, a: unix_address, net: net_namespace): void {
 /** The far end of an inet connection is told that nothing comes any more, or that all is lost. */
 function close_inet_peer(s: sock, peer: sock, reset: bool): void {
   if (!reset) {
-    peer.shutdown |= RCV_SHUTDOWN;
+    peer_finishes(peer);
     return;
   }
   peer.err = peer.shutdown & RCV_SHUTDOWN ? EPIPE : ECONNRESET;
   peer.shutdown = SHUTDOWN_MASK;
   peer.state = TCP_CLOSE;
+  sock_wake_async(peer, POLL_ERR);
+}
+
+/** `s` hears over the network that nothing more will come. */
+function peer_finishes(s: sock): void {
+  if (s.shutdown & RCV_SHUTDOWN) return;
+  s.shutdown |= RCV_SHUTDOWN;
+  // the end is told as such, and as something that came
+  sock_wake_data(s, s.shutdown == SHUTDOWN_MASK ? POLL_HUP : POLL_IN);
+  sock_wake_data(s, POLL_IN);
 }
 
 /** The far end of `s` hears that it is closed; `embryo`: nobody had accepted it. */
@@ -171,6 +185,7 @@ function close_peer(s: sock, embryo: bool): void {
     if (is_inet(s)) {
       if (peer.state == TCP_ESTABLISHED) close_inet_peer(s, peer, unread);
     } else {
+      sock_wake_data(peer, POLL_HUP);
       peer.shutdown = SHUTDOWN_MASK;
       if (unread) peer.err = ECONNRESET;
     }
@@ -356,8 +371,14 @@ export function sock_shutdown(s: sock, how: u32): void {
   const peer = s.peer;
   if (!nil(peer) && connected(s)) {
     // of inet only the end of what is sent crosses the network
-    if (how & RCV_SHUTDOWN && !is_inet(s)) peer.shutdown |= SEND_SHUTDOWN;
-    if (how & SEND_SHUTDOWN) peer.shutdown |= RCV_SHUTDOWN;
+    if (!is_inet(s)) {
+      if (how & RCV_SHUTDOWN) peer.shutdown |= SEND_SHUTDOWN;
+      if (how & SEND_SHUTDOWN) peer.shutdown |= RCV_SHUTDOWN;
+      if (how == SHUTDOWN_MASK) sock_wake_data(peer, POLL_HUP);
+      else if (how & SEND_SHUTDOWN) sock_wake_data(peer, POLL_IN);
+    } else if (how & SEND_SHUTDOWN) {
+      peer_finishes(peer);
+    }
     wake_up_all(peer.wait);
   }
   if (how & RCV_SHUTDOWN) wake_pending(s);

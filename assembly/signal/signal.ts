@@ -44,11 +44,14 @@ import {
 import { CAP_KILL } from "../uapi/capability.ts";
 import { EAGAIN, EPERM } from "../uapi/errno.ts";
 import {
+  POLL_HUP,
+  SI_SIGIO,
   SI_USER,
   SIG_DFL,
   SIG_IGN,
   SIGCHLD,
   SIGCONT,
+  SIGIO,
   SIGKILL,
   SIGRTMIN,
   SIGSTOP,
@@ -81,6 +84,8 @@ const KERNEL_IGNORE: u64 =
   ((<u64>1) << (SIGURG - 1));
 /** QUIT ILL TRAP ABRT BUS FPE SEGV XCPU XFSZ SYS. */
 const KERNEL_COREDUMP: u64 = 0x418004fc;
+/** ILL TRAP BUS FPE SEGV CHLD IO SYS: positive codes of theirs have meanings of their own. */
+const OWN_CODES: u64 = 0x500104d8;
 /** SIGKILL and SIGSTOP: never blocked, caught or ignored. */
 export const KERNEL_ONLY: u64 = ((<u64>1) << (SIGKILL - 1)) | ((<u64>1) << (SIGSTOP - 1));
 
@@ -92,6 +97,17 @@ export function sig_kernel_ignore(sig: i32): bool {
 }
 export function sig_kernel_coredump(sig: i32): bool {
   return sig < SIGRTMIN && (KERNEL_COREDUMP & sigmask(sig)) != 0;
+}
+
+export function has_own_codes(sig: i32): bool {
+  return sig < SIGRTMIN && (OWN_CODES & sigmask(sig)) != 0;
+}
+/** Does `info` tell of a file: its si_band stands in `pid`, its si_fd in `value`? */
+export function tells_file(info: siginfo): bool {
+  const code = info.code;
+  if (code == SI_SIGIO) return true;
+  const own = info.signo != SIGIO && has_own_codes(info.signo);
+  return code > 0 && code <= POLL_HUP && !own;
 }
 
 export function sig_handler(p: task_struct, sig: i32): u64 {

@@ -388,5 +388,7 @@ function put_taken(f: frame, sig: i32, info: siginfo, compat: bool): i32 {
   store<i32>(at + fields, info.uid, 4);
   if (info.signo == N.SIGCHLD) store<i32>(at + fields, info.status, 8);
   else store<u64>(at + fields, info.value, 8);
+  // there si_band takes up one word only
+  if (compat && G.tells_file(info)) store<i32>(at + fields, <i32>info.value, 4);
   return copy_to_user(f, f.a1, at, 48) ? -E.EFAULT : sig;
 }

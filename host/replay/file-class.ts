@@ -169,6 +169,7 @@ function classOfIoctl(file: FileView | undefined, call: Call): CallClass {
   const command = call.args[1];
   if (command?.kind !== 'sym') return 'unmodelled';
   if (OWN_IOCTLS.test(command.text)) return 'emulated';
+  if (command.text === 'FIOASYNC') return isWorlds(file) ? 'unmodelled' : 'emulated';
   // how many events of what length wait at an inotify file, the world's names say
   const counted = !isWorlds(file) && file.kind !== 'inotify';
   return command.text === 'FIONREAD' && counted ? 'emulated' : 'unmodelled';

@@ -109,7 +109,7 @@ function encodeIoctl(b: Buffers, frame: Frame): void {
   if (terminal) return encodeTerminal(b, terminal, frame);
   b.number(1);
   const command = commandOf(b.call);
-  if (command === 'FIONBIO') b.struct(2, 4, putInt);
+  if (command === 'FIONBIO' || command === 'FIOASYNC') b.struct(2, 4, putInt);
   else if (command === 'FIONREAD') b.output(2, 4);
 }
 

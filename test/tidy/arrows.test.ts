@@ -20,6 +20,7 @@ const KERNEL_LAYERS: [layer: string, files: RegExp][] = [
     'objects',
     /^(namespace|nsproxy|user-namespace|uid-map|ucounts|uts|groups|procfs|user|file|fs|pipe)\.ts$/,
   ],
+  ['objects', /^fasync\.ts$/],
   ['objects', /^(audit|audit-context|audit-record|auditsc)\.ts$/],
   ['operations', /^(audit-ns|proc-audit)\.ts$/],
   ['objects', /^(epoll|inotify|locks|ipc|ipc-ns|mqueue|msg|pgrp|sem|shm|timerfd|tty|unix)\.ts$/],
