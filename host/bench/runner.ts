@@ -18,6 +18,8 @@ export interface RunOptions {
   node: readonly string[];
   /** told what runs now */
   progress: (what: string) => void;
+  /** gets what there is after each benchmark: a long run may be cut off */
+  partial?: (results: Results) => void;
 }
 
 /** Seconds that one process may take. */
@@ -197,8 +199,11 @@ export class Runner {
   }
 
   async run(): Promise<Results> {
-    for (const bench of this.#options.benches) await this.#bench(bench);
-    this.#ratios();
+    for (const bench of this.#options.benches) {
+      await this.#bench(bench);
+      this.#ratios();
+      this.#options.partial?.(this.#results);
+    }
     return this.#results;
   }
 }

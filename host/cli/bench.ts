@@ -28,7 +28,7 @@ whose compiler is missing are left out, and said to be.
   --full            also what needs minutes and gigabytes
   --list            names of benchmarks and variants
   --json            results as JSON, raw samples included
-  -o, --output FILE write that JSON to a file
+  -o, --output FILE write that JSON to a file, after each benchmark what there is
   --svg FILE        write a plot
   --threshold N     compare: percent that count as a change (5)
   --quiet           no progress
@@ -163,7 +163,11 @@ async function runCommand(names: string[], values: Values): Promise<number> {
   };
   const node = [process.execPath, '--max-old-space-size=16384', process.argv[1]!, 'bench', JOB];
   try {
-    const options = { benches, variants, rounds, quick: values.quick === true, node, progress };
+    const partial = (results: Results): void => {
+      if (values.output !== undefined) write(values.output, `${JSON.stringify(results)}\n`);
+    };
+    const quick = values.quick === true;
+    const options = { benches, variants, rounds, quick, node, progress, partial };
     const results = await new Runner(new Toolchain(folder), options).run();
     progress('');
     if (loud) process.stderr.write('\r');
