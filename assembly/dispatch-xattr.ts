@@ -1,4 +1,4 @@
-// Extended attributes: their part of the dispatch.
+// Extended attributes and handles of files: their part of the dispatch.
 import { frame } from "./lib/frame.ts";
 import { task_struct } from "./process/task.ts";
 import { ENOSYS } from "./uapi/errno.ts";

@@ -32,15 +32,21 @@ export function ipcObjectsOf(views: Views, ns: number): IpcObject[] {
   return found;
 }
 
-/** What the task `tid` can name; `initial`: in the namespace that others may be in, too. */
-export function ipcOf(kernel: Kernel, tid: number): { initial: boolean; objects: IpcObject[] } {
+/** The ipc namespace of task `tid`, 0: none; `initial`: the one that others may be in, too. */
+function namespaceOf(kernel: Kernel, tid: number): { views: Views; ns: number; initial: boolean } {
   kernel.refresh();
   const views = new Views(kernel);
   const task = kernel.exports.task_ptr(tid) >>> 0;
   const proxy = task ? views.word(views.cold(task) + L.task_cold.nsproxy) : 0;
   const ns = proxy ? views.word(proxy + L.nsproxy.ipc_ns) : 0;
   const first = views.word(views.root('init_nsproxy') + L.nsproxy.ipc_ns);
-  return { initial: ns === first, objects: ns ? ipcObjectsOf(views, ns) : [] };
+  return { views, ns, initial: ns === first };
+}
+
+/** What the task `tid` can name; `initial`: in the namespace that others may be in, too. */
+export function ipcOf(kernel: Kernel, tid: number): { initial: boolean; objects: IpcObject[] } {
+  const { views, ns, initial } = namespaceOf(kernel, tid);
+  return { initial, objects: ns ? ipcObjectsOf(views, ns) : [] };
 }
 
 /** Has the process of `tid` a segment, or part of one, whose beginning is or would be there? */
@@ -58,14 +64,9 @@ export function isAttached(kernel: Kernel, tid: number, addr: bigint): boolean {
 
 /** Names of the POSIX message queues that task `tid` can open; `initial`: as with ipcOf. */
 export function queuesOf(kernel: Kernel, tid: number): { initial: boolean; names: string[] } {
-  kernel.refresh();
-  const views = new Views(kernel);
-  const task = kernel.exports.task_ptr(tid) >>> 0;
-  const proxy = task ? views.word(views.cold(task) + L.task_cold.nsproxy) : 0;
-  const ns = proxy ? views.word(proxy + L.nsproxy.ipc_ns) : 0;
-  const first = views.word(views.root('init_nsproxy') + L.nsproxy.ipc_ns);
+  const { views, ns, initial } = namespaceOf(kernel, tid);
   const own = ns ? views.word(ns + L.ipc_namespace.mq) : 0;
-  if (!own) return { initial: ns === first, names: [] };
+  if (!own) return { initial, names: [] };
   const top = views.word(views.word(own + L.mq_namespace.mnt) + L.mount.root);
   const head = views.word(top + L.dentry.inode) + L.vfs_inode.child_next;
   const names: string[] = [];
@@ -76,5 +77,5 @@ export function queuesOf(kernel: Kernel, tid: number): { initial: boolean; names
     for (let i = 0; i < views.word(dentry + L.dentry.len); ++i) bytes.push(views.byte(at + i));
     names.push(String.fromCharCode(...bytes));
   }
-  return { initial: ns === first, names };
+  return { initial, names };
 }

@@ -9,6 +9,7 @@ import { mq_namespace } from "./mqueue.ts";
 import { nsproxy } from "../namespace/nsproxy.ts";
 import { get_pid, pid, pid_nr_ns, put_pid, task_active_pid_ns } from "../process/pid.ts";
 import { root, SCRATCH_USER } from "../lib/root.ts";
+import { copy_to_user } from "../lib/uaccess.ts";
 import { kfree, kzalloc } from "../lib/slab.ts";
 import { cold, task_struct } from "../process/task.ts";
 import { from_kuid_munged, make_kuid, user_namespace } from "../namespace/user-namespace.ts";
@@ -251,7 +252,7 @@ export function ipc_pid_nr(p: task_struct, number: pid): i32 {
 export const IPC64_PERM_BYTES: u32 = 48;
 
 /** struct ipc64_perm of x86-64 at `to`, ids as `p` sees them. */
-export function ipc_put_perm(p: task_struct, to: usize, at: kern_ipc_perm): void {
+function ipc_put_perm(p: task_struct, to: usize, at: kern_ipc_perm): void {
   const ns = p.cred.user_ns;
   memory.fill(to, 0, IPC64_PERM_BYTES);
   store<i32>(to, at.key);
@@ -261,6 +262,24 @@ export function ipc_put_perm(p: task_struct, to: usize, at: kern_ipc_perm): void
   store<i32>(to, from_kgid_munged(ns, at.cgid), 16);
   store<u32>(to, at.mode, 20);
   store<u16>(to, <u16>(at.id >> SEQ_SHIFT), 24);
+}
+
+/**
+ * IPC_STAT and its relatives: `bytes` of the scratch buffer are cleared and begin with the
+ * permissions of `at`. `any`: whoever asks may know. Return: 0 or -EACCES.
+ */
+export function ipc_begin_stat(p: task_struct, at: kern_ipc_perm, any: bool, bytes: u32): i32 {
+  const refused = any ? 0 : ipcperms(p, at, 0o444);
+  if (refused) return refused;
+  memory.fill(SCRATCH_USER, 0, bytes);
+  ipc_put_perm(p, SCRATCH_USER, at);
+  return 0;
+}
+
+/** The structure goes to the caller. Return: 0, or but for IPC_STAT the object's id; an errno. */
+export function ipc_end_stat(f: frame, at: kern_ipc_perm, addr: u64, bytes: u32, cmd: i32): i32 {
+  const bad = copy_to_user(f, addr, SCRATCH_USER, bytes);
+  return bad ? bad : cmd == I.IPC_STAT ? 0 : at.id;
 }
 
 /** IPC_SET: owner and mode of the struct ipc64_perm at the scratch buffer. 0 or -EINVAL. */

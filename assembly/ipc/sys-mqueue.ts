@@ -237,16 +237,20 @@ function wq_resumed(p: task_struct, f: frame): i32 {
   return f.expired ? -E.ETIMEDOUT : WAITS;
 }
 
-/** mq_timedsend(2): queue, message, bytes, priority, timeout. */
-export function sys_mq_timedsend(p: task_struct, f: frame, compat: bool): i32 {
+/** A call with a timeout begins, or goes on. Return: its end, or WAITS: it looks at the queue. */
+function wq_begin(p: task_struct, f: frame, compat: bool): i32 {
   if (f.phase) {
     const r = wq_resumed(p, f);
-    if (r != WAITS) return end_wait(p, r);
-  } else {
-    const bad = prepare_timeout(f, f.r8, compat);
-    if (bad) return bad;
+    return r == WAITS ? r : end_wait(p, r);
   }
-  return end_wait(p, do_send(p, f));
+  const bad = prepare_timeout(f, f.r8, compat);
+  return bad ? bad : WAITS;
+}
+
+/** mq_timedsend(2): queue, message, bytes, priority, timeout. */
+export function sys_mq_timedsend(p: task_struct, f: frame, compat: bool): i32 {
+  const r = wq_begin(p, f, compat);
+  return r == WAITS ? end_wait(p, do_send(p, f)) : r;
 }
 
 function do_send(p: task_struct, f: frame): i32 {
@@ -283,14 +287,8 @@ function touch(at: file): void {
 
 /** mq_timedreceive(2): queue, message, room, where its priority goes, timeout. */
 export function sys_mq_timedreceive(p: task_struct, f: frame, compat: bool): i32 {
-  if (f.phase) {
-    const r = wq_resumed(p, f);
-    if (r != WAITS) return end_wait(p, r);
-  } else {
-    const bad = prepare_timeout(f, f.r8, compat);
-    if (bad) return bad;
-  }
-  return end_wait(p, do_receive(p, f));
+  const r = wq_begin(p, f, compat);
+  return r == WAITS ? end_wait(p, do_receive(p, f)) : r;
 }
 
 function do_receive(p: task_struct, f: frame): i32 {

@@ -140,11 +140,9 @@ export function sys_msgrcv(
 
 /** IPC_STAT and its relatives: struct msqid64_ds. */
 function msgctl_stat(p: task_struct, f: frame, q: msg_queue, addr: u64, cmd: i32): i32 {
-  const refused = cmd == I.MSG_STAT_ANY ? 0 : B.ipcperms(p, q, 0o444);
+  const refused = B.ipc_begin_stat(p, q, cmd == I.MSG_STAT_ANY, MSQID_DS_BYTES);
   if (refused) return refused;
   const at = SCRATCH_USER;
-  memory.fill(at, 0, MSQID_DS_BYTES);
-  B.ipc_put_perm(p, at, q);
   store<u64>(at, q.stime, 48);
   store<u64>(at, q.rtime, 56);
   store<u64>(at, q.ctime, 64);
@@ -153,8 +151,7 @@ function msgctl_stat(p: task_struct, f: frame, q: msg_queue, addr: u64, cmd: i32
   store<u64>(at, q.qbytes, 88);
   store<i32>(at, B.ipc_pid_nr(p, q.lspid), 96);
   store<i32>(at, B.ipc_pid_nr(p, q.lrpid), 100);
-  const bad = copy_to_user(f, addr, at, MSQID_DS_BYTES);
-  return bad ? bad : cmd == I.IPC_STAT ? 0 : q.id;
+  return B.ipc_end_stat(f, q, addr, MSQID_DS_BYTES, cmd);
 }
 
 /** IPC_INFO, MSG_INFO: struct msginfo; the highest index in use. */

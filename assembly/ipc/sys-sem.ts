@@ -179,15 +179,12 @@ function semctl_all(p: task_struct, f: frame, sma: sem_array, addr: u64, set: bo
 
 /** IPC_STAT and its relatives: struct semid64_ds. */
 function semctl_stat(p: task_struct, f: frame, sma: sem_array, addr: u64, cmd: i32): i32 {
-  const refused = cmd == I.SEM_STAT_ANY ? 0 : B.ipcperms(p, sma, READS);
+  const refused = B.ipc_begin_stat(p, sma, cmd == I.SEM_STAT_ANY, SEMID_DS_BYTES);
   if (refused) return refused;
-  memory.fill(SCRATCH_USER, 0, SEMID_DS_BYTES);
-  B.ipc_put_perm(p, SCRATCH_USER, sma);
   store<u64>(SCRATCH_USER, sma.otime, 48);
   store<u64>(SCRATCH_USER, sma.ctime, 64);
   store<u64>(SCRATCH_USER, sma.nsems, 80);
-  const bad = copy_to_user(f, addr, SCRATCH_USER, SEMID_DS_BYTES);
-  return bad ? bad : cmd == I.IPC_STAT ? 0 : sma.id;
+  return B.ipc_end_stat(f, sma, addr, SEMID_DS_BYTES, cmd);
 }
 
 /** IPC_INFO, SEM_INFO: struct seminfo; the highest index in use. */

@@ -81,11 +81,9 @@ export function sys_shmdt(p: task_struct, addr: u64): i32 {
 
 /** IPC_STAT and its relatives: struct shmid64_ds. */
 function shmctl_stat(p: task_struct, f: frame, shp: shmid_kernel, addr: u64, cmd: i32): i32 {
-  const refused = cmd == I.SHM_STAT_ANY ? 0 : B.ipcperms(p, shp, 0o444);
+  const refused = B.ipc_begin_stat(p, shp, cmd == I.SHM_STAT_ANY, SHMID_DS_BYTES);
   if (refused) return refused;
   const at = SCRATCH_USER;
-  memory.fill(at, 0, SHMID_DS_BYTES);
-  B.ipc_put_perm(p, at, shp);
   store<u64>(at, shp.segsz, 48);
   store<u64>(at, shp.atime, 56);
   store<u64>(at, shp.dtime, 64);
@@ -93,8 +91,7 @@ function shmctl_stat(p: task_struct, f: frame, shp: shmid_kernel, addr: u64, cmd
   store<i32>(at, B.ipc_pid_nr(p, shp.cprid), 80);
   store<i32>(at, B.ipc_pid_nr(p, shp.lprid), 84);
   store<u64>(at, shp.nattch, 88);
-  const bad = copy_to_user(f, addr, at, SHMID_DS_BYTES);
-  return bad ? bad : cmd == I.IPC_STAT ? 0 : shp.id;
+  return B.ipc_end_stat(f, shp, addr, SHMID_DS_BYTES, cmd);
 }
 
 /** IPC_INFO: struct shminfo64. SHM_INFO: struct shm_info. The highest index in use. */

@@ -315,7 +315,7 @@ export const OP_MQ_TIMEDRECEIVE = 433;
 export const OP_MQ_NOTIFY = 434;
 export const OP_MQ_GETSETATTR = 435;
 export const MQ_OPS_LAST = 435;
-// extended attributes: assembly/dispatch-xattr.ts.
+// extended attributes and handles of files: assembly/dispatch-xattr.ts.
 export const XATTR_OPS_FIRST = 436;
 export const OP_SETXATTR = 436;
 export const OP_LSETXATTR = 437;

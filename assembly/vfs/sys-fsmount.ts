@@ -34,7 +34,8 @@ import * as F from "../uapi/mount.ts";
 import { AT_NO_AUTOMOUNT, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW } from "../uapi/stat.ts";
 import { user_namespace } from "../namespace/user-namespace.ts";
 
-const FSMOUNT_VALID: u32 =
+/** What any mount can be told; mount_setattr(2) knows one more. */
+export const FSMOUNT_VALID: u32 =
   F.MOUNT_ATTR_RDONLY |
   F.MOUNT_ATTR_NOSUID |
   F.MOUNT_ATTR_NODEV |

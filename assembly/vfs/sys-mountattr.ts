@@ -13,7 +13,7 @@ import * as N from "./namei.ts";
 import * as P from "./pnode.ts";
 import { SCRATCH_USER } from "../lib/root.ts";
 import { sys_world_fd, worlds_error } from "../fs/sys-file.ts";
-import { attr_atime, attr_flags_to_mnt_flags, ns_of_dirfd } from "./sys-fsmount.ts";
+import { attr_atime, attr_flags_to_mnt_flags, FSMOUNT_VALID, ns_of_dirfd } from "./sys-fsmount.ts";
 import { install_tree, open_tree_at, open_tree_file, WORLDS } from "./sys-fsmount.ts";
 import { mnt_ns_of_task } from "./mnt-namespace.ts";
 import { task_struct } from "../process/task.ts";
@@ -48,15 +48,7 @@ class mount_kattr {
 }
 const KATTR: usize = SCRATCH_USER + 64;
 
-const VALID: u64 =
-  F.MOUNT_ATTR_RDONLY |
-  F.MOUNT_ATTR_NOSUID |
-  F.MOUNT_ATTR_NODEV |
-  F.MOUNT_ATTR_NOEXEC |
-  F.MOUNT_ATTR__ATIME |
-  F.MOUNT_ATTR_NODIRATIME |
-  F.MOUNT_ATTR_NOSYMFOLLOW |
-  F.MOUNT_ATTR_IDMAP;
+const VALID: u64 = FSMOUNT_VALID | F.MOUNT_ATTR_IDMAP;
 const PROPAGATION: u64 = F.MS_UNBINDABLE | F.MS_PRIVATE | F.MS_SLAVE | F.MS_SHARED;
 
 /** MOUNT_ATTR_IDMAP. `replace`: the mount is one that nobody has seen. */

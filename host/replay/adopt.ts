@@ -16,7 +16,7 @@ import { isBeyondTable } from './file-class.ts';
 import { valueOf } from './value.ts';
 import { filterExplains } from './filtered.ts';
 import { shownMask } from './handlers.ts';
-import { prepareHidden } from './hidden.ts';
+import { prepareHidden } from './gaps-before.ts';
 import { adoptInherited } from './inherited.ts';
 import { addReason, type CallClass } from './result.ts';
 import { forkRefused, isFork, numberArg, type Outcome } from './run.ts';
@@ -48,8 +48,6 @@ const NAMES_PROCESS = new Map([
   [OP.OP_SCHED_GETPARAM, 0],
   [OP.OP_SCHED_GETATTR, 0],
 ]);
-/** Calls that change who a task is. */
-const SETS_IDS = ['setuid', 'setresuid', 'setreuid', 'setgid', 'setresgid', 'setregid'];
 const EXECS = new Set([OP.OP_EXECVE, OP.OP_EXECVEAT]);
 /** Calls that wait under a signal mask of their own. */
 const MASK_CALLS = ['pselect6', 'ppoll', 'epoll_pwait', 'epoll_pwait2', 'io_pgetevents'];
@@ -89,27 +87,11 @@ export class Adopter {
   readonly #r: Replay;
   /** do the log's lines show every call that opens or closes a descriptor? */
   readonly #fdsShown: boolean;
-  /** does the log leave calls out? */
-  readonly #filtered: boolean;
 
   constructor(replay: Replay) {
     this.#r = replay;
     const names = replay.index.names;
-    // every program begins with these, unless it had begun before
-    const begins = ['brk', 'arch_prctl'].some((name) => names.has(name));
-    const maps = names.has('mmap') || names.has('mmap2');
-    this.#filtered = names.has('execve') ? !begins : !maps;
     this.#fdsShown = names.has('openat') || names.has('open');
-  }
-
-  /** Is this a log of chosen calls without this one? */
-  hides(...names: string[]): boolean {
-    return this.#filtered && !names.some((name) => this.#r.index.names.has(name));
-  }
-
-  /** Do ids change unseen? */
-  hidesIds(): boolean {
-    return this.hides(...SETS_IDS);
   }
 
   /** Who decides this call, by what it acts on. */
@@ -274,7 +256,7 @@ export class Adopter {
           : undefined;
       case OP.OP_KILL:
         if (numberArg(call, 0) === -1 && call.ret === 0) return 'processes outside the log';
-        return adoptCred(this.#r.kernel, task, call, outcome, this.hidesIds());
+        return adoptCred(this.#r.kernel, task, call, outcome, this.#r.gaps.hidesIds());
       case OP.OP_SELECT:
       case OP.OP_PSELECT6:
         return isBeyondTable(call) ? 'size of the descriptor table from before the log' : undefined;
@@ -289,7 +271,7 @@ export class Adopter {
           adoptSetting(this.#r.kernel, task, call, agrees) ??
           adoptTerminal(this.#r, call, outcome) ??
           this.#r.namespaces.adopt(call, outcome) ??
-          adoptCred(this.#r.kernel, task, call, outcome, this.hidesIds())
+          adoptCred(this.#r.kernel, task, call, outcome, this.#r.gaps.hidesIds())
         );
     }
   }
@@ -424,7 +406,7 @@ export class Adopter {
   /** What a call that agreed has made known. */
   learn(task: ReplayTask, call: Call, outcome: Outcome): void {
     // where ids change unseen, each observation is a first one
-    if (!this.hidesIds()) learnCred(task, call, outcome.unknown);
+    if (!this.#r.gaps.hidesIds()) learnCred(task, call, outcome.unknown);
     learnSetting(task, call);
     this.#r.namespaces.learn(call, outcome.rax);
     if (EXECS.has(call.row!.op) && outcome.rax === 0n) {

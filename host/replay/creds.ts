@@ -177,8 +177,7 @@ function adoptGroups(k: Kernel, task: ReplayTask, call: Call): boolean {
 
 /**
  * Takes a difference as a first observation of who the task is; `hidden`: ids change unseen.
- * Return: the reason, or undefined
- * when it is none.
+ * Return: the reason, or undefined when it is none.
  */
 export function adoptCred(
   k: Kernel,

@@ -5,6 +5,7 @@ import type { Call, ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { runNow } from './execute.ts';
 import { bring } from './order.ts';
+import { SENDS, WAITS } from './op-sets.ts';
 import { numberArg } from './run.ts';
 import { spanAt } from '../trace/index.ts';
 import { type TaskView, Views } from '../views.ts';
@@ -12,19 +13,9 @@ import { type TaskView, Views } from '../views.ts';
 /** The kernel's init outlives the log: without it there is no one to be a parent. */
 export const INIT = 1;
 
-/** Calls that send signals. */
-const SENDS = new Set([
-  OP.OP_KILL,
-  OP.OP_TKILL,
-  OP.OP_TGKILL,
-  OP.OP_RT_SIGQUEUEINFO,
-  OP.OP_RT_TGSIGQUEUEINFO,
-  OP.OP_PIDFD_SEND_SIGNAL,
-]);
 const SIGCONT = 18;
 /** SIGSTOP SIGTSTP SIGTTIN SIGTTOU */
 const STOPS = [19, 20, 21, 22];
-const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
 
 /** Carries out the exit that a task has called. */
 export function exitNow(r: Replay, task: ReplayTask): boolean {

@@ -77,7 +77,7 @@ export function worldly(r: Replay, info: SigInfoFields | undefined, signo: numbe
  */
 function byOwnCall(r: Replay, task: ReplayTask, info: SigInfoFields | undefined): boolean {
   if (!info || info.code !== 0 || info.pid !== task.pid) return false;
-  if (info.signo === SIGPIPE && r.adopter.hides('write')) return true;
+  if (info.signo === SIGPIPE && r.gaps.hides('write')) return true;
   if (info.signo === SIGXFSZ) return Number(task.lastRet) === -EFBIG;
   return info.signo === SIGPIPE && Number(task.lastRet) === -EPIPE;
 }
@@ -186,8 +186,8 @@ function continuedByWorld(r: Replay, task: ReplayTask, line: TraceLine): void {
 function unseenCause(r: Replay, task: ReplayTask, info: SigInfoFields | undefined): boolean {
   const from = r.tasks.get(info?.pid ?? 0);
   if (!from || info?.code !== 0) return false;
-  if (from.dead && from.pid === task.parent && r.adopter.hides('prctl')) return true;
-  return r.adopter.hides('pidfd_open') && r.index.names.has('pidfd_send_signal');
+  if (from.dead && from.pid === task.parent && r.gaps.hides('prctl')) return true;
+  return r.gaps.hides('pidfd_open') && r.index.names.has('pidfd_send_signal');
 }
 
 /** A signal that is not there, or blocked, as far as the log shows. Return: can it be taken now? */
@@ -239,7 +239,7 @@ export function onSignalLine(r: Replay, line: TraceLine): void {
   let wrong = taken ? compareInfo(taken, info) : 'not taken';
   if (wrong?.startsWith('si_uid') && info?.uid !== undefined) {
     const sender = r.tasks.get(info.pidInRecorderNs ?? info.pid ?? 0);
-    if (r.adopter.hidesIds() || adoptSender(r.kernel, sender, info.uid)) {
+    if (r.gaps.hidesIds() || adoptSender(r.kernel, sender, info.uid)) {
       r.adopted('user from before the log');
       wrong = undefined;
     }

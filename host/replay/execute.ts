@@ -21,7 +21,7 @@ import { isListed } from './listed.ts';
 import { addReason, type CallClass, type Compared, countCall, type Verdict } from './result.ts';
 import { keptFromRunning, learnFilter } from './filtered.ts';
 import { hadHandler, leavesResult, restoresResult } from './handlers.ts';
-import { takeHidden } from './hidden-signals.ts';
+import { takeHidden } from './gaps-signals.ts';
 import { fireByCall } from './timers.ts';
 import { isFork, judge, type Outcome, raxText, runCall, unchanged } from './run.ts';
 

@@ -11,16 +11,17 @@ import {
 import { SI_QUEUE, SI_TKILL, SI_USER, SIG_DFL, SIG_IGN } from '../../assembly/uapi/signal.ts';
 import { signalName } from '../abi/constants.ts';
 import type { SigInfoFields, TraceLine } from '../trace/event.ts';
-import type { TraceIndex } from '../trace/index.ts';
+import { isForkLike, type TraceIndex } from '../trace/index.ts';
 import { fieldOf } from '../trace/values.ts';
 import type { Call, ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { handlerOf, setAction } from './sparse.ts';
 
-const FORKS = ['clone', 'clone3', 'fork', 'vfork'];
 const EXECS = ['execve', 'execveat'];
 const GROUPS = ['setpgid', 'setsid'];
 const ACTIONS = ['rt_sigaction', 'sigaction', 'signal'];
+/** Calls that change who a task is. */
+const SETS_IDS = ['setuid', 'setresuid', 'setreuid', 'setgid', 'setresgid', 'setregid'];
 /** Calls that send a signal, by the si_code that says so. */
 const SENDS = new Map([
   [SI_USER, ['kill', 'pidfd_send_signal']],
@@ -38,6 +39,8 @@ const HANDLER = 0x1000;
 export class Gaps {
   readonly #r: Replay;
   readonly #index: TraceIndex;
+  /** somebody chose which calls are shown */
+  readonly #chosen: boolean;
   readonly #groupExits: boolean;
   readonly #exits: boolean;
   readonly #execs: boolean;
@@ -53,20 +56,34 @@ export class Gaps {
   constructor(r: Replay) {
     const { names } = r.index;
     // where a recorder shows no signals, or not all of them, that is another matter (sparse.ts)
-    const hides = (calls: string[]): boolean =>
-      r.traced && !r.sparse && !calls.some((name) => names.has(name));
+    const calls = r.traced && !r.sparse;
+    const hides = (kind: readonly string[]): boolean =>
+      calls && !kind.some((name) => names.has(name));
+    // every program begins with these, unless it had begun before
+    const begins = names.has('brk') || names.has('arch_prctl');
+    const maps = names.has('mmap') || names.has('mmap2');
+    this.#chosen = names.has('execve') ? !begins : !maps || !begins;
     this.#r = r;
     this.#index = r.index;
     this.#groupExits = hides(['exit_group']);
     this.#exits = hides(['exit']);
-    // whatever is executed maps memory, and asks where its heap ends
-    const chosen = hides(['mmap', 'mmap2']) || hides(['brk']);
-    this.#execs = chosen && hides(EXECS);
-    this.#actions = chosen && hides(ACTIONS);
-    this.#groups = chosen && hides(GROUPS) && names.has('kill');
+    this.#execs = this.#chosen && hides(EXECS);
+    this.#actions = this.#chosen && hides(ACTIONS);
+    this.#groups = this.#chosen && hides(GROUPS) && names.has('kill');
     this.#sends = new Set([...SENDS].filter(([, calls]) => hides(calls)).map(([code]) => code));
     this.#kept = names.has('rt_sigreturn') || names.has('sigreturn') ? HANDLER : SIG_IGN;
-    this.forks = hides(FORKS) && r.index.tasks.size > 1;
+    const forks = [...names.keys()].some(isForkLike);
+    this.forks = calls && !forks && r.index.tasks.size > 1;
+  }
+
+  /** Is this a log of chosen calls, without any of these? */
+  hides(...names: string[]): boolean {
+    return this.#chosen && !names.some((name) => this.#index.names.has(name));
+  }
+
+  /** Do ids change unseen? */
+  hidesIds(): boolean {
+    return this.hides(...SETS_IDS);
   }
 
   /** Was a signal sent by a call that this log does not show? */
@@ -129,10 +146,10 @@ export class Gaps {
 
   /** A namespace's init that dies of SIGINT or SIGHUP called reboot(2): the log leaves it out. */
   hiddenReboot(task: ReplayTask, line: TraceLine): void {
-    const { kernel, adopter } = this.#r;
+    const { kernel } = this.#r;
     const view = kernel.task(task.pid);
     const command = REBOOTS.get(line.kind === 'killed' ? line.signo : 0);
-    if (command === undefined || !adopter.hides('reboot') || !view) return;
+    if (command === undefined || !this.hides('reboot') || !view) return;
     if (view.nspid !== 1 || view.nsLevel === 0) return;
     const frame = kernel.frame.begin(task.pid, 0, OP.OP_REBOOT);
     frame.setArg(0, LINUX_REBOOT_MAGIC1).setArg(2, command);

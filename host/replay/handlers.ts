@@ -9,21 +9,14 @@ import type { Kernel } from '../kernel.ts';
 import { isInterrupted } from '../trace/event.ts';
 import { fieldOf, sigsetOf } from '../trace/values.ts';
 import { type Call, expectedRax, type ReplayTask } from './call.ts';
+import { SENDS } from './op-sets.ts';
 
 /** Instruction pointers; a restarted call's is a little less. */
 const IN_CALL = 0x40_0000n;
 const IN_PROGRAM = 0x20_0000n;
 
 /** Calls by which a task may raise or let through a signal of its own, taken at their end. */
-const RAISES: ReadonlySet<number> = new Set([
-  OP.OP_KILL,
-  OP.OP_TKILL,
-  OP.OP_TGKILL,
-  OP.OP_RT_SIGQUEUEINFO,
-  OP.OP_RT_TGSIGQUEUEINFO,
-  OP.OP_PIDFD_SEND_SIGNAL,
-  OP.OP_RT_SIGPROCMASK,
-]);
+const RAISES: ReadonlySet<number> = new Set([...SENDS, OP.OP_RT_SIGPROCMASK]);
 
 /** Does a signal that is taken next find the result of this call in its register? */
 export function leavesResult(kernel: Kernel, call: Call): boolean {

@@ -6,6 +6,7 @@
 import * as OP from '../../assembly/uapi/op.ts';
 import { DISP_DONE } from '../kernel.ts';
 import type { SyscallRow, SyscallTable } from '../syscall-abi.ts';
+import { hashOf, isSame } from '../trace/bytes.ts';
 import { Lately } from '../trace/lately.ts';
 import type { PlainCall } from '../trace/sink.ts';
 import { learnSignals, lessonOf } from './adopt.ts';
@@ -46,17 +47,6 @@ interface KnownLine extends Known {
   readonly bytes: Uint8Array;
 }
 
-function same(bytes: Uint8Array, from: number, known: Uint8Array): boolean {
-  for (let i = 0; i < known.length; ++i) if (bytes[from + i] !== known[i]) return false;
-  return true;
-}
-
-function hashOf(bytes: Uint8Array, from: number, to: number): number {
-  let hash = to - from;
-  for (let i = from; i < to; ++i) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
-  return hash;
-}
-
 export class Repeats {
   readonly #r: Replay;
   /** nobody wants to see each line decoded, or each call executed */
@@ -88,7 +78,7 @@ export class Repeats {
     if (to - from > MAX_LENGTH || this.#r.index.trapped.size) return false;
     const hash = hashOf(bytes, from, to);
     const known = this.#known.get(hash);
-    if (known && known.bytes.length === to - from && same(bytes, from, known.bytes)) {
+    if (known && known.bytes.length === to - from && isSame(bytes, from, known.bytes)) {
       this.#run(call, known);
       return true;
     }

@@ -2,26 +2,25 @@
 // not every call. What the records determine is carried out; what they leave open is adopted.
 import * as OP from '../../assembly/uapi/op.ts';
 import { INR_OPEN_MAX } from '../../assembly/uapi/limits.ts';
+import { SIG_IGN } from '../../assembly/uapi/signal.ts';
 import { WCONTINUED, WUNTRACED } from '../../assembly/uapi/wait.ts';
 import { signalName } from '../abi/constants.ts';
 import { DISP_BLOCKED, DISP_DONE } from '../kernel.ts';
 import type { TraceLine } from '../trace/event.ts';
+import { HARMLESS } from '../trace/signals-taken.ts';
 import { adoptTask } from './adopt-task.ts';
 import type { Call, ReplayTask } from './call.ts';
 import { exitNow } from './deaths.ts';
 import { MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
 import type { Replay } from './engine.ts';
+import { WAITS } from './op-sets.ts';
 import { numberArg, type Outcome } from './run.ts';
 
-const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
 const USES = new Set([OP.OP_CLOSE, OP.OP_DUP2, OP.OP_DUP3, ...MAKES_FD]);
-const SIG_IGN = 1;
 /** Some address of user code. */
 const HANDLER = 0x1000;
 const USER = 0x1000;
 const ACTION_BYTES = 32;
-/** Signals without an effect by default: CHLD, CONT, URG, WINCH. */
-const HARMLESS = new Set([0, 17, 18, 23, 28]);
 
 /** The records show that a task has ended. */
 export function onGone(r: Replay, line: TraceLine): void {

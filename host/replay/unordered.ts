@@ -11,6 +11,7 @@ import type { Replay } from './engine.ts';
 import { FAULTS, worldly } from './ends.ts';
 import { runNow } from './execute.ts';
 import { madeFds, MAKES_FD, MAKES_PAIR } from './fd-calls.ts';
+import { WAITS } from './op-sets.ts';
 import { numberFits } from './order.ts';
 import { valueOf } from './value.ts';
 import { nextFds, waitFits } from './peek.ts';
@@ -42,7 +43,6 @@ type Fit =
 
 const SIGKILL = 9;
 const SIGCHLD = 17;
-const WAITS = new Set([OP.OP_WAIT4, OP.OP_WAITID, OP.OP_WAITPID]);
 const KILLS = new Map([
   [OP.OP_KILL, 0],
   [OP.OP_TKILL, 0],

@@ -1,10 +1,11 @@
 // What became of tasks that took signals, as their next lines show it: for logs that do not say
 // which signals have handlers, or who was in a group that was signalled.
+import { SIGCHLD, SIGCONT, SIGURG, SIGWINCH } from '../../assembly/uapi/signal.ts';
 import type { TraceLine } from './event.ts';
 
 const NONE: ReadonlySet<number> = new Set();
-/** CHLD, CONT, URG, WINCH: nobody ends by them. */
-const HARMLESS: ReadonlySet<number> = new Set([17, 18, 23, 28]);
+/** Nobody ends by them who has said nothing of them. */
+export const HARMLESS: ReadonlySet<number> = new Set([SIGCHLD, SIGCONT, SIGURG, SIGWINCH]);
 
 function put(sets: Map<number, Set<number>>, pid: number, signo: number): void {
   const set = sets.get(pid);

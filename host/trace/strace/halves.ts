@@ -1,6 +1,7 @@
 // Halves of calls that come again byte for byte behind the pid: `close(3 <unfinished ...>`,
 // `<... close resumed>) = 0`. A log of many tasks has little else. What the reader found in one of
 // them is taken for the next; both give the same (test/unit/trace/plain.test.ts).
+import { hashOf, isSame } from '../bytes.ts';
 import { StraceLine } from './line.ts';
 import type { RetKind } from '../event.ts';
 
@@ -52,17 +53,6 @@ export class Half {
   }
 }
 
-function hashOf(bytes: Uint8Array, from: number, to: number): number {
-  let hash = to - from;
-  for (let i = from; i < to; ++i) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
-  return hash ^ (hash >>> 15);
-}
-
-function same(bytes: Uint8Array, from: number, known: Uint8Array): boolean {
-  for (let i = 0; i < known.length; ++i) if (bytes[from + i] !== known[i]) return false;
-  return true;
-}
-
 /** Does nothing but its bytes make the line what it is? */
 function isBare(line: StraceLine, first: number): boolean {
   if (line.kind === 'unfinished') {
@@ -87,7 +77,7 @@ export class Halves {
     if (end - body > MAX_LENGTH) return undefined;
     this.#hash = hashOf(bytes, body, end);
     const found = this.#slots[this.#hash & (SLOTS - 1)];
-    if (found?.bytes.length !== end - body || !same(bytes, body, found.bytes)) return undefined;
+    if (found?.bytes.length !== end - body || !isSame(bytes, body, found.bytes)) return undefined;
     return found;
   }
 

@@ -2,6 +2,7 @@
 // without a string for each part. What is not exactly of this form is left to reader.ts, which
 // reads any line; both give the same (test/unit/trace/plain.test.ts).
 import { textOf } from '../blocks.ts';
+import { hashOf, isSame } from '../bytes.ts';
 import type { LineSink, PlainCall } from '../sink.ts';
 import { StraceLine } from './line.ts';
 
@@ -55,9 +56,7 @@ class Name {
   }
 
   is(bytes: Uint8Array, from: number, to: number): boolean {
-    if (to - from !== this.bytes.length) return false;
-    for (let i = 0; i < this.bytes.length; ++i) if (bytes[from + i] !== this.bytes[i]) return false;
-    return true;
+    return to - from === this.bytes.length && isSame(bytes, from, this.bytes);
   }
 }
 
@@ -89,12 +88,6 @@ class Names {
 
 /** Errno names, so that equal ones are one string. */
 const errnos = new Names({ line: () => undefined });
-
-function hashOf(bytes: Uint8Array, from: number, to: number): number {
-  let hash = 0;
-  for (let i = from; i < to; ++i) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
-  return hash ^ (hash >>> 12);
-}
 
 export class PlainReader implements PlainCall {
   seq = 0;

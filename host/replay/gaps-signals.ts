@@ -2,9 +2,10 @@
 // Whoever makes a new call has come back from the one before, and has taken by then what was due:
 // a signal that its task ignores or handles. What would end or stop the task is left alone, since
 // the log shows it to go on.
-import { SIG_IGN, SIGCHLD, SIGCONT, SIGURG, SIGWINCH } from '../../assembly/uapi/signal.ts';
+import { SIG_IGN } from '../../assembly/uapi/signal.ts';
 import { signalName } from '../abi/constants.ts';
 import { isInterrupted } from '../trace/event.ts';
+import { HARMLESS } from '../trace/signals-taken.ts';
 import type { Call, ReplayTask } from './call.ts';
 import type { Replay } from './engine.ts';
 import { take } from './ends.ts';
@@ -14,8 +15,6 @@ import { handlerOf, setAction } from './sparse.ts';
 const FETCHES = ['rt_sigtimedwait', 'signalfd', 'signalfd4'];
 /** More signals than these do not wait for one task. */
 const STEPS = 64;
-/** What is ignored by default. */
-const DULL: ReadonlySet<number> = new Set([SIGCHLD, SIGCONT, SIGURG, SIGWINCH]);
 
 /** Does this log leave out signal lines of `signo`? */
 function isHidden(r: Replay, signo: number): boolean {
@@ -45,7 +44,7 @@ export function takeHidden(r: Replay, task: ReplayTask, call: Call): void {
       drop(r, task.pid, signo, handler);
       continue;
     }
-    if (handler === 0 && !DULL.has(signo)) return;
+    if (handler === 0 && !HARMLESS.has(signo)) return;
     if (!take(r, task, signo)) return;
     r.adopted(`${signalName(signo)}, which the log does not show`);
   }

@@ -1,5 +1,4 @@
-// Logs of chosen calls (-e trace=): what calls that they leave out have done is seen from those
-// that they show. A group that is signalled or waited for is there, a child that is waited for is
+// Before a call of a log of chosen calls (gaps.ts): what it shows of others, which are left out.
 // the caller's, a table that is full is as large as that.
 import * as OP from '../../assembly/uapi/op.ts';
 import { RLIMIT_NOFILE } from '../../assembly/uapi/resource.ts';
@@ -62,17 +61,17 @@ function adoptFull(r: Replay, task: ReplayTask, call: Call): string | undefined 
 
 /** What a call that is about to be run shows of others that the log leaves out. */
 export function prepareHidden(r: Replay, task: ReplayTask, call: Call): string | undefined {
-  const { adopter } = r;
+  const { gaps } = r;
   const op = call.row!.op;
   if (call.errno === 'EMFILE') {
-    return adopter.hides('prlimit64', 'setrlimit') ? adoptFull(r, task, call) : undefined;
+    return gaps.hides('prlimit64', 'setrlimit') ? adoptFull(r, task, call) : undefined;
   }
   if (failed(call)) return undefined;
-  if (op === OP.OP_WAIT4 && adopter.hides('prctl')) {
+  if (op === OP.OP_WAIT4 && gaps.hides('prctl')) {
     const orphan = adoptOrphan(r, task, call);
     if (orphan) return orphan;
   }
-  if (!adopter.hides('setpgid', 'setsid')) return undefined;
+  if (!gaps.hides('setpgid', 'setsid')) return undefined;
   if (op === OP.OP_KILL) return adoptGroup(r, Math.max(0, -(numberArg(call, 0) ?? 0)));
   if (op !== OP.OP_WAITID || numberArg(call, 0) !== P_PGID) return undefined;
   const found = valueOf(fieldOf(call.args[2], 'si_pid'));
