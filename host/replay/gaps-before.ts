@@ -1,5 +1,6 @@
-// Before a call of a log of chosen calls (gaps.ts): what it shows of others, which are left out.
-// the caller's, a table that is full is as large as that.
+// Before a call of a log of chosen calls (gaps.ts): what it shows of others, which are left out. A
+// group that is signalled or waited for is there, a child that is waited for is the caller's, a
+// table that is full is as large as that.
 import * as OP from '../../assembly/uapi/op.ts';
 import { RLIMIT_NOFILE } from '../../assembly/uapi/resource.ts';
 import { P_PGID } from '../../assembly/uapi/wait.ts';

@@ -18,8 +18,20 @@ function bench(...args: string[]) {
 const hasC = !spawnSync('cc', ['--version']).error;
 
 describe('--quick', { timeout: 300_000 }, () => {
-  const kinds = ['fork-10k', 'thread', 'kill-10-shuffled', 'cascade-1000', 'container', 'enter'];
-  const names = [...kinds, 'signal', 'pidns-4', 'trap', 'memory', 'snapshot', 'replay', 'startup'];
+  const kinds = ['fork-10k', 'thread', 'kill-10-shuffled', 'cascade-1000', 'cascade-1'];
+  const names = [
+    ...kinds,
+    'kill-1',
+    'container',
+    'enter',
+    'signal',
+    'pidns-4',
+    'trap',
+    'memory',
+    'snapshot',
+    'replay',
+    'startup',
+  ];
   const made = bench(
     '--quick',
     '-o',

@@ -72,10 +72,23 @@ it('signals come from calls that are not shown, between tasks that are', async (
   expect(wrong).toEqual(['5: SIGUSR1 from 101 | not pending']);
 });
 
+it('whoever was killed in a log that shows nobody to kill, somebody killed', async () => {
+  const log = (calls: string): string => `
+    ${FORK} = 101
+    ${calls}
+    101 +++ killed by SIGKILL +++
+    wait4(-1, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGKILL}], 0, NULL) = 101
+    ${child(101, 'CLD_KILLED', 'SIGKILL')}
+  `;
+  const { wrong, adopted } = await replayLog(log(''));
+  expect(wrong).toEqual([]);
+  expect(adopted['an end that no shown call asked for']).toBe(1);
+  expect((await replayLog(log('kill(101, 0) = 0'))).wrong).toHaveLength(1);
+});
+
 it('who is told of an end, or waits for it, is the parent where forks are not shown', async () => {
   const { wrong, result } = await replayLog(`
     101 getpid() = 101
-    101 getppid() = 100
     101 exit_group(4) = ?
     101 +++ exited with 4 +++
     ${exited(101, 4)}

@@ -51,6 +51,32 @@ describe('lines that repeat', () => {
   });
 });
 
+describe('calls in two halves that repeat', () => {
+  const HALF = '100 rt_sigprocmask(SIG_BLOCK, [CHLD],  <unfinished ...>';
+  const REST = '100 <... rt_sigprocmask resumed>[CHLD], 8) = 0';
+  const OTHER = '101 getpid() = 101';
+  const pairs = (count: number): string[] =>
+    Array.from({ length: count }, () => [HALF, OTHER, REST]).flat();
+  const START = [
+    '100 clone(child_stack=NULL, flags=SIGCHLD) = 101',
+    '100 rt_sigprocmask(SIG_SETMASK, [CHLD], NULL, 8) = 0',
+  ];
+
+  it('match as often as they come', async () => {
+    const { result, wrong } = await replayLog([...START, ...pairs(20)].join('\n'));
+    expect(wrong).toEqual([]);
+    expect(result.byCall['rt_sigprocmask']).toMatchObject({ calls: 21, matched: 21 });
+  });
+
+  it('are told from one with another result, and from one that is not true any more', async () => {
+    const lines = [...START, ...pairs(20)];
+    lines[31] = REST.replace('= 0', '= 14');
+    lines.splice(44, 0, '100 rt_sigprocmask(SIG_SETMASK, [], NULL, 8) = 0');
+    const { wrong } = await replayLog(lines.join('\n'));
+    expect(wrong.map((text) => text.split(':')[0])).toEqual(['33', '49']);
+  });
+});
+
 describe('what a replay of a shell loop reads and keeps', () => {
   async function measure(programs: number) {
     const folder = mkdtempSync(join(tmpdir(), 'bulkhead-'));

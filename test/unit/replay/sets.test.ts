@@ -131,6 +131,18 @@ it('a leader goes on as the thread that executed a program', async () => {
   expect(wrong).toEqual([]);
 });
 
+it('a filter that ends its task does so before the end is waited for', async () => {
+  const wrong = await replaySet({
+    100: `${EXEC}
+      ${FORK} = 101
+      wait4(-1, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGKILL}], 0, NULL) = 101`,
+    101: `prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) = 0
+      getpid() = ?
+      +++ killed by SIGKILL +++`,
+  });
+  expect(wrong).toEqual([]);
+});
+
 it('children of inner namespaces have the next numbers, never those of their elders', async () => {
   const wrong = await replaySet({
     100: `${EXEC}
