@@ -1,6 +1,9 @@
 // Doubly linked circular lists (include/linux/list.h). The links are fields of the object itself.
 import { BUG_ON, BUG_LIST_CORRUPT } from "./bug.ts";
 
+/** Debug: whoever follows the links of what has been taken out traps there. */
+const LIST_POISON: usize = 0xfffffff0;
+
 /** struct list_head - 8 bytes: next, prev. An empty list points at itself. */
 @unmanaged
 export class list_head {
@@ -43,6 +46,7 @@ export class list_head {
     if (CONFIG_DEBUG) BUG_ON(next.prev !== entry || prev.next !== entry, BUG_LIST_CORRUPT);
     next.prev = prev;
     prev.next = next;
+    if (CONFIG_DEBUG) entry.next = entry.prev = changetype<list_head>(LIST_POISON);
   }
 
   /** Takes `entry` out and makes it an empty list: may be done twice. */

@@ -223,6 +223,23 @@ describe('init', () => {
     },
   );
 
+  it('below goes in the middle of that reaping, where it stands next among the children', () => {
+    const outer = m.enter(1, m.create(1, 'outer', U.CONTAINER_NEW_PID_NS));
+    const fd = m.create(outer, 'inner', U.CONTAINER_NEW_PID_NS);
+    m.fork(outer);
+    const maker = m.k.tasks().find((task) => task.ppid === outer)!.tid;
+    m.enter(maker, fd);
+    m.enter(outer, fd);
+    // its init comes to the outer one last, behind the member that it waits for
+    m.exit(maker);
+    const inner = m.k.tasks().filter((task) => task.nsLevel === 2);
+    m.exit(inner[0]!.tid, 1);
+    m.kill(1, outer, S.SIGKILL);
+    m.k.runPending();
+    expect(m.k.tasks().map((task) => task.tid)).toEqual([1, outer]);
+    expect([m.wait(1, outer), m.word(0)]).toEqual([outer, 9]);
+  });
+
   it('that is killed in an exec is waited for as any other', () => {
     const init = m.enter(1, m.create(1, 'box'));
     const thread = fine(m.clone(init, THREAD));
