@@ -21,9 +21,15 @@ export const FILE_CALLS: Readonly<Record<string, CallDef>> = {
   dup: own(OP.OP_DUP, 'fd', 'fd'),
   dup2: own(OP.OP_DUP2, 'fd', 'fd fd'),
   dup3: own(OP.OP_DUP3, 'fd', 'fd fd flags:open'),
-  fcntl: part(OP.OP_FCNTL, 'int', 'fd op ulong', "leases, seals and hints are the world's", {
-    classBy: 'byCommand',
-  }),
+  fcntl: part(
+    OP.OP_FCNTL,
+    'int',
+    'fd op ulong',
+    "leases, seals and hints are the world's, as is SIGIO of terminals and inotify",
+    {
+      classBy: 'byCommand',
+    },
+  ),
   pipe: own(OP.OP_PIPE, 'zero', 'out:fdpair'),
   pipe2: own(OP.OP_PIPE2, 'zero', 'out:fdpair flags:open'),
   poll: onReady(OP.OP_POLL, 'io:pollfd*1 uint int'),

@@ -11,6 +11,7 @@ export const OPENING_CALLS: Readonly<Record<string, CallDef>> = {
   open_by_handle_at: {
     ...opens('dirfd addr flags:open', by(2)),
     op: OP.OP_OPEN_BY_HANDLE_AT,
+    note: "the world's, or a tmpfs of the kernel's with CAP_DAC_READ_SEARCH over the machine",
   },
   memfd_create: opens('str flags:memfd', by(1, 1n, 0n)),
   memfd_secret: opens('flags:open', by(0, O_CLOEXEC, 0n)),
